@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The asynchronous I/O engine: one per daemon, on the loop thread.  On Linux
+ * it is an io_uring whose completions wake the loop through an eventfd and
+ * whose submissions go out once a turn (ev_prepare).
+ */
+#ifndef VMMD_AIO_H
+#define VMMD_AIO_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct aio;
+struct loop;
+
+/*
+ * One operation on a descriptor; owned by the caller until done() has run, on
+ * the loop thread and never from within a submit.  `res` is the bytes moved
+ * or -errno, as from preadv(2), pwritev(2), fdatasync(2).
+ */
+struct aio_op {
+	void	(*done)(struct aio_op *op, int res);
+};
+
+/* Creates the engine; NULL with errno set. */
+struct aio *aio_create(struct loop *loop);
+
+/* Destroys it; no operation may be in flight. */
+void aio_destroy(struct aio *a);
+
+void aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op);
+void aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op);
+void aio_fdatasync(struct aio *a, int fd, struct aio_op *op);
+
+#endif /* VMMD_AIO_H */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The port I/O space of one guest: which device answers which port.
+ *
+ * Used on vCPU threads under the VM's mutex.  A port that nobody claims
+ * reads all ones and swallows writes.
+ */
+#ifndef VMMD_BUS_H
+#define VMMD_BUS_H
+
+#include <stdint.h>
+
+/*
+ * A device's port handlers.  `off` counts from the start of its range; `size`
+ * is 1, 2 or 4 and the access lies wholly inside the range.
+ */
+struct pio_ops {
+	uint32_t (*in)(void *cookie, uint32_t off, unsigned size);
+	void	 (*out)(void *cookie, uint32_t off, unsigned size,
+		    uint32_t val);
+};
+
+struct bus;
+
+struct bus *bus_create(void);
+void bus_destroy(struct bus *b);
+
+/*
+ * Claims ports [base, base + len) for a device; 0, -EINVAL if the range leaves
+ * the 64 Ki ports, -EEXIST if it meets another's, -ENOMEM.
+ */
+int bus_add_pio(struct bus *b, uint32_t base, uint32_t len,
+    const struct pio_ops *ops, void *cookie);
+
+/* Gives up the range that starts at `base`; nothing if there is none. */
+void bus_del_pio(struct bus *b, uint32_t base);
+
+/*
+ * One access by the guest; size is 1, 2 or 4.  An access that leaves a
+ * device's range is split into bytes.
+ */
+uint32_t bus_in(struct bus *b, uint16_t port, unsigned size);
+void bus_out(struct bus *b, uint16_t port, unsigned size, uint32_t val);
+
+#endif /* VMMD_BUS_H */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A disk image: what virtio-blk sees of raw files (and of further formats).
+ *
+ * All functions run on the loop thread except disk_open(), which may block
+ * and runs on the starting VM's vCPU-0 thread.
+ */
+#ifndef VMMD_DISK_H
+#define VMMD_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define DISK_SECTOR	512
+#define DISK_IOV_MAX	256
+
+struct aio;
+struct disk;
+
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,
+};
+
+/*
+ * One request.  The caller owns it, fills the first part, and keeps it and the
+ * memory behind iov until done() has run: on the loop thread, never from
+ * within disk_submit(), with `res` 0 or -errno.
+ */
+struct disk_req {
+	enum disk_op	 op;
+	uint64_t	 offset;	/* bytes */
+	struct iovec	*iov;
+	unsigned	 niov;		/* at most DISK_IOV_MAX */
+	size_t		 len;		/* bytes, sum of iov */
+	void		(*done)(struct disk_req *req, int res);
+
+	size_t		 moved;		/* engine: bytes transferred so far */
+	struct disk	*disk;		/* engine */
+};
+
+/*
+ * Opens and locks `path` (raw) for reading and writing.  On failure NULL, and
+ * `err` says why in one line that begins with "disk PATH: ".
+ */
+struct disk *disk_open(const char *path, bool readonly, char *err,
+    size_t errlen);
+
+/* Bytes of guest-visible capacity, a multiple of DISK_SECTOR. */
+uint64_t disk_size(const struct disk *d);
+
+/* Connects the disk to the loop's engine, before the first submit. */
+void disk_attach(struct disk *d, struct aio *aio);
+
+/* Starts a request; range and length are the caller's to check. */
+void disk_submit(struct disk *d, struct disk_req *req);
+
+/* Closes the disk; no request may be in flight.  Any thread. */
+void disk_close(struct disk *d);
+
+#endif /* VMMD_DISK_H */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration, as read from vmmd.conf(5): plain data, made whole or not
+ * at all.  Immutable once made; the loop thread owns it.
+ */
+#ifndef VMMD_CONFIG_H
+#define VMMD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+#define VM_NAME_MAX		64
+#define VM_DISKS_MAX		8
+#define VM_CMDLINE_MAX		2047
+
+enum on_reboot {
+	ON_REBOOT_STOP,
+	ON_REBOOT_RESTART,
+};
+
+struct vm_config {
+	char		*name;
+	char		*kernel;	/* path */
+	char		*initrd;	/* path or NULL */
+	char		*cmdline;	/* never NULL */
+	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
+	char		*disk[VM_DISKS_MAX];	/* paths */
+	unsigned	 ndisks;
+	bool		 autostart;
+	enum on_reboot	 on_reboot;
+};
+
+struct config {
+	char			*name;		/* [daemon] name */
+	char			*backend;	/* auto, vmm, kvm */
+	char			*socket;	/* path of the control socket */
+	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
+	struct vm_config	*vm;
+	unsigned		 nvms;
+};
+
+/*
+ * Reads and checks `path`.  On any error NULL, and `errors` holds every one
+ * found, one "file:line: what is wrong, what would be right" a line.
+ */
+struct config *config_read(const char *path, struct buf *errors);
+void config_free(struct config *c);
+
+const struct vm_config *config_find_vm(const struct config *c,
+    const char *name);
+
+/* Do the two describe the same guest? */
+bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);
+
+/* A copy of its own, or NULL. */
+struct vm_config *vm_config_dup(const struct vm_config *c);
+void vm_config_free(struct vm_config *c);
+
+#endif /* VMMD_CONFIG_H */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A guest's serial line between its UART and those who look at it.
+ *
+ * Output goes to a scrollback ring and to every viewer; it never blocks the
+ * guest.  Input waits in a small ring for the UART.  The vCPU thread writes
+ * output and takes input, the loop does the rest; one mutex, held for copies
+ * only, guards both rings.
+ */
+#ifndef VMMD_CONSOLE_H
+#define VMMD_CONSOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+
+#define CONSOLE_SCROLLBACK	(64 * 1024)
+#define CONSOLE_INPUT_MAX	4096
+
+struct console;
+
+/*
+ * Somebody who looks at the line.  output() runs on the loop thread with the
+ * bytes that came since the last call; a viewer that has fallen behind the
+ * scrollback ring is told how many bytes it `missed` before them.
+ */
+struct console_viewer {
+	void			 (*output)(struct console_viewer *v,
+				    const char *p, size_t n, uint64_t missed);
+	uint64_t		 pos;		/* console's */
+	struct console_viewer	*next;		/* console's */
+};
+
+struct console *console_create(struct loop *loop);
+void console_destroy(struct console *c);
+
+/*
+ * Guest output, any thread.  Viewers are served by a loop task posted at most
+ * once per turn.
+ */
+void console_write(struct console *c, const char *p, size_t n);
+
+/* Takes up to `n` bytes of input; any thread.  Returns how many. */
+size_t console_read(struct console *c, char *p, size_t n);
+
+/* Loop thread: queues input, returns how much of it fitted. */
+size_t console_input(struct console *c, const char *p, size_t n);
+
+/* Called on the loop thread after input was queued; NULL for nobody. */
+void console_set_input_ready(struct console *c, void (*fn)(void *cookie),
+    void *cookie);
+
+/* Adds a viewer, which first gets the scrollback; loop thread. */
+void console_attach(struct console *c, struct console_viewer *v);
+void console_detach(struct console *c, struct console_viewer *v);
+
+#endif /* VMMD_CONSOLE_H */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The hypervisor interface: what the daemon needs of a backend.
+ *
+ * A backend is one const table of functions.  The daemon above it is the same
+ * program on every backend; whatever a guest may cause comes back as an exit
+ * or as -errno, never as the end of the daemon.
+ *
+ * Interrupts come from the PIC, in the daemon.  The contract is the
+ * processor's: the daemon says that one is *pending* (intr_window) and
+ * acknowledges the PIC, which yields the vector, only when the backend can
+ * deliver it at once (intr_ready).
+ */
+#ifndef VMMD_HV_H
+#define VMMD_HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gmem;
+struct hv_vm;
+struct hv_vcpu;
+
+enum hv_exit_kind {
+	HV_EXIT_NONE,		/* kicked or nothing to do: run again */
+	HV_EXIT_IO,		/* port I/O */
+	HV_EXIT_MMIO,		/* access to memory that is not RAM */
+	HV_EXIT_INTR_WINDOW,	/* the guest can take an interrupt now */
+	HV_EXIT_HLT,		/* halted, with interrupts disabled: for good */
+	HV_EXIT_SHUTDOWN,	/* triple fault */
+	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
+};
+
+#define HV_IO_DATA_MAX	4096
+
+struct hv_exit {
+	enum hv_exit_kind	 kind;
+	union {
+		/*
+		 * For `in` the daemon stores the value and runs the vCPU
+		 * again.  A string instruction (INS, OUTS) arrives as
+		 * `count` elements of `size` bytes at `data`, which the
+		 * backend owns.
+		 */
+		struct {
+			uint16_t	 port;
+			uint8_t		 size;		/* 1, 2 or 4 */
+			bool		 in;
+			uint32_t	 count;
+			void		*data;
+		} io;
+		struct {
+			uint64_t	 gpa;
+			bool		 write;
+		} mmio;
+	};
+	char			 msg[160];	/* HV_EXIT_ERROR: why */
+};
+
+/* A segment register; `ar` is laid out as in a descriptor's bytes 5-6. */
+struct hv_segment {
+	uint64_t	base;
+	uint32_t	limit;
+	uint16_t	selector;
+	uint16_t	ar;	/* type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13,
+				   D/B 14, G 15 */
+};
+
+struct hv_dtable {
+	uint64_t	base;
+	uint16_t	limit;
+};
+
+/* The registers of a vCPU, backend-neutral. */
+struct hv_regs {
+	/* rax rcx rdx rbx rsp rbp rsi rdi r8-r15: the encoding's order */
+	uint64_t		gpr[16];
+	uint64_t		rip, rflags;
+	uint64_t		cr0, cr2, cr3, cr4, efer;
+	struct hv_segment	cs, ds, es, fs, gs, ss, tr, ldtr;
+	struct hv_dtable	gdtr, idtr;
+};
+
+enum { HV_RAX, HV_RCX, HV_RDX, HV_RBX, HV_RSP, HV_RBP, HV_RSI, HV_RDI };
+
+/* Counters of one vCPU since it was made; for `status`. */
+struct hv_stats {
+	uint64_t	exits;		/* exits to the daemon and inside */
+	uint64_t	guest_ns;	/* time in guest mode, 0 if unknown */
+};
+
+struct hv_ops {
+	const char *name;
+
+	/*
+	 * Makes a VM and a vCPU and throws them away: a node that exists
+	 * proves nothing.  0, or -errno with a line in `err` that says what
+	 * to do.  Any thread.
+	 */
+	int (*probe)(char *err, size_t errlen);
+
+	/*
+	 * Creates a VM with the RAM of `gm`, whose range[].hva the backend
+	 * fills in; the memory reads zero and lives until vm_destroy.  0, or
+	 * -errno and a line in `err`.  vCPU-0 thread.
+	 */
+	int (*vm_create)(struct hv_vm **vm, struct gmem *gm, char *err,
+	    size_t errlen);
+
+	/* After every vCPU is destroyed. */
+	void (*vm_destroy)(struct hv_vm *vm);
+
+	/* Creates vCPU `id`, on the thread that will run it; as vm_create. */
+	int (*vcpu_create)(struct hv_vcpu **vcpu, struct hv_vm *vm,
+	    unsigned id, char *err, size_t errlen);
+	void (*vcpu_destroy)(struct hv_vcpu *vcpu);
+
+	/* vCPU thread, not while running; 0 or -errno (bad state). */
+	int (*get_regs)(struct hv_vcpu *vcpu, struct hv_regs *regs);
+	int (*set_regs)(struct hv_vcpu *vcpu, const struct hv_regs *regs);
+
+	/*
+	 * Runs the guest until something is for the daemon.  Finishes the
+	 * previous exit first (the value of an IN).  vCPU thread.
+	 */
+	void (*run)(struct hv_vcpu *vcpu, struct hv_exit *exit);
+
+	/* Could an external interrupt be delivered on the next entry? */
+	bool (*intr_ready)(struct hv_vcpu *vcpu);
+	/* Delivers one on the next entry; only after intr_ready(). */
+	int (*inject)(struct hv_vcpu *vcpu, uint8_t vector);
+	/* Asks for HV_EXIT_INTR_WINDOW as soon as intr_ready() holds. */
+	void (*intr_window)(struct hv_vcpu *vcpu, bool want);
+
+	/*
+	 * Makes the current or next run() return soon; any thread, while the
+	 * vCPU exists.  A kick is never lost.
+	 */
+	void (*kick)(struct hv_vcpu *vcpu);
+
+	/*
+	 * vCPU thread, after a run that a kick ended: is the vCPU halted
+	 * with interrupts disabled and nothing to wake it?  For backends
+	 * whose kernel keeps HLT to itself.
+	 */
+	bool (*is_halted)(struct hv_vcpu *vcpu);
+
+	void (*stats)(struct hv_vcpu *vcpu, struct hv_stats *st);
+};
+
+/* Puts every thread of the daemon that runs a vCPU under kick's signal. */
+int hv_init(void);
+
+/*
+ * The backend called `name`, or for "auto" the first that probes well.  NULL
+ * and one line in `err` if there is none.
+ */
+const struct hv_ops *hv_find(const char *name, char *err, size_t errlen);
+
+#endif /* VMMD_HV_H */

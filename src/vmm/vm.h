@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One guest, as the loop sees it: a small state machine.
+ *
+ *	stopped -> starting -> running -> stopping -> stopped
+ *
+ * A vCPU-0 thread does what may block (open, load, map, tear down) and posts
+ * its results.  Every function here is for the loop thread and returns at
+ * once; what happens later arrives through the events function.
+ */
+#ifndef VMMD_VM_H
+#define VMMD_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vmm/config.h"
+#include "vmm/hv.h"
+
+struct aio;
+struct console;
+struct loop;
+struct vm;
+
+enum vm_state {
+	VM_STOPPED,
+	VM_STARTING,
+	VM_RUNNING,
+	VM_STOPPING,
+};
+
+/* Why a guest is stopped; the names are part of the control protocol. */
+enum vm_reason {
+	VM_REASON_NONE,		/* "-": has not run */
+	VM_REASON_STOP,		/* "stop": the administrator said so */
+	VM_REASON_RESET,	/* "reset": i8042 reset with on-reboot = stop */
+	VM_REASON_SHUTDOWN,	/* "triple-fault" */
+	VM_REASON_HALTED,	/* "halted": HLT with interrupts disabled */
+	VM_REASON_ERROR,	/* "error": see vm_message() */
+};
+
+/* What all guests of a daemon share. */
+struct vm_env {
+	struct loop		*loop;
+	struct aio		*aio;
+	const struct hv_ops	*hv;
+
+	/* Called on each change of state, after it; loop thread. */
+	void			(*event)(void *cookie, struct vm *vm);
+	void			*cookie;
+};
+
+struct vm_status {
+	enum vm_state	 state;
+	enum vm_reason	 reason;	/* of the last stop */
+	uint64_t	 memory;	/* bytes */
+	uint64_t	 uptime_ns;	/* 0 unless running */
+	uint64_t	 exits;
+	unsigned	 nvcpus;
+	unsigned	 boots;		/* times the guest was entered afresh */
+};
+
+/*
+ * A stopped guest with a copy of the configuration, or NULL (ENOMEM).
+ * `env` must outlive it.
+ */
+struct vm *vm_create(const struct vm_env *env, const struct vm_config *conf);
+
+/* Only when stopped. */
+void vm_destroy(struct vm *vm);
+
+/* Starts it: 0; -EBUSY unless stopped; -errno (thread, timer). */
+int vm_start(struct vm *vm);
+
+/*
+ * Stops it: the vCPU ends, submitted disk requests complete, then the guest is
+ * gone; with `force` nothing is waited for but the kernel.  -ESRCH if stopped.
+ */
+int vm_stop(struct vm *vm, bool force);
+
+const struct vm_config *vm_conf(const struct vm *vm);
+/* Replaces the configuration of a stopped guest: 0, -EBUSY, -ENOMEM. */
+int vm_set_conf(struct vm *vm, const struct vm_config *conf);
+
+void vm_get_status(const struct vm *vm, struct vm_status *st);
+
+/* Why the last start or run failed, one line, or "". */
+const char *vm_message(const struct vm *vm);
+
+/* The guest's serial line; lives as long as the vm. */
+struct console *vm_console(struct vm *vm);
+
+const char *vm_state_name(enum vm_state s);
+const char *vm_reason_name(enum vm_reason r);
+
+#endif /* VMMD_VM_H */
