@@ -23,7 +23,8 @@ struct console;
 /*
  * Somebody who looks at the line.  output() runs on the loop thread with the
  * bytes that came since the last call; a viewer that has fallen behind the
- * scrollback ring is told how many bytes it `missed` before them.
+ * scrollback ring is told how many bytes it `missed` before them.  It may
+ * detach viewers, itself too.
  */
 struct console_viewer {
 	void			 (*output)(struct console_viewer *v,
@@ -33,6 +34,8 @@ struct console_viewer {
 };
 
 struct console *console_create(struct loop *loop);
+
+/* With no viewer left and no thread that still writes. */
 void console_destroy(struct console *c);
 
 /*
@@ -51,7 +54,10 @@ size_t console_input(struct console *c, const char *p, size_t n);
 void console_set_input_ready(struct console *c, void (*fn)(void *cookie),
     void *cookie);
 
-/* Adds a viewer, which first gets the scrollback; loop thread. */
+/*
+ * Adds a viewer, which gets the scrollback before the call returns; loop
+ * thread.
+ */
 void console_attach(struct console *c, struct console_viewer *v);
 void console_detach(struct console *c, struct console_viewer *v);
 
