@@ -8,16 +8,20 @@
 #ifndef VMMD_BUS_H
 #define VMMD_BUS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
  * A device's port handlers.  `off` counts from the start of its range; `size`
- * is 1, 2 or 4 and the access lies wholly inside the range.
+ * is 1, 2 or 4 and the access lies wholly inside the range.  A `bytewise`
+ * device is eight bits wide: it gets a wider access as bytes, as on the ISA
+ * bus, and `size` is always 1.
  */
 struct pio_ops {
 	uint32_t (*in)(void *cookie, uint32_t off, unsigned size);
 	void	 (*out)(void *cookie, uint32_t off, unsigned size,
 		    uint32_t val);
+	bool	 bytewise;
 };
 
 struct bus;
