@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Loads a Linux kernel for x86-64 by the 64-bit boot protocol: no firmware
+ * runs, the guest's first instruction is the kernel's.
+ *
+ * May block on files; runs on the starting VM's vCPU-0 thread.
+ */
+#ifndef VMMD_BOOT_LINUX_H
+#define VMMD_BOOT_LINUX_H
+
+#include <stddef.h>
+
+struct gmem;
+struct hv_regs;
+
+/* What to boot; `initrd` may be NULL, `cmdline` may not. */
+struct boot_linux {
+	const char	*kernel;
+	const char	*initrd;
+	const char	*cmdline;
+};
+
+/*
+ * Loads the files into `gm`, which must read zero, writes the boot parameters
+ * and tables the kernel expects, and sets `regs` to enter it.  0, or -errno
+ * and one line in `err` that begins with "kernel PATH: " or "initrd PATH: ".
+ */
+int boot_linux(const struct boot_linux *bl, const struct gmem *gm,
+    struct hv_regs *regs, char *err, size_t errlen);
+
+#endif /* VMMD_BOOT_LINUX_H */

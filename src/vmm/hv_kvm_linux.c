@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Backend `kvm`: /dev/kvm with the split interrupt controller.  KVM keeps a
+ * local APIC, which is switched off and which the guest never sees; PIC and
+ * PIT are the daemon's, and a vector enters by KVM_INTERRUPT.
+ *
+ * With the local APIC in the kernel HLT stays there too: a halted vCPU sleeps
+ * inside KVM_RUN, and a kick ends that as it ends a running guest.
+ *
+ * Why no kick is lost: kick() sets immediate_exit, then signals the thread.
+ *  - In the kernel, running or halted: the signal ends KVM_RUN.
+ *  - Before that: KVM_RUN looks at immediate_exit first and returns.
+ *  - After KVM_RUN ended for another reason: immediate_exit stays set, since
+ *    only a run that ended by EINTR clears it; the next one returns at once.
+ * The clearing is an atomic exchange, so what a kicker published before a
+ * kick that it swallows is visible when run() returns.
+ *
+ * One thread per vCPU; `run->immediate_exit` is all that others touch.
+ */
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <linux/kvm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/gmem.h"
+#include "vmm/hv.h"
+#include "vmm/hv_backend.h"
+#include "vmm/hv_kvm.h"
+
+#define DEV_KVM		"/dev/kvm"
+#define MIB		((uint64_t)1024 * 1024)
+#define HUGE_PAGE	((size_t)2 * 1024 * 1024)
+#define CPUID_MAX	256
+
+/* Pages KVM wants on Intel without unrestricted guest; in the PCI hole. */
+#define IDENTITY_GPA	UINT64_C(0xfffbc000)
+#define TSS_GPA		UINT64_C(0xfffbd000)
+
+#define APIC_BASE_ENABLE	(UINT64_C(1) << 11)
+
+struct hv_vm {
+	int		 kvm;		/* the device */
+	int		 fd;
+	size_t		 run_size;
+	struct gmem	 gm;		/* ours to unmap */
+};
+
+struct hv_vcpu {
+	struct kvm_run	*run;		/* shared with the kernel */
+	int		 fd;
+	pthread_t	 thread;	/* runs it */
+	size_t		 run_size;
+	atomic_ullong	 exits;
+};
+
+/* What we ask of KVM, and how to say that it is missing. */
+static const struct {
+	int		 cap;
+	const char	*name;
+} needed[] = {
+	{ KVM_CAP_USER_MEMORY, "user memory" },
+	{ KVM_CAP_EXT_CPUID, "extended CPUID" },
+	{ KVM_CAP_MP_STATE, "vCPU state" },
+	{ KVM_CAP_VCPU_EVENTS, "vCPU events" },
+	{ KVM_CAP_SPLIT_IRQCHIP, "split irqchip" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+};
+
+static int
+check_device(int kvm, char *err, size_t errlen)
+{
+	unsigned i;
+
+	if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return (hv_fail(err, errlen, ENOTSUP,
+		    "backend kvm: %s speaks another version of KVM", DEV_KVM));
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
+			return (hv_fail(err, errlen, ENOTSUP,
+			    "backend kvm: this kernel's KVM lacks %s, "
+			    "Linux 4.12 or later is needed", needed[i].name));
+	return (0);
+}
+
+static int
+open_device(char *err, size_t errlen)
+{
+	const char *hint = "";
+	int error, fd;
+
+	fd = open(DEV_KVM, O_RDWR | O_CLOEXEC);
+	if (fd == -1) {
+		error = errno;
+		if (error == ENOENT || error == ENODEV)
+			hint = "; load kvm_amd or kvm_intel";
+		else if (error == EACCES || error == EPERM)
+			hint = "; run as root or join group kvm";
+		return (hv_fail(err, errlen, error, "backend kvm: %s: %s%s",
+		    DEV_KVM, strerror(error), hint));
+	}
+	error = check_device(fd, err, errlen);
+	if (error != 0) {
+		close(fd);
+		return (error);
+	}
+	return (fd);
+}
+
+/* Everything of the machine that must be there before the first vCPU. */
+static int
+setup_machine(int vm, char *err, size_t errlen)
+{
+	struct kvm_enable_cap cap;
+	uint64_t identity = IDENTITY_GPA;
+	int error;
+
+	memset(&cap, 0, sizeof(cap));
+	cap.cap = KVM_CAP_SPLIT_IRQCHIP;	/* args[0] = 0: no IOAPIC */
+	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) == 0 &&
+	    ioctl(vm, KVM_SET_TSS_ADDR, TSS_GPA) == 0 &&
+	    ioctl(vm, KVM_ENABLE_CAP, &cap) == 0)
+		return (0);
+	error = errno;
+	return (hv_fail(err, errlen, error, "backend kvm: setting up a VM: %s",
+	    strerror(error)));
+}
+
+/* Opens the device and makes a VM without memory. */
+static int
+vm_open(struct hv_vm *vm, char *err, size_t errlen)
+{
+	int error, size;
+
+	vm->kvm = open_device(err, errlen);
+	if (vm->kvm < 0)
+		return (vm->kvm);
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	if (vm->fd == -1) {
+		error = hv_fail(err, errlen, errno,
+		    "backend kvm: creating a VM: %s%s", strerror(errno),
+		    errno == EBUSY ? "; does another hypervisor hold the "
+		    "processor's virtualization? stop it" : "");
+		goto close_kvm;
+	}
+	size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(struct kvm_run)) {
+		error = hv_fail(err, errlen, ENOTSUP,
+		    "backend kvm: no room for a vCPU's exits");
+		goto close_vm;
+	}
+	vm->run_size = (size_t)size;
+	error = setup_machine(vm->fd, err, errlen);
+	if (error == 0)
+		return (0);
+close_vm:
+	close(vm->fd);
+close_kvm:
+	close(vm->kvm);
+	return (error);
+}
+
+static void
+vm_close(struct hv_vm *vm)
+{
+	close(vm->fd);
+	close(vm->kvm);
+}
+
+/*
+ * Maps guest RAM, aligned as the guest's addresses are, so that huge pages of
+ * the host can back huge pages of the guest.
+ */
+static void *
+map_ram(size_t size)
+{
+	size_t all = size + HUGE_PAGE, head;
+	char *p;
+
+	p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return (NULL);
+	head = -(uintptr_t)p & (HUGE_PAGE - 1);
+	if (head > 0)
+		munmap(p, head);
+	munmap(p + head + size, all - head - size);
+	/* Hints: the guest runs without either. */
+	madvise(p + head, size, MADV_HUGEPAGE);
+	madvise(p + head, size, MADV_DONTDUMP);
+	return (p + head);
+}
+
+static void
+unmap_ranges(struct gmem *gm)
+{
+	unsigned i;
+
+	for (i = 0; i < gm->nranges; i++)
+		if (gm->range[i].hva != NULL)
+			munmap(gm->range[i].hva, gm->range[i].size);
+}
+
+static int
+map_range(struct hv_vm *vm, unsigned slot)
+{
+	struct gmem_range *r = &vm->gm.range[slot];
+	struct kvm_userspace_memory_region mr;
+
+	r->hva = map_ram(r->size);
+	if (r->hva == NULL)
+		return (-ENOMEM);
+	memset(&mr, 0, sizeof(mr));
+	mr.slot = slot;
+	mr.guest_phys_addr = r->gpa;
+	mr.memory_size = r->size;
+	mr.userspace_addr = (uintptr_t)r->hva;
+	return (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &mr) == 0 ? 0 :
+	    -errno);
+}
+
+static int
+add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
+{
+	uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+	    (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t size = gmem_size(gm);
+	unsigned i;
+	int error;
+
+	if (size > host)
+		return (hv_fail(err, errlen, ENOMEM, "memory: the guest wants "
+		    "%" PRIu64 " MiB, this host has %" PRIu64 " MiB",
+		    size / MIB, host / MIB));
+	vm->gm = *gm;
+	for (i = 0; i < vm->gm.nranges; i++)
+		vm->gm.range[i].hva = NULL;
+	for (i = 0; i < vm->gm.nranges; i++) {
+		error = map_range(vm, i);
+		if (error != 0) {
+			unmap_ranges(&vm->gm);
+			return (hv_fail(err, errlen, -error, "memory: %" PRIu64
+			    " MiB for the guest: %s", size / MIB,
+			    strerror(-error)));
+		}
+	}
+	*gm = vm->gm;
+	return (0);
+}
+
+static int
+kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
+{
+	struct hv_vm *vm;
+	int error;
+
+	vm = calloc(1, sizeof(*vm));
+	if (vm == NULL)
+		return (hv_fail(err, errlen, ENOMEM, "out of memory"));
+	error = vm_open(vm, err, errlen);
+	if (error != 0)
+		goto free_vm;
+	error = add_memory(vm, gm, err, errlen);
+	if (error != 0)
+		goto close;
+	*vmp = vm;
+	return (0);
+close:
+	vm_close(vm);
+free_vm:
+	free(vm);
+	return (error);
+}
+
+static void
+kvm_vm_destroy(struct hv_vm *vm)
+{
+	vm_close(vm);
+	unmap_ranges(&vm->gm);
+	free(vm);
+}
+
+/* Gives the vCPU its CPUID table and switches its local APIC off. */
+static int
+setup_cpu(const struct hv_vm *vm, int vcpu)
+{
+	struct kvm_cpuid2 *table;
+	struct kvm_sregs sregs;
+	int error = 0;
+
+	table = calloc(1, sizeof(*table) +
+	    CPUID_MAX * sizeof(table->entries[0]));
+	if (table == NULL)
+		return (-ENOMEM);
+	table->nent = CPUID_MAX;
+	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, table) == -1) {
+		error = -errno;
+		goto out;
+	}
+	hv_kvm_filter_cpuid(table);
+	if (ioctl(vcpu, KVM_SET_CPUID2, table) == -1 ||
+	    ioctl(vcpu, KVM_GET_SREGS, &sregs) == -1) {
+		error = -errno;
+		goto out;
+	}
+	/* KVM derives CPUID.1:EDX.9 (APIC) from the enable bit. */
+	sregs.apic_base &= ~APIC_BASE_ENABLE;
+	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) == -1)
+		error = -errno;
+out:
+	free(table);
+	return (error);
+}
+
+static int
+kvm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
+    char *err, size_t errlen)
+{
+	struct hv_vcpu *v;
+	int error;
+
+	v = calloc(1, sizeof(*v));
+	if (v == NULL) {
+		error = -ENOMEM;
+		goto fail;
+	}
+	v->thread = pthread_self();
+	v->run_size = vm->run_size;
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	if (v->fd == -1) {
+		error = -errno;
+		goto free_vcpu;
+	}
+	v->run = mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		error = -errno;
+		goto close;
+	}
+	error = setup_cpu(vm, v->fd);
+	if (error != 0)
+		goto unmap;
+	*vcpup = v;
+	return (0);
+unmap:
+	munmap(v->run, v->run_size);
+close:
+	close(v->fd);
+free_vcpu:
+	free(v);
+fail:
+	return (hv_fail(err, errlen, -error, "backend kvm: creating vCPU %u: "
+	    "%s", id, strerror(-error)));
+}
+
+static void
+kvm_vcpu_destroy(struct hv_vcpu *v)
+{
+	munmap(v->run, v->run_size);
+	close(v->fd);
+	free(v);
+}
+
+static int
+kvm_probe(char *err, size_t errlen)
+{
+	struct hv_vm vm;
+	struct hv_vcpu *vcpu;
+	int error;
+
+	error = vm_open(&vm, err, errlen);
+	if (error != 0)
+		return (error);
+	error = kvm_vcpu_create(&vcpu, &vm, 0, err, errlen);
+	if (error == 0)
+		kvm_vcpu_destroy(vcpu);
+	vm_close(&vm);
+	return (error);
+}
+
+static int
+kvm_get_regs(struct hv_vcpu *v, struct hv_regs *regs)
+{
+	return (hv_kvm_get_regs(v->fd, regs));
+}
+
+static int
+kvm_set_regs(struct hv_vcpu *v, const struct hv_regs *regs)
+{
+	return (hv_kvm_set_regs(v->fd, regs));
+}
+
+static void
+exit_error(struct hv_exit *e, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 2, 3)));
+
+static void
+exit_error(struct hv_exit *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->kind = HV_EXIT_ERROR;
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+}
+
+static void
+run_failed(struct hv_vcpu *v, struct hv_exit *e)
+{
+	if (errno == EINTR) {
+		e->kind = HV_EXIT_NONE;
+		__atomic_exchange_n(&v->run->immediate_exit, 0,
+		    __ATOMIC_SEQ_CST);
+	} else
+		exit_error(e, "KVM_RUN: %s", strerror(errno));
+}
+
+/* The exits that end a guest. */
+static void
+exit_fatal(const struct kvm_run *run, struct hv_exit *e)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_FAIL_ENTRY:
+		exit_error(e, "the processor refuses to enter the guest: "
+		    "reason %#llx",
+		    run->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		exit_error(e, run->internal.suberror ==
+		    KVM_INTERNAL_ERROR_EMULATION ?
+		    "KVM cannot emulate an instruction (suberror %u)" :
+		    "KVM gave up on the guest (suberror %u)",
+		    run->internal.suberror);
+		break;
+	case KVM_EXIT_UNKNOWN:
+		exit_error(e, "unknown exit of the processor: reason %#llx",
+		    run->hw.hardware_exit_reason);
+		break;
+	default:
+		exit_error(e, "unexpected KVM exit %u", run->exit_reason);
+	}
+}
+
+static void
+kvm_run(struct hv_vcpu *v, struct hv_exit *e)
+{
+	struct kvm_run *run = v->run;
+	int r;
+
+	r = ioctl(v->fd, KVM_RUN, 0);
+	atomic_store_explicit(&v->exits, atomic_load_explicit(&v->exits,
+	    memory_order_relaxed) + 1, memory_order_relaxed);
+	if (r == -1) {
+		run_failed(v, e);
+		return;
+	}
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		e->kind = HV_EXIT_IO;
+		e->io.port = run->io.port;
+		e->io.size = run->io.size;
+		e->io.in = run->io.direction == KVM_EXIT_IO_IN;
+		e->io.count = run->io.count;
+		e->io.data = (char *)run + run->io.data_offset;
+		break;
+	case KVM_EXIT_MMIO:
+		e->kind = HV_EXIT_MMIO;
+		e->mmio.gpa = run->mmio.phys_addr;
+		e->mmio.write = run->mmio.is_write;
+		break;
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		e->kind = HV_EXIT_INTR_WINDOW;
+		break;
+	case KVM_EXIT_INTR:
+		e->kind = HV_EXIT_NONE;
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		e->kind = HV_EXIT_SHUTDOWN;
+		break;
+	default:
+		exit_fatal(run, e);
+	}
+}
+
+static bool
+kvm_intr_ready(struct hv_vcpu *v)
+{
+	return (v->run->ready_for_interrupt_injection && v->run->if_flag);
+}
+
+static int
+kvm_inject(struct hv_vcpu *v, uint8_t vector)
+{
+	struct kvm_interrupt irq = { .irq = vector };
+
+	/* There is room for one; the next run says when it is free again. */
+	v->run->ready_for_interrupt_injection = 0;
+	return (ioctl(v->fd, KVM_INTERRUPT, &irq) == 0 ? 0 : -errno);
+}
+
+static void
+kvm_intr_window(struct hv_vcpu *v, bool want)
+{
+	v->run->request_interrupt_window = want;
+}
+
+static void
+kvm_kick(struct hv_vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, HV_KICK_SIGNAL);
+}
+
+static bool
+kvm_is_halted(struct hv_vcpu *v)
+{
+	struct kvm_mp_state mp;
+	struct kvm_vcpu_events ev;
+
+	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp) == -1 ||
+	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev) == -1)
+		return (false);
+	return (mp.mp_state == KVM_MP_STATE_HALTED && !v->run->if_flag &&
+	    !ev.interrupt.injected && !ev.nmi.injected && !ev.nmi.pending &&
+	    !ev.exception.injected && !ev.smi.pending);
+}
+
+static void
+kvm_stats(struct hv_vcpu *v, struct hv_stats *st)
+{
+	st->exits = atomic_load_explicit(&v->exits, memory_order_relaxed);
+	st->guest_ns = 0;
+}
+
+const struct hv_ops hv_kvm_ops = {
+	.name = "kvm",
+	.probe = kvm_probe,
+	.vm_create = kvm_vm_create,
+	.vm_destroy = kvm_vm_destroy,
+	.vcpu_create = kvm_vcpu_create,
+	.vcpu_destroy = kvm_vcpu_destroy,
+	.get_regs = kvm_get_regs,
+	.set_regs = kvm_set_regs,
+	.run = kvm_run,
+	.intr_ready = kvm_intr_ready,
+	.inject = kvm_inject,
+	.intr_window = kvm_intr_window,
+	.kick = kvm_kick,
+	.is_halted = kvm_is_halted,
+	.stats = kvm_stats,
+};
