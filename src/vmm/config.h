@@ -16,6 +16,9 @@
 #define VM_DISKS_MAX		8
 #define VM_CMDLINE_MAX		2047
 
+#define CONFIG_VMS_MAX		256
+#define CONFIG_ERRORS_MAX	(64 * 1024)
+
 enum on_reboot {
 	ON_REBOOT_STOP,
 	ON_REBOOT_RESTART,
@@ -52,7 +55,14 @@ void config_free(struct config *c);
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);
 
-/* Do the two describe the same guest? */
+/*
+ * Moves from `old` to `c` what only a restart of the daemon may change.  True
+ * if that made a difference; `keys` then names them, separated by ", ".
+ */
+bool config_keep_fixed(struct config *c, struct config *old,
+    struct buf *keys);
+
+/* Do the two describe the same guest?  Autostart is no part of a guest. */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);
 
 /* A copy of its own, or NULL. */

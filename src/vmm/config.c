@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration as an object: see config.h.  What it holds follows the
+ * table of keys; the name of a guest, which is no key, stands beside it.
+ */
+#include "vmm/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/config_keys.h"
+
+static void
+free_fields(enum section section, void *base)
+{
+	char **field;
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++) {
+		if (config_keys[i].section != section ||
+		    !key_is_string(&config_keys[i]))
+			continue;
+		field = key_field(&config_keys[i], base);
+		free(*field);
+	}
+}
+
+static void
+vm_config_clear(struct vm_config *c)
+{
+	unsigned i;
+
+	free_fields(SECTION_VM, c);
+	for (i = 0; i < c->ndisks; i++)
+		free(c->disk[i]);
+	free(c->name);
+}
+
+void
+config_free(struct config *c)
+{
+	unsigned i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < c->nvms; i++)
+		vm_config_clear(&c->vm[i]);
+	free(c->vm);
+	free_fields(SECTION_DAEMON, c);
+	free(c);
+}
+
+void
+vm_config_free(struct vm_config *c)
+{
+	if (c == NULL)
+		return;
+	vm_config_clear(c);
+	free(c);
+}
+
+const struct vm_config *
+config_find_vm(const struct config *c, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nvms; i++)
+		if (strcmp(c->vm[i].name, name) == 0)
+			return &c->vm[i];
+	return NULL;
+}
+
+static bool
+string_equal(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return strcmp(a, b) == 0;
+}
+
+static bool
+disks_equal(const struct vm_config *a, const struct vm_config *b)
+{
+	unsigned i;
+
+	if (a->ndisks != b->ndisks)
+		return false;
+	for (i = 0; i < a->ndisks; i++)
+		if (strcmp(a->disk[i], b->disk[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Is the value of one key the same in two structs of its section? */
+static bool
+key_equal(const struct key *k, const void *a, const void *b)
+{
+	const void *fa = key_field(k, a), *fb = key_field(k, b);
+
+	switch (k->type) {
+	case KEY_NAME:
+	case KEY_PATH:
+	case KEY_TEXT:
+	case KEY_WORD:
+		return string_equal(*(char *const *)fa, *(char *const *)fb);
+	case KEY_PATHS:
+		return disks_equal(a, b);
+	case KEY_BOOL:
+		return *(const bool *)fa == *(const bool *)fb;
+	case KEY_ON_REBOOT:
+		return *(const enum on_reboot *)fa ==
+		    *(const enum on_reboot *)fb;
+	case KEY_SIZE:
+	case KEY_DURATION:
+		return *(const uint64_t *)fa == *(const uint64_t *)fb;
+	}
+	return false;
+}
+
+bool
+vm_config_equal(const struct vm_config *a, const struct vm_config *b)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++)
+		if (config_keys[i].section == SECTION_VM &&
+		    config_keys[i].class == CLASS_RESTART &&
+		    !key_equal(&config_keys[i], a, b))
+			return false;
+	return strcmp(a->name, b->name) == 0;
+}
+
+/* The strings of a restart-class key change places. */
+static void
+keep_string(const struct key *k, struct config *c, struct config *old)
+{
+	char **now = key_field(k, c), **then = key_field(k, old);
+	char *s = *now;
+
+	*now = *then;
+	*then = s;
+}
+
+bool
+config_keep_fixed(struct config *c, struct config *old, struct buf *keys)
+{
+	const struct key *k;
+	bool differ = false;
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++) {
+		k = &config_keys[i];
+		if (k->section != SECTION_DAEMON ||
+		    k->class != CLASS_RESTART || key_equal(k, c, old))
+			continue;
+		(void)buf_printf(keys, "%s%s", differ ? ", " : "", k->name);
+		keep_string(k, c, old);
+		differ = true;
+	}
+	return differ;
+}
+
+/* Copies one string; a NULL stays one. */
+static bool
+dup_string(char **to, const char *from)
+{
+	*to = from == NULL ? NULL : strdup(from);
+	return *to != NULL || from == NULL;
+}
+
+static bool
+dup_strings(struct vm_config *d, const struct vm_config *c)
+{
+	bool ok = dup_string(&d->name, c->name);
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++)
+		if (config_keys[i].section == SECTION_VM &&
+		    key_is_string(&config_keys[i]))
+			ok &= dup_string(key_field(&config_keys[i], d),
+			    *(char *const *)key_field(&config_keys[i], c));
+	for (i = 0; i < c->ndisks; i++)
+		ok &= dup_string(&d->disk[i], c->disk[i]);
+	return ok;
+}
+
+struct vm_config *
+vm_config_dup(const struct vm_config *c)
+{
+	struct vm_config *d;
+
+	d = malloc(sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	*d = *c;
+	if (!dup_strings(d, c)) {
+		vm_config_free(d);
+		return NULL;
+	}
+	return d;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keys of vmmd.conf(5), one row each: reading, comparing, copying and
+ * freeing a configuration all follow this table.
+ */
+#ifndef VMMD_CONFIG_KEYS_H
+#define VMMD_CONFIG_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum section {
+	SECTION_START,		/* before the first header */
+	SECTION_UNKNOWN,	/* its keys are skipped */
+	SECTION_DAEMON,
+	SECTION_VM,
+};
+
+enum key_type {
+	KEY_NAME,		/* char *: letters, digits, . - _ */
+	KEY_PATH,		/* char *: absolute, at most `max` bytes */
+	KEY_PATHS,		/* char *[VM_DISKS_MAX], with ndisks */
+	KEY_TEXT,		/* char *: repeated keys append, to `max` */
+	KEY_WORD,		/* char *: one of `words` */
+	KEY_BOOL,		/* bool: index in `words` */
+	KEY_ON_REBOOT,		/* enum on_reboot: index in `words` */
+	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
+	KEY_DURATION,		/* uint64_t: min to max */
+};
+
+/* When a changed value counts. */
+enum key_class {
+	CLASS_LIVE,		/* with the reload */
+	CLASS_RESTART,		/* with the next start of daemon or guest */
+};
+
+struct key {
+	enum section		 section;
+	const char		*name;
+	enum key_type		 type;
+	enum key_class		 class;
+	size_t			 offset;	/* in its section's struct */
+	uint64_t		 min, max;
+	const char *const	*words;		/* ends in NULL */
+};
+
+#define CONFIG_NKEYS	11
+
+extern const struct key config_keys[CONFIG_NKEYS];
+
+const struct key *key_find(enum section section, const char *name);
+
+/* The key of `section` that `name` is most likely meant to be, or NULL. */
+const struct key *key_nearest(enum section section, const char *name);
+
+/* Where the key's value is in `base`, a struct config or vm_config. */
+void *key_field(const struct key *k, const void *base);
+
+/* Is the value one string of its own? */
+bool key_is_string(const struct key *k);
+
+#endif /* VMMD_CONFIG_KEYS_H */

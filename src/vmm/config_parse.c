@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading the configuration: values are checked as they come, what concerns
+ * several of them at the end.  Nothing stops at the first error, so that all
+ * are listed; a configuration with errors is never handed out.
+ */
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/config_ini.h"
+#include "vmm/config_keys.h"
+#include "vmm/config_value.h"
+
+#define MIB			(1ull << 20)
+#define DEFAULT_NAME		"vmmd"
+#define DEFAULT_MEMORY		(512 * MIB)
+#define DEFAULT_STOP_TIMEOUT	10000000000ull
+
+static const char *const section_names[] = {
+	[SECTION_DAEMON] = "daemon",
+	[SECTION_VM] = "vm",
+};
+
+/* Where things were found, for messages; one beside each vm_config. */
+struct vm_lines {
+	unsigned	section;
+	unsigned	disk[VM_DISKS_MAX];
+};
+
+struct parser {
+	const char	*path;
+	struct buf	*errors;
+	unsigned	 nerrors;
+	struct config	*conf;
+	struct vm_lines	*lines;		/* of conf->vm[] */
+	enum section	 section;
+	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
+	unsigned	 seen[CONFIG_NKEYS];	/* line in this section, 0: not seen */
+};
+
+static void parser_error(struct parser *, unsigned, const char *, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+static void
+parser_error(struct parser *ps, unsigned line, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ps->nerrors++;
+	/* Past the buffer's limit there are errors enough to begin with. */
+	(void)buf_printf(ps->errors, "%s:%u: %s\n", ps->path, line, text);
+}
+
+static struct vm_config *
+parser_vm(struct parser *ps)
+{
+	return &ps->conf->vm[ps->conf->nvms - 1];
+}
+
+static void *
+parser_field(struct parser *ps, const struct key *k)
+{
+	if (k->section == SECTION_DAEMON)
+		return key_field(k, ps->conf);
+	return key_field(k, parser_vm(ps));
+}
+
+static void
+set_string(struct parser *ps, unsigned line, char **field, const char *value)
+{
+	char *s = strdup(value);
+
+	if (s == NULL) {
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	free(*field);
+	*field = s;
+}
+
+/* Kept even if it is wrong, so that it is not reported as missing too. */
+static void
+parse_path(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	if (*value != '/')
+		parser_error(ps, line, "%s: `%s' is not absolute, write the "
+		    "whole path from / on", k->name, value);
+	else if (strlen(value) > k->max)
+		parser_error(ps, line, "%s: path is too long, at most %u bytes",
+		    k->name, (unsigned)k->max);
+	set_string(ps, line, field, value);
+}
+
+static void
+parse_paths(struct parser *ps, unsigned line, const struct key *k,
+    const char *value)
+{
+	struct vm_config *vm = parser_vm(ps);
+
+	if (vm->ndisks == VM_DISKS_MAX) {
+		parser_error(ps, line, "%s: too many, at most %d in a guest",
+		    k->name, VM_DISKS_MAX);
+		return;
+	}
+	parse_path(ps, line, k, value, &vm->disk[vm->ndisks]);
+	if (vm->disk[vm->ndisks] == NULL)
+		return;
+	ps->lines[ps->conf->nvms - 1].disk[vm->ndisks] = line;
+	vm->ndisks++;
+}
+
+static void
+parse_text(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	char *s;
+
+	if (strlen(*field) + 1 + strlen(value) > k->max) {
+		parser_error(ps, line, "%s: too long, at most %u bytes in all",
+		    k->name, (unsigned)k->max);
+		return;
+	}
+	if (asprintf(&s, "%s%s%s", *field, **field == '\0' ? "" : " ",
+	    value) < 0) {
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	free(*field);
+	*field = s;
+}
+
+static void
+parse_name(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	if (!value_is_name(value) || strlen(value) > k->max)
+		parser_error(ps, line, "%s: `%s' is no name, write a letter or "
+		    "digit, then letters, digits, `.', `-', `_', at most %u "
+		    "in all", k->name, value, (unsigned)k->max);
+	else
+		set_string(ps, line, field, value);
+}
+
+/* The index of `value` among the key's words, or -1 and an error. */
+static int
+parse_word(struct parser *ps, unsigned line, const struct key *k,
+    const char *value)
+{
+	char list[64] = "";
+	size_t n = 0;
+	int i;
+
+	for (i = 0; k->words[i] != NULL; i++) {
+		if (strcmp(k->words[i], value) == 0)
+			return i;
+		n += snprintf(list + n, sizeof(list) - n, "%s%s",
+		    i == 0 ? "" : ", ", k->words[i]);
+	}
+	parser_error(ps, line, "%s: unknown value `%s', write one of %s",
+	    k->name, value, list);
+	return -1;
+}
+
+static void
+parse_number(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, uint64_t *field)
+{
+	bool size = k->type == KEY_SIZE;
+	const struct value_unit *units =
+	    size ? value_size_units : value_duration_units;
+	char min[32], max[32];
+	uint64_t v = 0;
+	int ret;
+
+	ret = value_parse(value, units, &v);
+	value_format(min, sizeof(min), units, k->min);
+	value_format(max, sizeof(max), units, k->max);
+	if (ret == -EINVAL)
+		parser_error(ps, line, "%s: `%s' is no %s, write a number and "
+		    "%s", k->name, value, size ? "size" : "duration",
+		    size ? "K, M, G or T" : "ms, s, m or h");
+	else if (ret != 0 || v < k->min || v > k->max)
+		parser_error(ps, line, "%s: `%s' is out of range, write %s to "
+		    "%s", k->name, value, min, max);
+	else if (size && v % MIB != 0)
+		parser_error(ps, line, "%s: `%s' is no multiple of 1M", k->name,
+		    value);
+	else
+		*field = v;
+}
+
+static void
+parse_value(struct parser *ps, unsigned line, const struct key *k,
+    const char *value)
+{
+	void *field = parser_field(ps, k);
+	int i;
+
+	switch (k->type) {
+	case KEY_NAME:
+		parse_name(ps, line, k, value, field);
+		break;
+	case KEY_PATH:
+		parse_path(ps, line, k, value, field);
+		break;
+	case KEY_PATHS:
+		parse_paths(ps, line, k, value);
+		break;
+	case KEY_TEXT:
+		parse_text(ps, line, k, value, field);
+		break;
+	case KEY_WORD:
+		if (parse_word(ps, line, k, value) >= 0)
+			set_string(ps, line, field, value);
+		break;
+	case KEY_BOOL:
+		*(bool *)field = parse_word(ps, line, k, value) == 1;
+		break;
+	case KEY_ON_REBOOT:
+		i = parse_word(ps, line, k, value);
+		if (i >= 0)
+			*(enum on_reboot *)field = i;
+		break;
+	case KEY_SIZE:
+	case KEY_DURATION:
+		parse_number(ps, line, k, value, field);
+		break;
+	}
+}
+
+static void
+unknown_key(struct parser *ps, unsigned line, const char *name)
+{
+	const struct key *near = key_nearest(ps->section, name);
+
+	if (near != NULL)
+		parser_error(ps, line, "unknown key `%s' in [%s], did you mean "
+		    "`%s'?", name, section_names[ps->section], near->name);
+	else
+		parser_error(ps, line, "unknown key `%s' in [%s], see "
+		    "vmmd.conf(5)", name, section_names[ps->section]);
+}
+
+static void
+on_value(void *cookie, unsigned line, const char *name, const char *value)
+{
+	struct parser *ps = cookie;
+	const struct key *k;
+	unsigned *seen;
+
+	if (ps->section == SECTION_START)
+		parser_error(ps, line, "`%s' stands before the first section, "
+		    "write [daemon] or [vm NAME] above it", name);
+	if (ps->section <= SECTION_UNKNOWN)
+		return;
+	k = key_find(ps->section, name);
+	if (k == NULL) {
+		unknown_key(ps, line, name);
+		return;
+	}
+	seen = &ps->seen[k - config_keys];
+	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_PATHS) {
+		parser_error(ps, line, "%s: given twice, first on line %u",
+		    name, *seen);
+		return;
+	}
+	*seen = line;
+	if (*value == '\0')
+		parser_error(ps, line, "%s: no value, write %s = ...", name,
+		    name);
+	else
+		parse_value(ps, line, k, value);
+}
+
+static void
+add_vm(struct parser *ps, unsigned line, const char *name)
+{
+	struct config *c = ps->conf;
+	struct vm_config *vm;
+	struct vm_lines *lines;
+
+	vm = reallocarray(c->vm, c->nvms + 1, sizeof(*vm));
+	if (vm != NULL)
+		c->vm = vm;
+	lines = reallocarray(ps->lines, c->nvms + 1, sizeof(*lines));
+	if (lines != NULL)
+		ps->lines = lines;
+	if (vm == NULL || lines == NULL) {
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	ps->section = SECTION_VM;
+	lines[c->nvms] = (struct vm_lines){ .section = line };
+	vm[c->nvms++] = (struct vm_config){
+		.memory = DEFAULT_MEMORY,
+		.autostart = true,
+		.on_reboot = ON_REBOOT_RESTART,
+	};
+	set_string(ps, line, &parser_vm(ps)->name, name);
+	set_string(ps, line, &parser_vm(ps)->cmdline, "");
+}
+
+static void
+on_vm(struct parser *ps, unsigned line, const char *name)
+{
+	const struct vm_config *first = config_find_vm(ps->conf, name);
+
+	if (!value_is_name(name) || strlen(name) > VM_NAME_MAX)
+		parser_error(ps, line, "[vm %s]: no valid name, write a letter "
+		    "or digit, then letters, digits, `.', `-', `_', at most %d "
+		    "in all", name, VM_NAME_MAX);
+	else if (first != NULL)
+		parser_error(ps, line, "[vm %s]: given twice, first on line "
+		    "%u", name, ps->lines[first - ps->conf->vm].section);
+	if (ps->conf->nvms == CONFIG_VMS_MAX)
+		parser_error(ps, line, "[vm %s]: too many guests, at most %d",
+		    name, CONFIG_VMS_MAX);
+	else
+		add_vm(ps, line, name);
+}
+
+static void
+on_section(void *cookie, unsigned line, const char *kind, const char *name)
+{
+	struct parser *ps = cookie;
+
+	memset(ps->seen, 0, sizeof(ps->seen));
+	ps->section = SECTION_UNKNOWN;
+	if (strcmp(kind, section_names[SECTION_VM]) == 0) {
+		on_vm(ps, line, name);
+	} else if (strcmp(kind, section_names[SECTION_DAEMON]) == 0 &&
+	    *name == '\0') {
+		if (ps->daemon_line != 0)
+			parser_error(ps, line, "[daemon]: given twice, first "
+			    "on line %u", ps->daemon_line);
+		ps->daemon_line = line;
+		ps->section = SECTION_DAEMON;
+	} else {
+		parser_error(ps, line, "unknown section [%s%s%s], write "
+		    "[daemon] or [vm NAME]", kind, *name == '\0' ? "" : " ",
+		    name);
+	}
+}
+
+static void
+on_error(void *cookie, unsigned line, const char *text)
+{
+	parser_error(cookie, line, "%s", text);
+}
+
+/* Looks for the disk in what stands before it. */
+static void
+check_disk(struct parser *ps, unsigned vm, unsigned disk)
+{
+	const struct config *c = ps->conf;
+	const char *path = c->vm[vm].disk[disk];
+	unsigned i, k, n;
+
+	for (i = 0; i <= vm; i++) {
+		n = i == vm ? disk : c->vm[i].ndisks;
+		for (k = 0; k < n; k++) {
+			if (strcmp(c->vm[i].disk[k], path) != 0)
+				continue;
+			parser_error(ps, ps->lines[vm].disk[disk], "disk: "
+			    "`%s' is a disk of [vm %s] already, on line %u",
+			    path, c->vm[i].name, ps->lines[i].disk[k]);
+			return;
+		}
+	}
+}
+
+static void
+check_vm(struct parser *ps, unsigned i)
+{
+	const struct vm_config *vm = &ps->conf->vm[i];
+	unsigned k;
+
+	if (vm->kernel == NULL)
+		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "
+		    "add kernel = /path/of/bzImage", vm->name);
+	for (k = 0; k < vm->ndisks; k++)
+		check_disk(ps, i, k);
+}
+
+/* The socket's path follows the daemon's name unless it is given. */
+static int
+set_defaults(struct config *c)
+{
+	if (c->name == NULL)
+		c->name = strdup(DEFAULT_NAME);
+	if (c->backend == NULL)
+		c->backend = strdup("auto");
+	if (c->name == NULL || c->backend == NULL)
+		return -ENOMEM;
+	if (c->socket == NULL &&
+	    asprintf(&c->socket, "/run/%s.sock", c->name) < 0) {
+		c->socket = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Everything but the file: 0 or -errno; errors found are in `ps`. */
+static int
+parse_file(struct parser *ps, FILE *f)
+{
+	struct ini_sink sink = {
+		.section = on_section,
+		.value = on_value,
+		.error = on_error,
+		.cookie = ps,
+	};
+	unsigned i;
+	int ret;
+
+	ret = ini_read(f, &sink);
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < ps->conf->nvms; i++)
+		check_vm(ps, i);
+	return set_defaults(ps->conf);
+}
+
+struct config *
+config_read(const char *path, struct buf *errors)
+{
+	struct parser ps = { .path = path, .errors = errors };
+	FILE *f;
+	int ret;
+
+	f = fopen(path, "re");
+	if (f == NULL) {
+		(void)buf_printf(errors, "%s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+	ps.conf = calloc(1, sizeof(*ps.conf));
+	if (ps.conf != NULL) {
+		ps.conf->stop_timeout = DEFAULT_STOP_TIMEOUT;
+		ret = parse_file(&ps, f);
+	} else {
+		ret = -ENOMEM;
+	}
+	fclose(f);
+	free(ps.lines);
+	if (ret != 0)
+		(void)buf_printf(errors, "%s: %s\n", path, strerror(-ret));
+	if (ret != 0 || ps.nerrors > 0) {
+		config_free(ps.conf);
+		return NULL;
+	}
+	return ps.conf;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Values of the configuration: see config_value.h.
+ */
+#include "vmm/config_value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORD_MAX	31
+
+/* Both tables run from the largest unit to the smallest. */
+const struct value_unit value_size_units[] = {
+	{ "T", 1ull << 40 },
+	{ "G", 1ull << 30 },
+	{ "M", 1ull << 20 },
+	{ "K", 1ull << 10 },
+	{ "", 1 },
+	{ NULL, 0 },
+};
+
+const struct value_unit value_duration_units[] = {
+	{ "h", 3600000000000ull },
+	{ "m", 60000000000ull },
+	{ "s", 1000000000ull },
+	{ "ms", 1000000ull },
+	{ NULL, 0 },
+};
+
+int
+value_parse(const char *s, const struct value_unit *units, uint64_t *v)
+{
+	uint64_t n = 0;
+	bool over = false;
+
+	if (!isdigit((unsigned char)*s))
+		return -EINVAL;
+	for (; isdigit((unsigned char)*s); s++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*s - '0'), &n))
+			over = true;
+	while (units->name != NULL && strcmp(units->name, s) != 0)
+		units++;
+	if (units->name == NULL)
+		return -EINVAL;
+	if (over || __builtin_mul_overflow(n, units->factor, &n))
+		return -ERANGE;
+	*v = n;
+	return 0;
+}
+
+void
+value_format(char *p, size_t size, const struct value_unit *units, uint64_t v)
+{
+	while (units[1].name != NULL && (v == 0 || v % units->factor != 0))
+		units++;
+	snprintf(p, size, "%" PRIu64 "%s", v / units->factor, units->name);
+}
+
+bool
+value_is_name(const char *s)
+{
+	if (!isalnum((unsigned char)*s))
+		return false;
+	for (; *s != '\0'; s++)
+		if (!isalnum((unsigned char)*s) && strchr(".-_", *s) == NULL)
+			return false;
+	return true;
+}
+
+static unsigned
+min3(unsigned a, unsigned b, unsigned c)
+{
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
+/* One row of the distance table is kept; a change, a loss, a gain cost 1. */
+unsigned
+value_distance(const char *a, const char *b)
+{
+	unsigned row[WORD_MAX + 1], diag, up;
+	size_t i, j, nb = strlen(b);
+
+	if (strlen(a) > WORD_MAX || nb > WORD_MAX)
+		return WORD_MAX;
+	for (j = 0; j <= nb; j++)
+		row[j] = j;
+	for (i = 1; a[i - 1] != '\0'; i++) {
+		diag = row[0];
+		row[0] = i;
+		for (j = 1; j <= nb; j++) {
+			up = row[j];
+			row[j] = min3(up + 1, row[j - 1] + 1,
+			    diag + (a[i - 1] != b[j - 1]));
+			diag = up;
+		}
+	}
+	return row[nb];
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Values of vmmd.conf(5): sizes and durations with units, names, and the
+ * nearest of several words.
+ */
+#ifndef VMMD_CONFIG_VALUE_H
+#define VMMD_CONFIG_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct value_unit {
+	const char	*name;
+	uint64_t	 factor;
+};
+
+/* K, M, G, T or none: bytes. */
+extern const struct value_unit value_size_units[];
+/* ms, s, m, h: nanoseconds. */
+extern const struct value_unit value_duration_units[];
+
+/* Reads "16M": 0, -EINVAL (no number or unit), -ERANGE (beyond 64 bits). */
+int value_parse(const char *s, const struct value_unit *units, uint64_t *v);
+
+/* Writes `v` with the largest unit that divides it. */
+void value_format(char *p, size_t size, const struct value_unit *units,
+    uint64_t v);
+
+/* First a letter or digit, then those and . - _ */
+bool value_is_name(const char *s);
+
+/* How many letters differ: the edit distance of two short words. */
+unsigned value_distance(const char *a, const char *b);
+
+#endif /* VMMD_CONFIG_VALUE_H */

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration: golden files, t/unit/config/NAME.conf with what reading
+ * it yields in NAME.ok; the limits to the byte; inih's traps; comparison and
+ * copies.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/config.h"
+#include "vmm/config_value.h"
+
+static struct buf errors;
+
+/* Where the golden files are: beside this source, whatever the build does. */
+static void
+setup(void)
+{
+	const char *top = getenv("srcdir");
+	char dir[4096];
+
+	snprintf(dir, sizeof(dir), "%s/t/unit/config", top ? top : ".");
+	ck_assert_msg(chdir(dir) == 0, "%s: %s", dir, strerror(errno));
+	buf_init(&errors, CONFIG_ERRORS_MAX);
+}
+
+static void
+teardown(void)
+{
+	buf_free(&errors);
+}
+
+static void
+dump_vm(struct buf *b, const struct vm_config *vm)
+{
+	char memory[32];
+	unsigned i;
+
+	value_format(memory, sizeof(memory), value_size_units, vm->memory);
+	buf_printf(b, "vm name=%s kernel=%s initrd=%s memory=%s autostart=%d "
+	    "on-reboot=%d\n cmdline=%s\n", vm->name, vm->kernel,
+	    vm->initrd == NULL ? "-" : vm->initrd, memory, vm->autostart,
+	    vm->on_reboot, vm->cmdline);
+	for (i = 0; i < vm->ndisks; i++)
+		buf_printf(b, " disk=%s\n", vm->disk[i]);
+}
+
+static void
+dump(struct buf *b, const struct config *c)
+{
+	char timeout[32];
+	unsigned i;
+
+	value_format(timeout, sizeof(timeout), value_duration_units,
+	    c->stop_timeout);
+	buf_printf(b, "daemon name=%s backend=%s socket=%s stop-timeout=%s\n",
+	    c->name, c->backend, c->socket, timeout);
+	for (i = 0; i < c->nvms; i++)
+		dump_vm(b, &c->vm[i]);
+}
+
+static void
+slurp(const char *path, char *p, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	n = fread(p, 1, size - 1, f);
+	p[n] = '\0';
+	fclose(f);
+}
+
+static const char *const golden[] = {
+	"full", "empty", "dialect", "sections", "values", "bytes",
+	"continued",
+};
+
+START_TEST(golden_files)
+{
+	char conf[64], ok[64], want[16384];
+	struct config *c;
+
+	snprintf(conf, sizeof(conf), "%s.conf", golden[_i]);
+	snprintf(ok, sizeof(ok), "%s.ok", golden[_i]);
+	slurp(ok, want, sizeof(want));
+	c = config_read(conf, &errors);
+	if (c != NULL) {
+		ck_assert_uint_eq(errors.len, 0);
+		dump(&errors, c);
+	}
+	buf_append(&errors, "", 1);
+	ck_assert_str_eq(buf_head(&errors), want);
+	config_free(c);
+}
+END_TEST
+
+/* Reads `text` from a temporary file. */
+static struct config *
+read_text(const char *text)
+{
+	char path[] = "/tmp/check_config.XXXXXX";
+	int fd = mkstemp(path);
+	struct config *c;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	buf_consume(&errors, errors.len);
+	c = config_read(path, &errors);
+	unlink(path);
+	buf_append(&errors, "", 1);
+	return c;
+}
+
+/* A configuration of one guest with a line of `n` bytes in it. */
+static struct config *
+read_line_of(const char *start, size_t n)
+{
+	char text[1024];
+	int at;
+
+	at = snprintf(text, sizeof(text), "[vm a]\nkernel = /k\n%s", start);
+	memset(text + at, 'x', n - strlen(start));
+	strcpy(text + at + n - strlen(start), "\nmemory = 32M\n");
+	return read_text(text);
+}
+
+START_TEST(line_length)
+{
+	struct config *c;
+
+	c = read_line_of("cmdline = ", 199);
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	ck_assert_uint_eq(strlen(c->vm[0].cmdline), 189);
+	ck_assert_uint_eq(c->vm[0].memory, 32 << 20);
+	config_free(c);
+	/* The rest of a long line must not become a line of its own. */
+	ck_assert_ptr_null(read_line_of("cmdline = ", 200));
+	ck_assert_ptr_nonnull(strstr(buf_head(&errors), ":3: line is longer"));
+	ck_assert_ptr_eq(strchr(buf_head(&errors), '\n') + 2,
+	    buf_head(&errors) + errors.len);
+	c = read_line_of("# ", 800);
+	ck_assert_ptr_nonnull(c);
+	config_free(c);
+}
+END_TEST
+
+static struct config *
+read_name_of(size_t n)
+{
+	char name[128], text[256];
+
+	memset(name, 'n', n);
+	name[n] = '\0';
+	snprintf(text, sizeof(text), "[vm %s]\nkernel = /k\n", name);
+	return read_text(text);
+}
+
+START_TEST(name_length)
+{
+	struct config *c = read_name_of(VM_NAME_MAX);
+
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	ck_assert_uint_eq(strlen(c->vm[0].name), VM_NAME_MAX);
+	config_free(c);
+	ck_assert_ptr_null(read_name_of(VM_NAME_MAX + 1));
+}
+END_TEST
+
+/* `n` bytes of command line in pieces that lines can hold. */
+static struct config *
+read_cmdline_of(size_t n)
+{
+	struct config *c;
+	struct buf b;
+	size_t piece;
+
+	buf_init(&b, 1 << 16);
+	buf_printf(&b, "[vm a]\nkernel = /k\n");
+	while (n > 0) {
+		piece = n < 102 ? n : 100;
+		buf_printf(&b, "cmdline = %0*d\n", (int)piece, 0);
+		n -= piece == n ? n : piece + 1;
+	}
+	buf_append(&b, "", 1);
+	c = read_text(buf_head(&b));
+	buf_free(&b);
+	return c;
+}
+
+START_TEST(cmdline_length)
+{
+	struct config *c = read_cmdline_of(VM_CMDLINE_MAX);
+
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	ck_assert_uint_eq(strlen(c->vm[0].cmdline), VM_CMDLINE_MAX);
+	config_free(c);
+	ck_assert_ptr_null(read_cmdline_of(VM_CMDLINE_MAX + 1));
+	ck_assert_ptr_nonnull(strstr(buf_head(&errors), "cmdline: too long"));
+}
+END_TEST
+
+static struct config *
+read_many(unsigned nvms, unsigned ndisks)
+{
+	struct config *c;
+	unsigned i, k;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	for (i = 0; i < nvms; i++) {
+		buf_printf(&b, "[vm v%u]\nkernel = /k\n", i);
+		for (k = 0; k < ndisks; k++)
+			buf_printf(&b, "disk = /d/%u-%u\n", i, k);
+	}
+	buf_append(&b, "", 1);
+	c = read_text(buf_head(&b));
+	buf_free(&b);
+	return c;
+}
+
+START_TEST(counts)
+{
+	struct config *c = read_many(CONFIG_VMS_MAX, VM_DISKS_MAX);
+
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	ck_assert_uint_eq(c->nvms, CONFIG_VMS_MAX);
+	ck_assert_str_eq(c->vm[255].disk[7], "/d/255-7");
+	config_free(c);
+	ck_assert_ptr_null(read_many(CONFIG_VMS_MAX + 1, 0));
+	ck_assert_ptr_null(read_many(1, VM_DISKS_MAX + 1));
+	ck_assert_ptr_nonnull(strstr(buf_head(&errors), "at most 8"));
+}
+END_TEST
+
+START_TEST(socket_path_fits_its_address)
+{
+	char text[256];
+	struct config *c;
+
+	snprintf(text, sizeof(text), "[daemon]\nsocket = /%0106d\n", 0);
+	c = read_text(text);
+	ck_assert_ptr_nonnull(c);
+	config_free(c);
+	snprintf(text, sizeof(text), "[daemon]\nsocket = /%0107d\n", 0);
+	ck_assert_ptr_null(read_text(text));
+}
+END_TEST
+
+START_TEST(unreadable_files)
+{
+	ck_assert_ptr_null(config_read("/nonexistent", &errors));
+	ck_assert_ptr_null(config_read("/", &errors));
+	buf_append(&errors, "", 1);
+	ck_assert_str_eq(buf_head(&errors),
+	    "/nonexistent: No such file or directory\n"
+	    "/: Is a directory\n");
+}
+END_TEST
+
+/* Each key of a guest but autostart makes it another one. */
+START_TEST(equality)
+{
+	static const char base[] =
+	    "[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+	    "on-reboot=stop\n%s";
+	static const char *const other[] = {
+		"[vm a]\nkernel=/K\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=C\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=65M\ndisk=/d\n"
+		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/D\n"
+		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"disk=/e\non-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n",
+		"[vm b]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\n",
+	};
+	struct config *c, *o;
+	struct vm_config *copy;
+	char text[512];
+	size_t i;
+
+	snprintf(text, sizeof(text), base, "");
+	c = read_text(text);
+	snprintf(text, sizeof(text), base, "autostart=no\n");
+	o = read_text(text);
+	ck_assert(vm_config_equal(&c->vm[0], &o->vm[0]));
+	config_free(o);
+	for (i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		o = read_text(other[i]);
+		ck_assert_msg(!vm_config_equal(&c->vm[0], &o->vm[0]),
+		    "other[%zu]", i);
+		config_free(o);
+	}
+	copy = vm_config_dup(&c->vm[0]);
+	config_free(c);
+	snprintf(text, sizeof(text), base, "");
+	c = read_text(text);
+	ck_assert(vm_config_equal(&c->vm[0], copy));
+	vm_config_free(copy);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(fixed_keys_are_kept)
+{
+	struct config *old, *c;
+	struct buf names;
+
+	buf_init(&names, 256);
+	old = read_text("[daemon]\nname=a\nstop-timeout=1s\n");
+	c = read_text("[daemon]\nname=a\nstop-timeout=2s\n");
+	ck_assert(!config_keep_fixed(c, old, &names));
+	ck_assert_uint_eq(c->stop_timeout, 2000000000);
+	config_free(c);
+	c = read_text("[daemon]\nname=b\nbackend=vmm\nsocket=/run/a.sock\n");
+	ck_assert(config_keep_fixed(c, old, &names));
+	buf_append(&names, "", 1);
+	ck_assert_str_eq(buf_head(&names), "name, backend");
+	config_free(old);
+	ck_assert_str_eq(c->name, "a");
+	ck_assert_str_eq(c->backend, "auto");
+	config_free(c);
+	buf_free(&names);
+}
+END_TEST
+
+static TCase *
+config_case(void)
+{
+	TCase *tc = tcase_create("config");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, golden_files, 0,
+	    sizeof(golden) / sizeof(golden[0]));
+	tcase_add_test(tc, line_length);
+	tcase_add_test(tc, name_length);
+	tcase_add_test(tc, cmdline_length);
+	tcase_add_test(tc, counts);
+	tcase_add_test(tc, socket_path_fits_its_address);
+	tcase_add_test(tc, unreadable_files);
+	tcase_add_test(tc, equality);
+	tcase_add_test(tc, fixed_keys_are_kept);
+	return tc;
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("config");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, config_case());
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
