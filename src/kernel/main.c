@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The module: /dev/vmm, its counters in sysfs, and the switch that turns
+ * virtualization on with the first VM and off after the last.
+ */
+#define pr_fmt(fmt) "vmm: " fmt
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/syscore_ops.h>
+#include <linux/uaccess.h>
+#include <asm/tsc.h>
+
+#include "kcompat.h"
+#include "vmm.h"
+
+const struct cpu_ops *vmm_cpu;
+struct vmm_counters vmm_counters;
+
+static DEFINE_MUTEX(host_lock);
+static unsigned int host_users;		/* host_lock */
+static enum cpuhp_state host_hp;	/* host_lock */
+
+static int host_online(unsigned int cpu)
+{
+	int ret;
+
+	preempt_disable();
+	ret = vmm_cpu->cpu_enable();
+	preempt_enable();
+	if (ret)
+		pr_err("CPU %u: virtualization is in use by another hypervisor: stop its guests and unload it (rmmod kvm_amd kvm_intel kvm)\n",
+		       cpu);
+	return ret;
+}
+
+static int host_offline(unsigned int cpu)
+{
+	preempt_disable();
+	vmm_cpu->cpu_disable();
+	preempt_enable();
+	return 0;
+}
+
+/*
+ * The boot CPU comes back from suspend with virtualization off, and none of
+ * the hotplug callbacks runs for it.
+ */
+static int host_suspend(void)
+{
+	if (host_users)
+		vmm_cpu->cpu_disable();
+	return 0;
+}
+
+static void host_resume(void)
+{
+	if (host_users && vmm_cpu->cpu_enable())
+		pr_err("virtualization is in use by another hypervisor since resume\n");
+}
+
+static struct syscore_ops host_syscore_ops = {
+	.suspend = host_suspend,
+	.resume = host_resume,
+};
+
+int vmm_host_get(void)
+{
+	int ret = 0;
+
+	mutex_lock(&host_lock);
+	if (host_users == 0) {
+		ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "vmm:online",
+					host_online, host_offline);
+		if (ret >= 0) {
+			host_hp = ret;
+			ret = 0;
+		}
+	}
+	if (ret == 0)
+		host_users++;
+	mutex_unlock(&host_lock);
+	return ret;
+}
+
+void vmm_host_put(void)
+{
+	mutex_lock(&host_lock);
+	if (--host_users == 0)
+		cpuhp_remove_state(host_hp);
+	mutex_unlock(&host_lock);
+}
+
+static int vmm_get_info(void __user *arg)
+{
+	struct vmm_info info = {
+		.abi = VMM_ABI,
+		.run_size = PAGE_SIZE,
+		.tsc_khz = tsc_khz,
+		.features = check_tsc_unstable() ? 0 : VMM_FEATURE_STABLE_TSC,
+	};
+
+	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static int vmm_get_cpuid(struct vmm_cpuid __user *arg)
+{
+	struct vmm_cpuid *c;
+	u32 room;
+	int ret = 0;
+
+	if (get_user(room, &arg->count))
+		return -EFAULT;
+	c = kzalloc(sizeof(*c), GFP_KERNEL);
+	if (!c)
+		return -ENOMEM;
+	cpuid_supported(c);
+	if (room < c->count)
+		ret = -E2BIG;
+	else if (copy_to_user(arg, c, struct_size(c, entry, c->count)))
+		ret = -EFAULT;
+	kfree(c);
+	return ret;
+}
+
+static long vmm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	case VMM_GET_INFO:
+		return vmm_get_info((void __user *)arg);
+	case VMM_GET_CPUID:
+		return vmm_get_cpuid((void __user *)arg);
+	case VMM_CREATE_VM:
+		return arg ? -EINVAL : vm_create_fd();
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations vmm_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = vmm_ioctl,
+	.llseek = noop_llseek,
+};
+
+#define COUNTER_ATTR(name)						\
+static ssize_t name##_show(struct device *dev,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, "%ld\n",					\
+			  atomic_long_read(&vmm_counters.name));	\
+}									\
+static DEVICE_ATTR_RO(name)
+
+COUNTER_ATTR(vms);
+COUNTER_ATTR(vcpus);
+COUNTER_ATTR(npt_pages);
+COUNTER_ATTR(pinned_pages);
+
+static struct attribute *vmm_attrs[] = {
+	&dev_attr_vms.attr,
+	&dev_attr_vcpus.attr,
+	&dev_attr_npt_pages.attr,
+	&dev_attr_pinned_pages.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(vmm);
+
+static struct miscdevice vmm_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vmm",
+	.fops = &vmm_fops,
+	.mode = 0660,
+	.groups = vmm_groups,
+};
+
+static int __init vmm_init(void)
+{
+	int ret;
+
+	vmm_cpu = &svm_ops;
+	ret = vmm_cpu->check();
+	if (ret)
+		return ret;
+	ret = fpu_init();
+	if (ret)
+		return ret;
+	ret = vmm_cpu->init();
+	if (ret)
+		return ret;
+	register_syscore_ops(&host_syscore_ops);
+	ret = misc_register(&vmm_misc);
+	if (ret)
+		goto err_syscore;
+	pr_info("%s\n", vmm_cpu->name);
+	return 0;
+
+err_syscore:
+	unregister_syscore_ops(&host_syscore_ops);
+	vmm_cpu->exit();
+	return ret;
+}
+
+static void __exit vmm_exit(void)
+{
+	misc_deregister(&vmm_misc);
+	unregister_syscore_ops(&host_syscore_ops);
+	vmm_cpu->exit();
+}
+
+module_init(vmm_init);
+module_exit(vmm_exit);
+
+MODULE_DESCRIPTION("Minimal virtual machine monitor");
+MODULE_AUTHOR("The vmmd authors");
+MODULE_LICENSE("Dual BSD/GPL");

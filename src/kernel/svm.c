@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * AMD-V: what a CPU and a vCPU need to run guests with it.  Sections are
+ * those of AMD's Architecture Programmer's Manual (APM), volume 2.
+ */
+#define pr_fmt(fmt) "vmm: " fmt
+
+#include <linux/cc_platform.h>
+#include <linux/gfp.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <asm/debugreg.h>
+#include <asm/io.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "svm.h"
+#include "svm_caps.h"
+
+#define SVM_ENTRY_TABLE	(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)
+#define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */
+#define IOPM_ORDER	2		/* 12 KiB, rounded up */
+#define MSRPM_ORDER	1		/* 8 KiB */
+
+/* A host CPU; touched by itself with preemption off, or while it is down. */
+struct svm_cpu {
+	struct page	*hsave;		/* VM_HSAVE_PA: VMRUN's */
+	struct page	*host;		/* VMSAVE's, what VMRUN leaves out */
+	u64		 asid_gen;	/* never 0 */
+	u32		 asid_next;
+	u32		 asid_max;
+	u64		 last_vm;	/* the VM that ran here last */
+};
+
+static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
+static void *svm_iopm; /* I, every port exits */
+static void *svm_msrpm;		/* I */
+
+/*
+ * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
+ * for itself.
+ */
+static const u32 svm_direct_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+static int svm_check(void)
+{
+	const char *why;
+	u64 vm_cr = 0;
+	u32 ecx = 0, edx = 0;
+
+	if (cpuid_eax(0x80000000) >= 0x80000001)
+		ecx = cpuid_ecx(0x80000001);
+	if (ecx & SVM_CAPS_ECX_SVM) {
+		edx = cpuid_edx(SVM_CPUID_FUNC);
+		rdmsrl_safe(MSR_VM_CR, &vm_cr);
+	}
+	why = svm_refusal(ecx, edx, vm_cr);
+	if (!why && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
+		why = "memory encryption is on: boot the host with mem_encrypt=off";
+	if (!why)
+		return 0;
+	pr_err("%s\n", why);
+	return -EOPNOTSUPP;
+}
+
+/* Two bits an MSR, read and write; 15.11. */
+static void svm_msrpm_allow(u32 msr)
+{
+	static const u32 first[] = { 0, 0xc0000000, 0xc0010000 };
+	unsigned int i, bit;
+
+	for (i = 0; i < ARRAY_SIZE(first); i++) {
+		if (msr - first[i] >= 0x2000)
+			continue;
+		bit = i * 0x800 * 8 + (msr - first[i]) * 2;
+		__clear_bit(bit, svm_msrpm);
+		__clear_bit(bit + 1, svm_msrpm);
+		return;
+	}
+	WARN_ON_ONCE(1);
+}
+
+static void svm_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		if (c->hsave)
+			__free_page(c->hsave);
+		if (c->host)
+			__free_page(c->host);
+	}
+	free_pages((unsigned long)svm_msrpm, MSRPM_ORDER);
+	free_pages((unsigned long)svm_iopm, IOPM_ORDER);
+}
+
+static int svm_init(void)
+{
+	int cpu, i;
+
+	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
+	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
+	if (!svm_iopm || !svm_msrpm)
+		goto err;
+	memset(svm_iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+	memset(svm_msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++)
+		svm_msrpm_allow(svm_direct_msrs[i]);
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		c->hsave = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		c->host = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!c->hsave || !c->host)
+			goto err;
+	}
+	return 0;
+err:
+	svm_exit();
+	return -ENOMEM;
+}
+
+static int svm_cpu_enable(void)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(c->hsave));
+	c->asid_max = cpuid_ebx(SVM_CPUID_FUNC) - 1;
+	c->asid_next = c->asid_max + 1;
+	c->asid_gen++;
+	c->last_vm = 0;
+	return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+	u64 efer;
+
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	rdmsrl(MSR_EFER, efer);
+	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+}
+
+static void intercept(struct vmcb *vmcb, unsigned int bit)
+{
+	__set_bit(bit, (unsigned long *)vmcb->control.intercepts);
+}
+
+static void svm_intercept_dr(struct vmcb *vmcb, bool on)
+{
+	vmcb->control.intercepts[INTERCEPT_DR] = on ? ~0U : 0;
+}
+
+/* Exits that need no thought of the guest's: 15.9 to 15.13. */
+static const u8 svm_intercepts[] = {
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
+	INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_IOIO_PROT,
+	INTERCEPT_MSR_PROT, INTERCEPT_SHUTDOWN, INTERCEPT_XSETBV,
+	INTERCEPT_VMMCALL, INTERCEPT_INVD, INTERCEPT_WBINVD, INTERCEPT_RDPMC,
+	/* no guest has these: #UD */
+	INTERCEPT_VMRUN, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI,
+	INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM,
+	INTERCEPT_RDTSCP, INTERCEPT_MONITOR, INTERCEPT_MWAIT, INTERCEPT_RDPRU,
+};
+
+static void svm_vmcb_init(struct vcpu *v, struct vmcb *vmcb)
+{
+	struct vmcb_control_area *c = &vmcb->control;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
+		intercept(vmcb, svm_intercepts[i]);
+	/*
+	 * A guest whose handlers fault on these for ever would keep the CPU
+	 * in microcode, deaf to interrupts.
+	 */
+	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + AC_VECTOR);
+	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + DB_VECTOR);
+	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + MC_VECTOR);
+	svm_intercept_dr(vmcb, true);
+	c->iopm_base_pa = __pa(svm_iopm);
+	c->msrpm_base_pa = __pa(svm_msrpm);
+	c->tsc_offset = -v->vm->tsc_base;
+	c->int_ctl = V_INTR_MASKING_MASK;
+	c->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+	c->nested_cr3 = __pa(v->vm->npt);
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+	struct svm_vcpu *svm;
+
+	svm = kzalloc(sizeof(*svm), GFP_KERNEL_ACCOUNT);
+	if (!svm)
+		return -ENOMEM;
+	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!svm->vmcb) {
+		kfree(svm);
+		return -ENOMEM;
+	}
+	svm->vmcb_pa = __pa(svm->vmcb);
+	svm_vmcb_init(v, svm->vmcb);
+	v->data = svm;
+	return 0;
+}
+
+static void svm_vcpu_free(struct vcpu *v)
+{
+	free_page((unsigned long)to_vmcb(v));
+	kfree(v->data);
+}
+
+/* Debug registers: the CPU holds the guest's only once it has used them. */
+void svm_dr_load(struct vcpu *v)
+{
+	set_debugreg(v->dr[0], 0);
+	set_debugreg(v->dr[1], 1);
+	set_debugreg(v->dr[2], 2);
+	set_debugreg(v->dr[3], 3);
+	to_svm(v)->dr_loaded = true;
+	svm_intercept_dr(to_vmcb(v), false);
+}
+
+static void svm_dr_put(struct vcpu *v)
+{
+	if (!to_svm(v)->dr_loaded)
+		return;
+	get_debugreg(v->dr[0], 0);
+	get_debugreg(v->dr[1], 1);
+	get_debugreg(v->dr[2], 2);
+	get_debugreg(v->dr[3], 3);
+	to_svm(v)->dr_loaded = false;
+	svm_intercept_dr(to_vmcb(v), true);
+}
+
+/* A fresh ASID, so that nothing cached under an old one is used: 15.16. */
+static void svm_new_asid(struct vcpu *v, struct svm_cpu *c)
+{
+	struct vmcb *vmcb = to_vmcb(v);
+
+	if (c->asid_next > c->asid_max) {
+		c->asid_gen++;
+		c->asid_next = 1;
+		vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	to_svm(v)->asid_gen = c->asid_gen;
+	vmcb->control.asid = c->asid_next++;
+}
+
+static void svm_load(struct vcpu *v)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	struct svm_vcpu *svm = to_svm(v);
+	int cpu = smp_processor_id();
+
+	if (v->cpu != cpu) {
+		v->cpu = cpu;
+		svm->asid_gen = 0;
+	}
+	if (svm->asid_gen != c->asid_gen)
+		svm_new_asid(v, c);
+	/*
+	 * The daemon's threads share one mm, so the host's own barrier, on a
+	 * change of mm, never comes between two of its guests.
+	 */
+	if (c->last_vm != v->vm->id) {
+		c->last_vm = v->vm->id;
+		if (boot_cpu_has(X86_FEATURE_IBPB))
+			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	}
+	if (svm->vmcb->save.dr7 & DR7_ENABLED)
+		svm_dr_load(v);
+	asm volatile("vmsave %%rax"
+		     : : "a" (page_to_phys(c->host)) : "memory");
+}
+
+/*
+ * Guests may set CR4.PKE and then PKRU, which no part of VMRUN switches; the
+ * host's accesses to user memory must not be subject to it.
+ */
+static void svm_pkru_restore(u32 pkru)
+{
+	if (boot_cpu_has(X86_FEATURE_OSPKE) && rdpkru() != pkru)
+		wrpkru(pkru);
+}
+
+static void svm_run(struct vcpu *v)
+{
+	struct vmcb_control_area *c = &to_vmcb(v)->control;
+	struct svm_vcpu *svm = to_svm(v);
+	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
+
+	c->event_inj = (u32)svm->event;
+	c->event_inj_err = svm->event >> 32;
+	svm->event = 0;
+
+	svm_enter(svm->vmcb_pa,
+		  page_to_phys(this_cpu_ptr(&svm_cpus)->host), v->gpr);
+
+	svm_pkru_restore(pkru);
+	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	/* #VMEXIT has switched all breakpoints off, the host's too. */
+	if (hw_breakpoint_active()) {
+		svm_dr_put(v);
+		hw_breakpoint_restore();
+	}
+}
+
+static bool svm_intr_enabled(struct vcpu *v)
+{
+	return to_vmcb(v)->save.rflags & X86_EFLAGS_IF;
+}
+
+static bool svm_event_pending(struct vcpu *v)
+{
+	return to_svm(v)->event != 0;
+}
+
+static bool svm_intr_ready(struct vcpu *v)
+{
+	return svm_intr_enabled(v) && !svm_event_pending(v) &&
+	       !(to_vmcb(v)->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+/*
+ * A virtual interrupt that exits before it is taken: 15.21.4.  Its priority
+ * is above any TPR, as an ExtINT's is.
+ */
+static void svm_intr_window(struct vcpu *v, bool want)
+{
+	struct vmcb_control_area *c = &to_vmcb(v)->control;
+
+	if (want) {
+		c->int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK;
+		__set_bit(INTERCEPT_VINTR, (unsigned long *)c->intercepts);
+	} else {
+		c->int_ctl &= ~(V_IRQ_MASK | V_IGN_TPR_MASK);
+		__clear_bit(INTERCEPT_VINTR, (unsigned long *)c->intercepts);
+	}
+}
+
+void svm_inject(struct vcpu *v, u64 event)
+{
+	to_svm(v)->event = event;
+}
+
+static u64 svm_rax(struct vcpu *v)
+{
+	return to_vmcb(v)->save.rax;
+}
+
+static void svm_set_rax(struct vcpu *v, u64 val)
+{
+	to_vmcb(v)->save.rax = val;
+}
+
+static u64 svm_cr4(struct vcpu *v)
+{
+	return to_vmcb(v)->save.cr4;
+}
+
+static u64 svm_efer(struct vcpu *v)
+{
+	return to_vmcb(v)->save.efer & ~EFER_SVME;
+}
+
+static u64 svm_pat(struct vcpu *v)
+{
+	return to_vmcb(v)->save.g_pat;
+}
+
+static void svm_set_pat(struct vcpu *v, u64 val)
+{
+	to_vmcb(v)->save.g_pat = val;
+}
+
+const struct cpu_ops svm_ops = {
+	.name		= "AMD-V, nested paging",
+	.npt		= {
+		.table		= SVM_ENTRY_TABLE,
+		.page		= SVM_ENTRY_TABLE,
+		.present	= _PAGE_PRESENT,
+		.host_levels	= true,
+	},
+	.check		= svm_check,
+	.init		= svm_init,
+	.exit		= svm_exit,
+	.cpu_enable	= svm_cpu_enable,
+	.cpu_disable	= svm_cpu_disable,
+	.vcpu_init	= svm_vcpu_init,
+	.vcpu_free	= svm_vcpu_free,
+	.get_state	= svm_get_state,
+	.set_state	= svm_set_state,
+	.get_regs	= svm_get_regs,
+	.load		= svm_load,
+	.put		= svm_dr_put,
+	.enter		= svm_run,
+	.handle_fast	= svm_handle_fast,
+	.handle_slow	= svm_handle_slow,
+	.intr_ready	= svm_intr_ready,
+	.intr_window	= svm_intr_window,
+	.inject		= svm_inject,
+	.rax		= svm_rax,
+	.set_rax	= svm_set_rax,
+	.cr4		= svm_cr4,
+	.efer		= svm_efer,
+	.set_efer	= svm_set_efer,
+	.pat		= svm_pat,
+	.set_pat	= svm_set_pat,
+};

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Can this CPU run guests with AMD-V?  A pure function over what CPUID and
+ * VM_CR say, so that unit tests can show it every machine there is.
+ */
+#ifndef VMM_SVM_CAPS_H
+#define VMM_SVM_CAPS_H
+
+/* CPUID 8000_0001.ECX, CPUID 8000_000A.EDX (APM volume 3, E.4) */
+#define SVM_CAPS_ECX_SVM	(1U << 2)
+#define SVM_CAPS_EDX_NPT	(1U << 0)
+
+/* MSR C001_0114, VM_CR (APM volume 2, 15.30.1) */
+#define SVM_CAPS_VM_CR_LOCK	(1ULL << 3)
+#define SVM_CAPS_VM_CR_SVMDIS	(1ULL << 4)
+
+/* NULL if it can; otherwise why not, and what to do. */
+static inline const char *svm_refusal(unsigned int ecx, unsigned int edx,
+				      unsigned long long vm_cr)
+{
+	if (!(ecx & SVM_CAPS_ECX_SVM))
+		return "this CPU has no AMD-V (SVM): use a host that has it, or, in a virtual machine, have its hypervisor allow nested virtualization";
+	if (vm_cr & SVM_CAPS_VM_CR_SVMDIS)
+		return vm_cr & SVM_CAPS_VM_CR_LOCK ?
+		       "AMD-V is disabled by the firmware: enable SVM in the BIOS setup" :
+		       "AMD-V is disabled in VM_CR: enable SVM in the BIOS setup, or clear VM_CR.SVMDIS";
+	if (!(edx & SVM_CAPS_EDX_NPT))
+		return "this CPU has no nested paging: a CPU made since 2008 is needed";
+	return (void *)0;
+}
+
+#endif /* VMM_SVM_CAPS_H */

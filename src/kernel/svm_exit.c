@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Exits on AMD-V: one function each, and the two switches that call them.
+ * Codes and what EXITINFO holds: APM volume 2, appendix C and chapter 15.
+ */
+#include <linux/kvm_para.h>
+#include <linux/ratelimit.h>
+#include <asm/debugreg.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "svm.h"
+
+/* EXITINFO1 of IOIO: 15.10.2 */
+#define IOIO_IN		BIT(0)
+#define IOIO_STRING	BIT(2)
+#define IOIO_REP	BIT(3)
+#define IOIO_SIZE(info)	(((info) >> 4) & 7)
+#define IOIO_PORT(info)	((u16)((info) >> 16))
+
+#define MSR_IS_WRITE	BIT(0)
+
+/* EXITINFO1 of a nested page fault: 15.25.6 */
+#define NPF_WRITE	BIT(1)
+#define NPF_FETCH	BIT(4)
+
+static void inject_exception(struct vcpu *v, u8 vector)
+{
+	svm_inject(v, VMM_EVENT_VALID | SVM_EVTINJ_TYPE_EXEPT | vector);
+}
+
+static void inject_exception_code(struct vcpu *v, u8 vector, u32 code)
+{
+	svm_inject(v, (u64)code << 32 | VMM_EVENT_VALID |
+		   VMM_EVENT_HAS_ERROR | SVM_EVTINJ_TYPE_EXEPT | vector);
+}
+
+/*
+ * Moves RIP past the instruction that exited.  Where the CPU does not tell
+ * the next RIP, `len` is the instruction's length without prefixes: a guest
+ * that adds some confuses only itself.
+ */
+static void skip(struct vcpu *v, unsigned int len)
+{
+	struct vmcb *vmcb = to_vmcb(v);
+	struct vmcb_save_area *save = &vmcb->save;
+
+	if (boot_cpu_has(X86_FEATURE_NRIPS) && vmcb->control.next_rip)
+		save->rip = vmcb->control.next_rip;
+	else
+		save->rip += len;
+	vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+	if (unlikely(save->rflags & X86_EFLAGS_TF)) {
+		save->dr6 |= DR_STEP;
+		inject_exception(v, DB_VECTOR);
+	}
+}
+
+/*
+ * An exit may come in the middle of an event's delivery; it is delivered
+ * again.  Software interrupts and INT3, INTO are not: RIP still points at the
+ * instruction, which will run again.  15.7.2.
+ */
+static void keep_event(struct vcpu *v)
+{
+	const struct vmcb_control_area *c = &to_vmcb(v)->control;
+	u32 info = c->exit_int_info, type = info & SVM_EXITINTINFO_TYPE_MASK;
+	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
+
+	if (!(info & SVM_EXITINTINFO_VALID) || type == SVM_EVTINJ_TYPE_SOFT)
+		return;
+	if (type == SVM_EVTINJ_TYPE_EXEPT &&
+	    (vector == BP_VECTOR || vector == OF_VECTOR))
+		return;
+	svm_inject(v, (u64)c->exit_int_info_err << 32 | info);
+}
+
+static enum next exit_cpuid(struct vcpu *v)
+{
+	cpuid_exec(v);
+	skip(v, 2);
+	return NEXT_ENTER;
+}
+
+static enum next exit_hlt(struct vcpu *v)
+{
+	skip(v, 1);
+	if (to_svm(v)->event)
+		return NEXT_ENTER;
+	v->halted = true;
+	if (to_vmcb(v)->save.rflags & X86_EFLAGS_IF)
+		return NEXT_LOOP;
+	v->run->reason = VMM_EXIT_HLT;
+	return NEXT_USER;
+}
+
+static enum next exit_io(struct vcpu *v)
+{
+	const struct vmcb_control_area *c = &to_vmcb(v)->control;
+	u32 info = c->exit_info_1, flags = 0;
+	struct vmm_run *run = v->run;
+
+	if (info & IOIO_IN)
+		flags |= VMM_IO_IN;
+	if (info & IOIO_STRING)
+		flags |= VMM_IO_STRING;
+	if (info & IOIO_REP)
+		flags |= VMM_IO_REP;
+	run->reason = VMM_EXIT_IO;
+	run->io.port = IOIO_PORT(info);
+	run->io.size = IOIO_SIZE(info);
+	run->io.flags = flags;
+	run->io.data = to_vmcb(v)->save.rax;
+	/* A string instruction stays where it is: the daemon performs it. */
+	if (!(flags & VMM_IO_STRING)) {
+		v->io_in = flags & VMM_IO_IN;
+		v->io_size = IOIO_SIZE(info);
+		skip(v, c->exit_info_2 - to_vmcb(v)->save.rip);
+	}
+	return NEXT_USER;
+}
+
+static enum next exit_vmmcall(struct vcpu *v)
+{
+	to_vmcb(v)->save.rax = -KVM_ENOSYS;
+	skip(v, 3);
+	return NEXT_ENTER;
+}
+
+static enum next exit_window(struct vcpu *v)
+{
+	svm_ops.intr_window(v, false);
+	v->run->reason = VMM_EXIT_INTR_WINDOW;
+	return NEXT_USER;
+}
+
+/* The #MC was the host's: let it have its handler. */
+static enum next exit_machine_check(struct vcpu *v)
+{
+	asm volatile("int %0" : : "i" (MC_VECTOR));
+	return NEXT_ENTER;
+}
+
+static enum next exit_shutdown(struct vcpu *v)
+{
+	v->run->reason = VMM_EXIT_SHUTDOWN;
+	return NEXT_USER;
+}
+
+static enum next exit_hw(struct vcpu *v, u32 reason)
+{
+	const struct vmcb_control_area *c = &to_vmcb(v)->control;
+
+	v->run->reason = reason;
+	v->run->hw.code = (u64)c->exit_code_hi << 32 | c->exit_code;
+	v->run->hw.info[0] = c->exit_info_1;
+	v->run->hw.info[1] = c->exit_info_2;
+	return NEXT_USER;
+}
+
+static enum next exit_undefined(struct vcpu *v)
+{
+	inject_exception(v, UD_VECTOR);
+	return NEXT_ENTER;
+}
+
+enum next svm_handle_fast(struct vcpu *v)
+{
+	const struct vmcb_control_area *c = &to_vmcb(v)->control;
+
+	if (unlikely(c->exit_code_hi))
+		return exit_hw(v, VMM_EXIT_INVALID);
+	keep_event(v);
+	switch (c->exit_code) {
+	case SVM_EXIT_INTR:
+	case SVM_EXIT_NMI:
+	case SVM_EXIT_SMI:
+	case SVM_EXIT_INIT:
+		return NEXT_ENTER;
+	case SVM_EXIT_CPUID:
+		return exit_cpuid(v);
+	case SVM_EXIT_IOIO:
+		return exit_io(v);
+	case SVM_EXIT_HLT:
+		return exit_hlt(v);
+	case SVM_EXIT_VINTR:
+		return exit_window(v);
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7 + 8:
+		svm_dr_load(v);
+		return NEXT_ENTER;
+	case SVM_EXIT_VMMCALL:
+		return exit_vmmcall(v);
+	case SVM_EXIT_INVD:
+	case SVM_EXIT_WBINVD:
+		skip(v, 2);
+		return NEXT_ENTER;
+	case SVM_EXIT_EXCP_BASE + DB_VECTOR:
+		inject_exception(v, DB_VECTOR);
+		return NEXT_ENTER;
+	case SVM_EXIT_EXCP_BASE + AC_VECTOR:
+		inject_exception_code(v, AC_VECTOR, 0);
+		return NEXT_ENTER;
+	case SVM_EXIT_EXCP_BASE + MC_VECTOR:
+		return exit_machine_check(v);
+	case SVM_EXIT_RDPMC:
+		inject_exception_code(v, GP_VECTOR, 0);
+		return NEXT_ENTER;
+	case SVM_EXIT_VMRUN:
+	case SVM_EXIT_VMLOAD:
+	case SVM_EXIT_VMSAVE:
+	case SVM_EXIT_STGI:
+	case SVM_EXIT_CLGI:
+	case SVM_EXIT_SKINIT:
+	case SVM_EXIT_INVLPGA:
+	case SVM_EXIT_RSM:
+	case SVM_EXIT_RDTSCP:
+	case SVM_EXIT_MONITOR:
+	case SVM_EXIT_MWAIT:
+	case SVM_EXIT_RDPRU:
+		return exit_undefined(v);
+	case SVM_EXIT_SHUTDOWN:
+		return exit_shutdown(v);
+	case SVM_EXIT_NPF:
+	case SVM_EXIT_MSR:
+	case SVM_EXIT_XSETBV:
+		return NEXT_SLOW;
+	default:
+		return exit_hw(v, VMM_EXIT_UNKNOWN);
+	}
+}
+
+static enum next exit_npf(struct vcpu *v)
+{
+	const struct vmcb_control_area *c = &to_vmcb(v)->control;
+	struct vmm_run *run = v->run;
+	int ret;
+
+	ret = mem_fault(v->vm, c->exit_info_2);
+	if (ret == 0)
+		return NEXT_LOOP;
+	if (ret == -ENOENT) {
+		run->reason = VMM_EXIT_MEMORY;
+		run->memory.gpa = c->exit_info_2;
+		run->memory.flags = 0;
+		if (c->exit_info_1 & NPF_WRITE)
+			run->memory.flags |= VMM_MEMORY_WRITE;
+		if (c->exit_info_1 & NPF_FETCH)
+			run->memory.flags |= VMM_MEMORY_FETCH;
+		return NEXT_USER;
+	}
+	run->reason = VMM_EXIT_FAULT;
+	run->fault.gpa = c->exit_info_2;
+	run->fault.error = ret;
+	return NEXT_USER;
+}
+
+static enum next exit_msr(struct vcpu *v)
+{
+	struct vmcb *vmcb = to_vmcb(v);
+	u32 msr = v->gpr[VMM_RCX];
+	u64 val;
+	int ret;
+
+	if (vmcb->control.exit_info_1 & MSR_IS_WRITE) {
+		val = v->gpr[VMM_RDX] << 32 | (u32)vmcb->save.rax;
+		ret = msr_write(v, msr, val);
+	} else {
+		ret = msr_read(v, msr, &val);
+		if (ret == 0) {
+			vmcb->save.rax = (u32)val;
+			v->gpr[VMM_RDX] = val >> 32;
+		}
+	}
+	if (ret == 0)
+		skip(v, 2);
+	else
+		inject_exception_code(v, GP_VECTOR, 0);
+	return NEXT_LOOP;
+}
+
+static enum next exit_xsetbv(struct vcpu *v)
+{
+	struct vmcb *vmcb = to_vmcb(v);
+	u64 val = v->gpr[VMM_RDX] << 32 | (u32)vmcb->save.rax;
+
+	if (vmcb->save.cpl == 0 && (u32)v->gpr[VMM_RCX] == 0 &&
+	    fpu_xcr0_valid(val)) {
+		v->xcr0 = val;
+		skip(v, 3);
+	} else {
+		inject_exception_code(v, GP_VECTOR, 0);
+	}
+	return NEXT_LOOP;
+}
+
+enum next svm_handle_slow(struct vcpu *v)
+{
+	switch (to_vmcb(v)->control.exit_code) {
+	case SVM_EXIT_NPF:
+		return exit_npf(v);
+	case SVM_EXIT_MSR:
+		return exit_msr(v);
+	case SVM_EXIT_XSETBV:
+		return exit_xsetbv(v);
+	default:
+		return exit_hw(v, VMM_EXIT_UNKNOWN);
+	}
+}

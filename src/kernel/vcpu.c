@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * A virtual CPU: its file descriptor, the page it shares with the daemon's
+ * thread, and the loop that enters the guest.
+ *
+ * The loop has two halves.  Between fpu_load() and fpu_put() preemption is
+ * off and the guest is entered again and again, as long as each exit can be
+ * handled at once.  Whatever may sleep, wait or reschedule happens outside.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/context_tracking.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vtime.h>
+#include <asm/tsc.h>
+
+#include "kcompat.h"
+#include "vmm.h"
+
+/* Whatever the thread must leave the kernel, or the CPU, for. */
+#define LEAVE_FLAGS	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |		\
+			 _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
+
+static bool vcpu_must_return(struct vcpu *v)
+{
+	return (read_thread_flags() & (LEAVE_FLAGS & ~_TIF_NEED_RESCHED)) ||
+	       READ_ONCE(v->run->immediate_exit);
+}
+
+static void vcpu_enter(struct vcpu *v)
+{
+	u64 start;
+
+	vtime_account_guest_enter();
+	rcu_virt_note_context_switch(smp_processor_id());
+	start = rdtsc();
+	vmm_cpu->enter(v);
+	v->guest_tsc += rdtsc() - start;
+	v->exits++;
+
+	/* The tick that ended guest time is still to be charged to it. */
+	local_irq_enable();
+	vtime_account_guest_exit();
+}
+
+/* Enters the guest until an exit needs more than handle_fast(). */
+static enum next vcpu_run_fast(struct vcpu *v)
+{
+	enum next next = NEXT_LOOP;
+
+	fpu_load(v);
+	vmm_cpu->load(v);
+	do {
+		local_irq_disable();
+		if (read_thread_flags() & LEAVE_FLAGS) {
+			local_irq_enable();
+			next = NEXT_LOOP;
+			break;
+		}
+		vcpu_enter(v);
+		next = vmm_cpu->handle_fast(v);
+	} while (next == NEXT_ENTER);
+	vmm_cpu->put(v);
+	fpu_put(v);
+	return next;
+}
+
+/* Sleeps in HLT until a signal; the daemon kicks with one. */
+static void vcpu_wait(struct vcpu *v)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (!vcpu_must_return(v))
+		schedule();
+	__set_current_state(TASK_RUNNING);
+}
+
+static void vcpu_run_loop(struct vcpu *v)
+{
+	enum next next = NEXT_LOOP;
+
+	while (next != NEXT_USER) {
+		cond_resched();
+		if (vcpu_must_return(v)) {
+			v->run->reason = VMM_EXIT_NONE;
+			return;
+		}
+		if (v->halted) {
+			vcpu_wait(v);
+			continue;
+		}
+		next = vcpu_run_fast(v);
+		if (next == NEXT_SLOW)
+			next = vmm_cpu->handle_slow(v);
+	}
+}
+
+/* Stores the daemon's answer to an IN as the CPU would have. */
+static void vcpu_finish_io(struct vcpu *v)
+{
+	u64 rax, data;
+
+	if (!v->io_in)
+		return;
+	v->io_in = false;
+	rax = vmm_cpu->rax(v);
+	data = READ_ONCE(v->run->io.data);
+	switch (v->io_size) {
+	case 1:
+		rax = (rax & ~0xffULL) | (data & 0xff);
+		break;
+	case 2:
+		rax = (rax & ~0xffffULL) | (data & 0xffff);
+		break;
+	default:
+		rax = data;	/* 32-bit results clear the upper half */
+		break;
+	}
+	vmm_cpu->set_rax(v, rax);
+}
+
+static int vcpu_take_interrupt(struct vcpu *v)
+{
+	if (!READ_ONCE(v->run->inject))
+		return 0;
+	if (!vmm_cpu->intr_ready(v))
+		return -EAGAIN;
+	vmm_cpu->inject(v, VMM_EVENT_VALID | READ_ONCE(v->run->vector));
+	WRITE_ONCE(v->run->inject, 0);
+	v->halted = false;
+	return 0;
+}
+
+static int vcpu_run(struct vcpu *v)
+{
+	struct vmm_run *run = v->run;
+	bool window;
+	int ret;
+
+	vcpu_finish_io(v);
+	ret = vcpu_take_interrupt(v);
+	if (ret)
+		return ret;
+	window = READ_ONCE(run->intr_window);
+	if (window && vmm_cpu->intr_ready(v)) {
+		run->reason = VMM_EXIT_INTR_WINDOW;
+	} else {
+		vmm_cpu->intr_window(v, window);
+		vcpu_run_loop(v);
+	}
+	run->intr_ready = vmm_cpu->intr_ready(v);
+	run->halted = v->halted;
+	run->exits = v->exits;
+	run->guest_tsc = v->guest_tsc;
+	vmm_cpu->get_regs(v, &run->regs);
+	return 0;
+}
+
+static int vcpu_get_state(struct vcpu *v, void __user *arg)
+{
+	struct vmm_state *s;
+	int ret = 0;
+
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
+	if (!s)
+		return -ENOMEM;
+	vmm_cpu->get_state(v, s);
+	memcpy(s->dr, v->dr, sizeof(s->dr));
+	s->xcr0 = v->xcr0;
+	s->tsc = guest_tsc(v->vm);
+	s->halted = v->halted;
+	if (copy_to_user(arg, s, sizeof(*s)))
+		ret = -EFAULT;
+	kfree(s);
+	return ret;
+}
+
+static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
+{
+	int ret;
+
+	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
+	    s->halted > 1 || s->shadow > 1 || !fpu_xcr0_valid(s->xcr0))
+		return -EINVAL;
+	ret = vmm_cpu->set_state(v, s);
+	if (ret)
+		return ret;
+	memcpy(v->dr, s->dr, sizeof(v->dr));
+	v->xcr0 = s->xcr0;
+	v->halted = s->halted;
+	v->io_in = false;
+	return 0;
+}
+
+static int vcpu_set_state(struct vcpu *v, const void __user *arg)
+{
+	struct vmm_state *s;
+	int ret;
+
+	s = memdup_user(arg, sizeof(*s));
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	ret = vcpu_apply_state(v, s);
+	kfree(s);
+	return ret;
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct vcpu *v = file->private_data;
+	long ret;
+
+	if (current->mm != v->vm->mm)
+		return -EIO;
+	if (!mutex_trylock(&v->lock))
+		return -EBUSY;
+	switch (cmd) {
+	case VMM_RUN:
+		ret = arg ? -EINVAL : vcpu_run(v);
+		break;
+	case VMM_GET_STATE:
+		ret = vcpu_get_state(v, (void __user *)arg);
+		break;
+	case VMM_SET_STATE:
+		ret = vcpu_set_state(v, (void __user *)arg);
+		break;
+	default:
+		ret = -ENOTTY;
+		break;
+	}
+	mutex_unlock(&v->lock);
+	return ret;
+}
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct vcpu *v = file->private_data;
+
+	if (vma->vm_pgoff != 0 || vma_pages(vma) != 1 ||
+	    !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	return vm_insert_page(vma, vma->vm_start, virt_to_page(v->run));
+}
+
+static void vcpu_free(struct vcpu *v)
+{
+	vmm_cpu->vcpu_free(v);
+	fpu_free(v->fpu);
+	free_page((unsigned long)v->run);
+	mutex_destroy(&v->lock);
+	vm_put(v->vm);
+	kfree(v);
+	atomic_long_dec(&vmm_counters.vcpus);
+}
+
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	vcpu_free(file->private_data);
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+static void segment(struct vmm_state *s, int seg, u16 ar)
+{
+	s->regs.seg[seg].limit = 0xffff;
+	s->regs.seg[seg].ar = ar;
+}
+
+/* Power-on state: APM volume 2, table 14-1; SDM volume 3, table 9-1. */
+static int vcpu_reset(struct vcpu *v)
+{
+	struct vmm_state *s;
+	int i, ret;
+
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
+	if (!s)
+		return -ENOMEM;
+	for (i = VMM_ES; i <= VMM_GS; i++)
+		segment(s, i, 0x93);
+	segment(s, VMM_CS, 0x9b);
+	segment(s, VMM_LDTR, 0x82);
+	segment(s, VMM_TR, 0x8b);
+	s->regs.seg[VMM_CS].selector = 0xf000;
+	s->regs.seg[VMM_CS].base = 0xffff0000;
+	s->regs.rip = 0xfff0;
+	s->regs.rflags = X86_EFLAGS_FIXED;
+	s->regs.cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
+	s->gdtr.limit = s->idtr.limit = 0xffff;
+	s->dr6 = 0xffff0ff0;
+	s->dr7 = 0x400;
+	s->pat = 0x0007040600070406ULL;
+	s->xcr0 = 1;
+	ret = vcpu_apply_state(v, s);
+	kfree(s);
+	return ret;
+}
+
+static struct vcpu *vcpu_alloc(struct vm *vm)
+{
+	struct vcpu *v;
+	int ret = -ENOMEM;
+
+	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&v->lock);
+	v->vm = vm;
+	v->cpu = -1;
+	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!v->run)
+		goto err_vcpu;
+	v->fpu = fpu_alloc();
+	if (!v->fpu)
+		goto err_run;
+	ret = vmm_cpu->vcpu_init(v);
+	if (ret)
+		goto err_fpu;
+	ret = vcpu_reset(v);
+	if (ret)
+		goto err_cpu;
+	vm_get(vm);
+	atomic_long_inc(&vmm_counters.vcpus);
+	return v;
+
+err_cpu:
+	vmm_cpu->vcpu_free(v);
+err_fpu:
+	fpu_free(v->fpu);
+err_run:
+	free_page((unsigned long)v->run);
+err_vcpu:
+	kfree(v);
+	return ERR_PTR(ret);
+}
+
+int vcpu_create_fd(struct vm *vm, unsigned long id)
+{
+	struct vcpu *v;
+	int ret;
+
+	BUILD_BUG_ON(sizeof(struct vmm_run) > PAGE_SIZE);
+	if (id >= VMM_MAX_VCPUS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	ret = vm->nvcpus < VMM_MAX_VCPUS ? 0 : -EEXIST;
+	if (ret == 0) {
+		v = vcpu_alloc(vm);
+		ret = PTR_ERR_OR_ZERO(v);
+	}
+	if (ret == 0) {
+		ret = anon_inode_getfd("vmm-vcpu", &vcpu_fops, v,
+				       O_RDWR | O_CLOEXEC);
+		if (ret >= 0)
+			vm->nvcpus++;
+		else
+			vcpu_free(v);
+	}
+	mutex_unlock(&vm->lock);
+	return ret;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the parts of the driver share.
+ *
+ * Locks, outermost first:
+ *	host_lock (main.c)	virtualization on or off
+ *	vcpu->lock		one ioctl on a vCPU at a time
+ *	vm->lock		setup of a VM; its nested page table
+ *
+ * Letters behind a member say who may touch it: I immutable once made,
+ * v under vcpu->lock, m under vm->lock.
+ */
+#ifndef VMM_H
+#define VMM_H
+
+#include <linux/kref.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include "vmm_uapi.h"
+
+struct file;
+struct vcpu;
+struct vm;
+
+#define BLOCK_SIZE_2M	(2UL << 20)
+#define BLOCK_PAGES	(BLOCK_SIZE_2M >> PAGE_SHIFT)
+
+/* How nested page-table entries look: AMD's or Intel's. */
+struct npt_format {
+	u64	table;		/* bits of an entry that names a table */
+	u64	page;		/* bits of an entry that maps a 4 KiB page */
+	u64	present;	/* set in any of these: the entry is in use */
+	bool	host_levels;	/* as many levels as the host's own tables */
+};
+
+/* What to do after an exit. */
+enum next {
+	NEXT_ENTER,	/* enter the guest again at once */
+	NEXT_SLOW,	/* handle_slow() has to look at it */
+	NEXT_LOOP,	/* look at signals, HLT and the like, then enter */
+	NEXT_USER,	/* return to the daemon; run->reason is set */
+};
+
+/*
+ * What a kind of CPU must do: AMD-V or VT-x.  One table a kind, all of it
+ * const; `data` of a VM or vCPU is its own.
+ */
+struct cpu_ops {
+	const char		*name;
+	struct npt_format	 npt;
+
+	/* Can this host run guests?  0, or -errno and the remedy logged. */
+	int	(*check)(void);
+
+	/* Per-CPU memory for all the module's life. */
+	int	(*init)(void);
+	void	(*exit)(void);
+
+	/* On each CPU, preemption off: 0, or -EBUSY if somebody has it. */
+	int	(*cpu_enable)(void);
+	void	(*cpu_disable)(void);
+
+	int	(*vcpu_init)(struct vcpu *v);
+	void	(*vcpu_free)(struct vcpu *v);
+
+	void	(*get_state)(struct vcpu *v, struct vmm_state *s);
+	int	(*set_state)(struct vcpu *v, const struct vmm_state *s);
+	/* Fills the run page's registers. */
+	void	(*get_regs)(struct vcpu *v, struct vmm_regs *regs);
+
+	/* The CPU now carries this vCPU, or no longer; preemption off. */
+	void	(*load)(struct vcpu *v);
+	void	(*put)(struct vcpu *v);
+
+	/* One entry and exit; interrupts off. */
+	void	(*enter)(struct vcpu *v);
+
+	/* After an exit: first with preemption off, then where one may sleep */
+	enum next (*handle_fast)(struct vcpu *v);
+	enum next (*handle_slow)(struct vcpu *v);
+
+	/* Could the next entry deliver an external interrupt? */
+	bool	(*intr_ready)(struct vcpu *v);
+	void	(*intr_window)(struct vcpu *v, bool want);
+
+	/* Queues an event for the next entry: VMM_EVENT_*. */
+	void	(*inject)(struct vcpu *v, u64 event);
+
+	/* The registers that handlers outside the CPU kind need. */
+	u64	(*rax)(struct vcpu *v);
+	void	(*set_rax)(struct vcpu *v, u64 val);
+	u64	(*cr4)(struct vcpu *v);
+	u64	(*efer)(struct vcpu *v);
+	int	(*set_efer)(struct vcpu *v, u64 val);
+	u64	(*pat)(struct vcpu *v);
+	void	(*set_pat)(struct vcpu *v, u64 val);
+};
+
+struct mem_range {
+	u64		 gpa;		/* I */
+	u64		 size;		/* I, bytes */
+	unsigned long	 hva;		/* I */
+};
+
+struct vm {
+	struct kref		 ref;
+	struct mm_struct	*mm;		/* I, the daemon's */
+	u64			 id;		/* I, never used twice */
+	struct mutex		 lock;
+	struct mem_range	 range[VMM_MAX_RANGES];	/* m; I with vCPUs */
+	unsigned int		 nranges;	/* m */
+	u64			 memory;	/* m, bytes in all ranges */
+	struct vmm_cpuid_entry	*cpuid;		/* m; I with vCPUs */
+	unsigned int		 ncpuid;	/* m */
+	unsigned int		 nvcpus;	/* m */
+	u64			*npt;		/* I, the root; tables m */
+	unsigned long		 pinned;	/* m, pages */
+	struct page		**block;	/* m, room for one block */
+	u64			 tsc_base;	/* I, host TSC at guest's 0 */
+	u64			 wall_base;	/* I, real time then, ns */
+};
+
+struct vcpu {
+	struct vm		*vm;		/* I */
+	struct mutex		 lock;
+	struct vmm_run		*run;		/* I, one page */
+	void			*data;		/* I, the CPU kind's */
+	void			*fpu;		/* v, guest's XSAVE area */
+	u64			 gpr[VMM_NGPR];	/* v, less RAX and RSP */
+	u64			 xcr0;		/* v */
+	u64			 dr[4];		/* v, while not on the CPU */
+	int			 cpu;		/* v, last run on, or -1 */
+	bool			 halted;	/* v */
+	bool			 io_in;		/* v, an IN waits for data */
+	u8			 io_size;	/* v */
+	u64			 exits;		/* v */
+	u64			 guest_tsc;	/* v */
+	struct {
+		u64		 system_time;	/* v, MSR value */
+		u64		 wall_clock;	/* v, MSR value */
+	} pvclock;
+};
+
+/* main.c: virtualization is on while a VM lives */
+extern const struct cpu_ops *vmm_cpu;
+int vmm_host_get(void);
+void vmm_host_put(void);
+
+/* Counters in sysfs: objects that must be gone when no VM is left. */
+struct vmm_counters {
+	atomic_long_t	vms;
+	atomic_long_t	vcpus;
+	atomic_long_t	npt_pages;
+	atomic_long_t	pinned_pages;
+};
+extern struct vmm_counters vmm_counters;
+
+/* vm.c */
+int vm_create_fd(void);
+void vm_get(struct vm *vm);
+void vm_put(struct vm *vm);
+
+/* vcpu.c */
+int vcpu_create_fd(struct vm *vm, unsigned long id);
+
+/* fpu.c: the guest's FPU, on the CPU between load and put */
+int fpu_init(void);
+void *fpu_alloc(void);
+void fpu_free(void *fpu);
+void fpu_load(struct vcpu *v);
+void fpu_put(struct vcpu *v);
+u64 fpu_supported(void);		/* XCR0 bits a guest may set */
+bool fpu_xcr0_valid(u64 xcr0);
+void fpu_fix_cpuid(struct vcpu *v, struct vmm_cpuid_entry *e);
+
+/* mem.c; vm->lock held in all but mem_fault */
+int mem_add(struct vm *vm, const struct vmm_memory *m);
+void mem_free(struct vm *vm);
+/* Pins and maps what lies at `gpa`: 0, -ENOENT if no RAM does, -errno. */
+int mem_fault(struct vm *vm, u64 gpa);
+/* Copies to guest memory by the daemon's mapping; may sleep. */
+int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len);
+
+/* npt.c; vm->lock held */
+u64 *npt_alloc_root(void);
+/* The leaf entry of `gpa`, its tables made as needed; NULL: no memory. */
+u64 *npt_entry(struct vm *vm, u64 gpa);
+/* Frees all tables; leaf(page) is called for every page they map. */
+void npt_free(u64 *root, void (*leaf)(struct page *page));
+
+/* cpuid.c */
+void cpuid_supported(struct vmm_cpuid *c);
+void cpuid_exec(struct vcpu *v);
+
+/* msr.c: 0, or -EPERM where the guest gets #GP; may sleep */
+int msr_read(struct vcpu *v, u32 msr, u64 *val);
+int msr_write(struct vcpu *v, u32 msr, u64 val);
+
+/* pvclock.c */
+u64 guest_tsc(const struct vm *vm);
+int pvclock_set_system_time(struct vcpu *v, u64 val);
+int pvclock_set_wall_clock(struct vcpu *v, u64 val);
+
+/* svm.c */
+extern const struct cpu_ops svm_ops;
+
+#endif /* VMM_H */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR BSD-2-Clause */
+/*
+ * vmm(4): the interface between the driver and the daemon.
+ *
+ *	/dev/vmm --VMM_CREATE_VM--> VM --VMM_CREATE_VCPU--> vCPU --mmap--> run
+ *
+ * Every object is a file descriptor; closing the last one, or dying, frees
+ * all behind it.  A VM belongs to the address space that made it: its ioctls
+ * and those of its vCPUs fail with EIO in any other.
+ *
+ * Types have fixed width, padding is explicit, reserved fields and unknown
+ * flags must be zero (EINVAL).
+ */
+#ifndef VMM_UAPI_H
+#define VMM_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VMM_ABI			1
+
+#define VMM_MAX_VCPUS		1
+#define VMM_MAX_RANGES		8
+#define VMM_MAX_CPUID		64
+#define VMM_MAX_MEMORY		(1ULL << 40)	/* bytes of RAM in a VM */
+#define VMM_GPA_BITS		46		/* guest-physical address */
+
+/* VMM_GET_INFO, on /dev/vmm */
+struct vmm_info {
+	__u32	abi;		/* VMM_ABI */
+	__u32	run_size;	/* bytes to mmap of a vCPU */
+	__u32	tsc_khz;	/* of the host, and so of every guest */
+	__u32	features;	/* VMM_FEATURE_* */
+	__u64	reserved[2];
+};
+
+#define VMM_FEATURE_STABLE_TSC	(1U << 0)	/* same on all host CPUs */
+
+/*
+ * VMM_SET_MEMORY, on a VM without vCPUs: backs [gpa, gpa + size) by the
+ * caller's memory at `address`, all multiples of 4096.  Pages are pinned when
+ * the guest first touches them, in blocks of up to 2 MiB, and count to the
+ * caller's RLIMIT_MEMLOCK.  EEXIST if the range meets another, ENOSPC beyond
+ * VMM_MAX_RANGES or VMM_MAX_MEMORY.
+ */
+struct vmm_memory {
+	__u64	gpa;
+	__u64	size;
+	__u64	address;
+	__u32	flags;		/* 0 */
+	__u32	reserved;
+};
+
+/*
+ * One row of the table that CPUID is answered from.  Rows with
+ * VMM_CPUID_SUBLEAF match leaf and subleaf, others the leaf alone; what is
+ * not in the table reads zero.
+ */
+struct vmm_cpuid_entry {
+	__u32	leaf;
+	__u32	subleaf;
+	__u32	flags;
+	__u32	eax;
+	__u32	ebx;
+	__u32	ecx;
+	__u32	edx;
+	__u32	reserved;
+};
+
+#define VMM_CPUID_SUBLEAF	(1U << 0)
+
+/*
+ * VMM_GET_CPUID, on /dev/vmm: all this host and driver can give a guest.
+ * VMM_SET_CPUID, on a VM without vCPUs: what its guest shall see.
+ */
+struct vmm_cpuid {
+	__u32			count;	/* in: room; out: rows */
+	__u32			reserved;
+	struct vmm_cpuid_entry	entry[VMM_MAX_CPUID];
+};
+
+/* VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument. */
+
+/* A segment register; `ar` as a descriptor's bytes 5-6, limit in bytes. */
+struct vmm_segment {
+	__u64	base;
+	__u32	limit;
+	__u16	selector;
+	__u16	ar;	/* type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14,
+			   G 15 */
+};
+
+struct vmm_dtable {
+	__u64	base;
+	__u16	limit;
+	__u16	reserved[3];
+};
+
+/* Order of the general registers: as instructions encode them. */
+enum {
+	VMM_RAX, VMM_RCX, VMM_RDX, VMM_RBX, VMM_RSP, VMM_RBP, VMM_RSI, VMM_RDI,
+	VMM_R8, VMM_R9, VMM_R10, VMM_R11, VMM_R12, VMM_R13, VMM_R14, VMM_R15,
+	VMM_NGPR
+};
+
+enum {
+	VMM_ES, VMM_CS, VMM_SS, VMM_DS, VMM_FS, VMM_GS, VMM_LDTR, VMM_TR,
+	VMM_NSEG
+};
+
+/* What a decoder of the guest's instructions needs; part of the run page. */
+struct vmm_regs {
+	__u64			gpr[VMM_NGPR];
+	__u64			rip;
+	__u64			rflags;
+	__u64			cr0;
+	__u64			cr2;
+	__u64			cr3;
+	__u64			cr4;
+	__u64			efer;
+	struct vmm_segment	seg[VMM_NSEG];
+};
+
+/* VMM_GET_STATE, VMM_SET_STATE, on a vCPU: everything but the FPU. */
+struct vmm_state {
+	struct vmm_regs		regs;
+	struct vmm_dtable	gdtr;
+	struct vmm_dtable	idtr;
+	__u64			cr8;
+	__u64			xcr0;
+	__u64			dr[4];
+	__u64			dr6;
+	__u64			dr7;
+	__u64			pat;
+	__u64			star;
+	__u64			lstar;
+	__u64			cstar;
+	__u64			sfmask;
+	__u64			kernel_gs_base;
+	__u64			sysenter_cs;
+	__u64			sysenter_esp;
+	__u64			sysenter_eip;
+	__u64			tsc;		/* guest's, now */
+	__u64			event;		/* VMM_EVENT_*, in flight */
+	__u32			halted;		/* waits in HLT */
+	__u32			shadow;		/* interrupt shadow */
+	__u64			reserved[4];
+};
+
+/* An event that is to be delivered on the next entry. */
+#define VMM_EVENT_VECTOR	0x00000000000000ffULL
+#define VMM_EVENT_TYPE		0x0000000000000700ULL	/* SVM, APM 2 15.20 */
+#define VMM_EVENT_HAS_ERROR	0x0000000000000800ULL
+#define VMM_EVENT_VALID		0x0000000080000000ULL
+#define VMM_EVENT_ERROR		0xffffffff00000000ULL
+
+/* Why VMM_RUN returned: vmm_run.reason */
+enum {
+	VMM_EXIT_NONE,		/* a signal or immediate_exit: run again */
+	VMM_EXIT_IO,
+	VMM_EXIT_MEMORY,	/* an address without RAM */
+	VMM_EXIT_INTR_WINDOW,	/* intr_ready has become true */
+	VMM_EXIT_HLT,		/* HLT with interrupts disabled */
+	VMM_EXIT_SHUTDOWN,	/* triple fault */
+	VMM_EXIT_UNKNOWN,	/* an exit the driver does not handle */
+	VMM_EXIT_INVALID,	/* the CPU refused the vCPU's state */
+	VMM_EXIT_FAULT,		/* RAM could not be pinned: see fault.error */
+};
+
+#define VMM_IO_IN		(1U << 0)
+#define VMM_IO_STRING		(1U << 1)
+#define VMM_IO_REP		(1U << 2)
+
+#define VMM_MEMORY_WRITE	(1U << 0)
+#define VMM_MEMORY_FETCH	(1U << 1)
+
+/*
+ * The page shared between the vCPU's thread and the driver.  The driver reads
+ * the first part at the start of VMM_RUN, and immediate_exit as long as it
+ * runs; it writes the rest before VMM_RUN returns.
+ */
+struct vmm_run {
+	/* in */
+	__u8	immediate_exit;	/* return VMM_EXIT_NONE as soon as possible */
+	__u8	intr_window;	/* return VMM_EXIT_INTR_WINDOW when possible */
+	__u8	inject;		/* deliver interrupt `vector`; cleared when
+				   taken; only while intr_ready */
+	__u8	vector;
+	__u32	reserved0;
+	__u64	reserved1;
+
+	/* out */
+	__u32	reason;
+	__u8	intr_ready;	/* an interrupt could be delivered now */
+	__u8	halted;		/* the guest waits in HLT */
+	__u8	reserved2[2];
+	__u64	exits;		/* since the vCPU was made */
+	__u64	guest_tsc;	/* TSC ticks spent in guest mode */
+	union {
+		struct {
+			__u16	port;
+			__u8	size;	/* 1, 2, 4 */
+			__u8	flags;	/* VMM_IO_* */
+			__u32	data;	/* out: value; in: set before RUN */
+		} io;
+		struct {
+			__u64	gpa;
+			__u32	flags;	/* VMM_MEMORY_* */
+			__u32	reserved;
+		} memory;
+		struct {
+			__u64	gpa;
+			__s32	error;	/* -errno */
+			__u32	reserved;
+		} fault;
+		struct {
+			__u64	code;	/* EXITCODE or basic exit reason */
+			__u64	info[2];
+		} hw;
+		__u64	pad[8];
+	};
+	struct vmm_regs	regs;
+};
+
+#define VMM_IOC			0xb8
+#define VMM_GET_INFO		_IOR(VMM_IOC, 0x00, struct vmm_info)
+#define VMM_GET_CPUID		_IOWR(VMM_IOC, 0x01, struct vmm_cpuid)
+#define VMM_CREATE_VM		_IO(VMM_IOC, 0x02)
+#define VMM_SET_MEMORY		_IOW(VMM_IOC, 0x10, struct vmm_memory)
+#define VMM_SET_CPUID		_IOW(VMM_IOC, 0x11, struct vmm_cpuid)
+#define VMM_CREATE_VCPU		_IO(VMM_IOC, 0x12)
+#define VMM_RUN			_IO(VMM_IOC, 0x20)
+#define VMM_GET_STATE		_IOR(VMM_IOC, 0x21, struct vmm_state)
+#define VMM_SET_STATE		_IOW(VMM_IOC, 0x22, struct vmm_state)
+
+#endif /* VMM_UAPI_H */
