@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * PCI bus 0 of one guest: configuration mechanism 1 at ports cf8 and cfc, a
+ * host bridge at 00:00.0, and up to 31 single-function devices beside it.
+ *
+ * Devices find themselves ready for a guest that has no firmware: BARs are
+ * assigned, decoding is on, INTERRUPT_LINE names the PIC input.  The guest
+ * may size, move and disable them; a BAR answers where it lies as long as
+ * nobody else's ports are there.
+ *
+ * Everything here runs on a vCPU thread under the VM's mutex, or before the
+ * guest first runs.
+ */
+#ifndef VMMD_PCI_H
+#define VMMD_PCI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devices/bus.h"
+#include "devices/dev.h"
+
+#define PCI_CONFIG_SIZE	256
+#define PCI_NSLOTS	32
+#define PCI_NBARS	6
+
+/* The window BARs are assigned from. */
+#define PCI_IO_BASE	0x1000
+#define PCI_IO_END	0x10000
+
+#define PCI_CAP_VENDOR	0x09
+
+struct pci;
+
+/* Who a device says it is. */
+struct pci_ident {
+	uint16_t	 vendor;
+	uint16_t	 device;
+	uint16_t	 subvendor;
+	uint16_t	 subdevice;
+	uint32_t	 class_code;	/* class, subclass, interface: 24 bits */
+	uint8_t		 revision;
+};
+
+/*
+ * What a device does itself.  intx_level is the state of its INTA# pin, NULL
+ * if it has none.  The window is one dword of configuration space that the
+ * device answers (see pci_set_window); `off` and `size` lie inside it.
+ */
+struct pci_dev_ops {
+	bool		(*intx_level)(void *cookie);
+	uint32_t	(*window_read)(void *cookie, unsigned off,
+			    unsigned size);
+	void		(*window_write)(void *cookie, unsigned off,
+			    unsigned size, uint32_t val);
+};
+
+struct pci_bar {
+	uint32_t		 size;		/* power of two; 0: no BAR */
+	const struct pio_ops	*ops;
+	uint32_t		 base;		/* where the bus has it, or 0 */
+};
+
+/* One device; embedded in its owner's struct. */
+struct pci_dev {
+	const struct pci_dev_ops	*ops;
+	void				*cookie;	/* also the BARs' */
+	struct pci			*pci;		/* NULL: not added */
+	unsigned			 slot;
+	unsigned			 irq;
+	uint8_t				 last_cap;	/* offset, 0: none */
+	uint8_t				 caps_end;
+	uint8_t				 window;	/* offset, 0: none */
+	struct pci_bar			 bar[PCI_NBARS];
+	uint8_t				 config[PCI_CONFIG_SIZE];
+	uint8_t				 wmask[PCI_CONFIG_SIZE];
+	uint8_t				 boot[PCI_CONFIG_SIZE];
+};
+
+/* The bus as a device of the machine; takes a struct pci. */
+extern const struct dev_ops pci_ops;
+
+/* A bus with its host bridge; NULL with errno set. */
+struct pci *pci_create(const struct dev_host *host, struct bus *bus);
+
+/* After every device was removed. */
+void pci_destroy(struct pci *pci);
+
+/* Describes a device: first init, then capabilities and BARs, then add. */
+void pci_dev_init(struct pci_dev *d, const struct pci_ident *id,
+    const struct pci_dev_ops *ops, void *cookie);
+
+/*
+ * Appends a capability of `len` bytes, whose first two (id and link) are
+ * filled in here; returns its offset.
+ */
+uint8_t pci_add_cap(struct pci_dev *d, uint8_t id, const void *cap,
+    size_t len);
+
+/* Lets the guest write `len` bytes of configuration space at `off`. */
+void pci_set_writable(struct pci_dev *d, uint8_t off, size_t len);
+
+/* Hands the dword at `off` to ops->window_*. */
+void pci_set_window(struct pci_dev *d, uint8_t off);
+
+/* Gives the device an I/O BAR of `size` ports, a power of two from 4. */
+void pci_add_io_bar(struct pci_dev *d, unsigned n, uint32_t size,
+    const struct pio_ops *ops);
+
+/* Plugs the device into the next free slot: 0, -ENOSPC (slots, ports). */
+int pci_add(struct pci *pci, struct pci_dev *d);
+
+/* Unplugs it; nothing if it was never added. */
+void pci_remove(struct pci_dev *d);
+
+/* Drives every interrupt line that devices share to its level. */
+void pci_fold_intx(struct pci *pci);
+
+/* The PIC inputs the bus uses, one bit each: to be level triggered (ELCR). */
+uint16_t pci_irq_mask(void);
+
+#endif /* VMMD_PCI_H */
