@@ -23,6 +23,14 @@ extern const struct hv_ops hv_vmm_ops;
 /* The backends of this system in order of preference, ending in NULL. */
 extern const struct hv_ops *const hv_backends[];
 
+/*
+ * Maps memory that reads zero behind every range of `gm` and fills in hva; 0,
+ * or -errno and a line in `err`.  More than the host has is refused.
+ */
+struct gmem;
+int hv_ram_map(struct gmem *gm, char *err, size_t errlen);
+void hv_ram_unmap(struct gmem *gm);
+
 /* Writes one line to `err` and returns -error. */
 int hv_fail(char *err, size_t errlen, int error, const char *fmt, ...)
     __attribute__((__format__(__printf__, 4, 5)));

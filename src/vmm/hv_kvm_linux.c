@@ -24,7 +24,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,8 +41,6 @@
 #include "vmm/hv_kvm.h"
 
 #define DEV_KVM		"/dev/kvm"
-#define MIB		((uint64_t)1024 * 1024)
-#define HUGE_PAGE	((size_t)2 * 1024 * 1024)
 #define CPUID_MAX	256
 
 /* Pages KVM wants on Intel without unrestricted guest; in the PCI hole. */
@@ -180,49 +177,12 @@ vm_close(struct hv_vm *vm)
 	close(vm->kvm);
 }
 
-/*
- * Maps guest RAM, aligned as the guest's addresses are, so that huge pages of
- * the host can back huge pages of the guest.
- */
-static void *
-map_ram(size_t size)
-{
-	size_t all = size + HUGE_PAGE, head;
-	char *p;
-
-	p = mmap(NULL, all, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return (NULL);
-	head = -(uintptr_t)p & (HUGE_PAGE - 1);
-	if (head > 0)
-		munmap(p, head);
-	munmap(p + head + size, all - head - size);
-	/* Hints: the guest runs without either. */
-	madvise(p + head, size, MADV_HUGEPAGE);
-	madvise(p + head, size, MADV_DONTDUMP);
-	return (p + head);
-}
-
-static void
-unmap_ranges(struct gmem *gm)
-{
-	unsigned i;
-
-	for (i = 0; i < gm->nranges; i++)
-		if (gm->range[i].hva != NULL)
-			munmap(gm->range[i].hva, gm->range[i].size);
-}
-
 static int
-map_range(struct hv_vm *vm, unsigned slot)
+give_range(struct hv_vm *vm, unsigned slot)
 {
-	struct gmem_range *r = &vm->gm.range[slot];
+	const struct gmem_range *r = &vm->gm.range[slot];
 	struct kvm_userspace_memory_region mr;
 
-	r->hva = map_ram(r->size);
-	if (r->hva == NULL)
-		return (-ENOMEM);
 	memset(&mr, 0, sizeof(mr));
 	mr.slot = slot;
 	mr.guest_phys_addr = r->gpa;
@@ -235,29 +195,22 @@ map_range(struct hv_vm *vm, unsigned slot)
 static int
 add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 {
-	uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) *
-	    (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t size = gmem_size(gm);
 	unsigned i;
 	int error;
 
-	if (size > host)
-		return (hv_fail(err, errlen, ENOMEM, "memory: the guest wants "
-		    "%" PRIu64 " MiB, this host has %" PRIu64 " MiB",
-		    size / MIB, host / MIB));
+	error = hv_ram_map(gm, err, errlen);
+	if (error != 0)
+		return (error);
 	vm->gm = *gm;
-	for (i = 0; i < vm->gm.nranges; i++)
-		vm->gm.range[i].hva = NULL;
-	for (i = 0; i < vm->gm.nranges; i++) {
-		error = map_range(vm, i);
+	for (i = 0; i < gm->nranges; i++) {
+		error = give_range(vm, i);
 		if (error != 0) {
-			unmap_ranges(&vm->gm);
-			return (hv_fail(err, errlen, -error, "memory: %" PRIu64
-			    " MiB for the guest: %s", size / MIB,
+			hv_ram_unmap(gm);
+			return (hv_fail(err, errlen, -error, "backend kvm: "
+			    "giving memory to the guest: %s",
 			    strerror(-error)));
 		}
 	}
-	*gm = vm->gm;
 	return (0);
 }
 
@@ -289,7 +242,7 @@ static void
 kvm_vm_destroy(struct hv_vm *vm)
 {
 	vm_close(vm);
-	unmap_ranges(&vm->gm);
+	hv_ram_unmap(&vm->gm);
 	free(vm);
 }
 

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Backend `vmm`: our own driver, /dev/vmm; see vmm(4) and vmm_uapi.h.
+ *
+ * A kick sets immediate_exit in the run page, then signals the thread.  The
+ * driver looks at both until it enters the guest with interrupts off, and a
+ * signal ends guest mode; immediate_exit stays set until a run has returned
+ * because of it.  So no kick is lost, wherever the thread is.
+ *
+ * One thread per vCPU; run->immediate_exit is all that others touch.
+ */
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/gmem.h"
+#include "kernel/vmm_uapi.h"
+#include "vmm/hv.h"
+#include "vmm/hv_backend.h"
+
+#define DEV_VMM		"/dev/vmm"
+
+struct hv_vm {
+	int		 dev;
+	int		 fd;
+	uint32_t	 tsc_khz;
+	size_t		 run_size;
+	struct gmem	 gm;		/* ours to unmap */
+};
+
+struct hv_vcpu {
+	struct vmm_run	*run;		/* shared with the driver */
+	size_t		 run_size;
+	int		 fd;
+	pthread_t	 thread;	/* runs it */
+	uint32_t	 tsc_khz;
+	uint32_t	 data;		/* of port I/O, between two runs */
+	bool		 in;		/* `data` is to be given to the guest */
+	atomic_ullong	 exits;
+	atomic_ullong	 guest_tsc;
+};
+
+static int
+open_device(struct hv_vm *vm, char *err, size_t errlen)
+{
+	struct vmm_info info;
+	const char *hint = "";
+	int error;
+
+	vm->dev = open(DEV_VMM, O_RDWR | O_CLOEXEC);
+	if (vm->dev == -1) {
+		error = errno;
+		if (error == ENOENT || error == ENODEV || error == ENXIO)
+			hint = "; load the module: modprobe vmm";
+		else if (error == EACCES || error == EPERM)
+			hint = "; run as root or join its group";
+		return (hv_fail(err, errlen, error, "backend vmm: %s: %s%s",
+		    DEV_VMM, strerror(error), hint));
+	}
+	if (ioctl(vm->dev, VMM_GET_INFO, &info) == 0 && info.abi == VMM_ABI) {
+		vm->run_size = info.run_size;
+		vm->tsc_khz = info.tsc_khz;
+		return (0);
+	}
+	close(vm->dev);
+	return (hv_fail(err, errlen, ENOTSUP, "backend vmm: %s speaks another "
+	    "version; load the module that came with this vmmd", DEV_VMM));
+}
+
+/* Gives the guest every feature that host and driver have. */
+static int
+setup_cpuid(struct hv_vm *vm)
+{
+	struct vmm_cpuid *table;
+	int error = 0;
+
+	table = calloc(1, sizeof(*table));
+	if (table == NULL)
+		return (-ENOMEM);
+	table->count = VMM_MAX_CPUID;
+	if (ioctl(vm->dev, VMM_GET_CPUID, table) == -1 ||
+	    ioctl(vm->fd, VMM_SET_CPUID, table) == -1)
+		error = -errno;
+	free(table);
+	return (error);
+}
+
+/* Opens the device and makes a VM without memory. */
+static int
+vm_open(struct hv_vm *vm, char *err, size_t errlen)
+{
+	int error;
+
+	error = open_device(vm, err, errlen);
+	if (error != 0)
+		return (error);
+	vm->fd = ioctl(vm->dev, VMM_CREATE_VM, 0);
+	if (vm->fd == -1) {
+		error = hv_fail(err, errlen, errno,
+		    "backend vmm: creating a VM: %s%s", strerror(errno),
+		    errno == EBUSY ? "; another hypervisor has the "
+		    "processor's virtualization: stop its guests and unload "
+		    "it (rmmod kvm_amd kvm_intel kvm)" : "");
+		goto close_dev;
+	}
+	error = setup_cpuid(vm);
+	if (error == 0)
+		return (0);
+	hv_fail(err, errlen, -error, "backend vmm: CPUID table: %s",
+	    strerror(-error));
+	close(vm->fd);
+close_dev:
+	close(vm->dev);
+	return (error);
+}
+
+static void
+vm_close(struct hv_vm *vm)
+{
+	close(vm->fd);
+	close(vm->dev);
+}
+
+static int
+add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
+{
+	struct vmm_memory m;
+	unsigned i;
+	int error;
+
+	error = hv_ram_map(gm, err, errlen);
+	if (error != 0)
+		return (error);
+	vm->gm = *gm;
+	for (i = 0; i < gm->nranges; i++) {
+		memset(&m, 0, sizeof(m));
+		m.gpa = gm->range[i].gpa;
+		m.size = gm->range[i].size;
+		m.address = (uintptr_t)gm->range[i].hva;
+		if (ioctl(vm->fd, VMM_SET_MEMORY, &m) == -1) {
+			error = hv_fail(err, errlen, errno, "backend vmm: "
+			    "giving memory to the guest: %s", strerror(errno));
+			hv_ram_unmap(gm);
+			return (error);
+		}
+	}
+	return (0);
+}
+
+static int
+vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
+{
+	struct hv_vm *vm;
+	int error;
+
+	vm = calloc(1, sizeof(*vm));
+	if (vm == NULL)
+		return (hv_fail(err, errlen, ENOMEM, "out of memory"));
+	error = vm_open(vm, err, errlen);
+	if (error != 0)
+		goto free_vm;
+	error = add_memory(vm, gm, err, errlen);
+	if (error != 0)
+		goto close;
+	*vmp = vm;
+	return (0);
+close:
+	vm_close(vm);
+free_vm:
+	free(vm);
+	return (error);
+}
+
+static void
+vmm_vm_destroy(struct hv_vm *vm)
+{
+	vm_close(vm);
+	hv_ram_unmap(&vm->gm);
+	free(vm);
+}
+
+static int
+vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
+    char *err, size_t errlen)
+{
+	struct hv_vcpu *v;
+	int error;
+
+	v = calloc(1, sizeof(*v));
+	if (v == NULL) {
+		error = -ENOMEM;
+		goto fail;
+	}
+	v->thread = pthread_self();
+	v->tsc_khz = vm->tsc_khz;
+	v->run_size = vm->run_size;
+	v->fd = ioctl(vm->fd, VMM_CREATE_VCPU, id);
+	if (v->fd == -1) {
+		error = -errno;
+		goto free_vcpu;
+	}
+	v->run = mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		error = -errno;
+		goto close;
+	}
+	*vcpup = v;
+	return (0);
+close:
+	close(v->fd);
+free_vcpu:
+	free(v);
+fail:
+	return (hv_fail(err, errlen, -error, "backend vmm: creating vCPU %u: "
+	    "%s", id, strerror(-error)));
+}
+
+static void
+vmm_vcpu_destroy(struct hv_vcpu *v)
+{
+	munmap(v->run, v->run_size);
+	close(v->fd);
+	free(v);
+}
+
+static int
+vmm_probe(char *err, size_t errlen)
+{
+	struct hv_vm vm;
+	struct hv_vcpu *vcpu;
+	int error;
+
+	error = vm_open(&vm, err, errlen);
+	if (error != 0)
+		return (error);
+	error = vmm_vcpu_create(&vcpu, &vm, 0, err, errlen);
+	if (error == 0)
+		vmm_vcpu_destroy(vcpu);
+	vm_close(&vm);
+	return (error);
+}
+
+static void
+get_segment(struct hv_segment *to, const struct vmm_segment *from)
+{
+	to->base = from->base;
+	to->limit = from->limit;
+	to->selector = from->selector;
+	to->ar = from->ar;
+}
+
+static void
+set_segment(struct vmm_segment *to, const struct hv_segment *from)
+{
+	to->base = from->base;
+	to->limit = from->limit;
+	to->selector = from->selector;
+	to->ar = from->ar;
+}
+
+static int
+vmm_get_regs(struct hv_vcpu *v, struct hv_regs *r)
+{
+	struct vmm_state s;
+
+	if (ioctl(v->fd, VMM_GET_STATE, &s) == -1)
+		return (-errno);
+	_Static_assert(sizeof(r->gpr) == sizeof(s.regs.gpr), "same order");
+	memcpy(r->gpr, s.regs.gpr, sizeof(r->gpr));
+	r->rip = s.regs.rip;
+	r->rflags = s.regs.rflags;
+	r->cr0 = s.regs.cr0;
+	r->cr2 = s.regs.cr2;
+	r->cr3 = s.regs.cr3;
+	r->cr4 = s.regs.cr4;
+	r->efer = s.regs.efer;
+	get_segment(&r->cs, &s.regs.seg[VMM_CS]);
+	get_segment(&r->ds, &s.regs.seg[VMM_DS]);
+	get_segment(&r->es, &s.regs.seg[VMM_ES]);
+	get_segment(&r->fs, &s.regs.seg[VMM_FS]);
+	get_segment(&r->gs, &s.regs.seg[VMM_GS]);
+	get_segment(&r->ss, &s.regs.seg[VMM_SS]);
+	get_segment(&r->tr, &s.regs.seg[VMM_TR]);
+	get_segment(&r->ldtr, &s.regs.seg[VMM_LDTR]);
+	r->gdtr.base = s.gdtr.base;
+	r->gdtr.limit = s.gdtr.limit;
+	r->idtr.base = s.idtr.base;
+	r->idtr.limit = s.idtr.limit;
+	return (0);
+}
+
+static int
+vmm_set_regs(struct hv_vcpu *v, const struct hv_regs *r)
+{
+	struct vmm_state s;
+
+	if (ioctl(v->fd, VMM_GET_STATE, &s) == -1)
+		return (-errno);
+	memcpy(s.regs.gpr, r->gpr, sizeof(s.regs.gpr));
+	s.regs.rip = r->rip;
+	s.regs.rflags = r->rflags;
+	s.regs.cr0 = r->cr0;
+	s.regs.cr2 = r->cr2;
+	s.regs.cr3 = r->cr3;
+	s.regs.cr4 = r->cr4;
+	s.regs.efer = r->efer;
+	set_segment(&s.regs.seg[VMM_CS], &r->cs);
+	set_segment(&s.regs.seg[VMM_DS], &r->ds);
+	set_segment(&s.regs.seg[VMM_ES], &r->es);
+	set_segment(&s.regs.seg[VMM_FS], &r->fs);
+	set_segment(&s.regs.seg[VMM_GS], &r->gs);
+	set_segment(&s.regs.seg[VMM_SS], &r->ss);
+	set_segment(&s.regs.seg[VMM_TR], &r->tr);
+	set_segment(&s.regs.seg[VMM_LDTR], &r->ldtr);
+	s.gdtr.base = r->gdtr.base;
+	s.gdtr.limit = r->gdtr.limit;
+	s.idtr.base = r->idtr.base;
+	s.idtr.limit = r->idtr.limit;
+	return (ioctl(v->fd, VMM_SET_STATE, &s) == 0 ? 0 : -errno);
+}
+
+static void
+exit_error(struct hv_exit *e, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 2, 3)));
+
+static void
+exit_error(struct hv_exit *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->kind = HV_EXIT_ERROR;
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+}
+
+static void
+exit_io(struct hv_vcpu *v, struct hv_exit *e)
+{
+	const struct vmm_run *run = v->run;
+
+	if (run->io.flags & VMM_IO_STRING) {
+		exit_error(e, "string I/O (INS, OUTS) on port %#x is not "
+		    "supported by backend vmm", run->io.port);
+		return;
+	}
+	e->kind = HV_EXIT_IO;
+	e->io.port = run->io.port;
+	e->io.size = run->io.size;
+	e->io.in = (run->io.flags & VMM_IO_IN) != 0;
+	e->io.count = 1;
+	e->io.data = &v->data;
+	v->data = run->io.data;
+	v->in = e->io.in;
+}
+
+/* The exits that end a guest. */
+static void
+exit_fatal(const struct vmm_run *run, struct hv_exit *e)
+{
+	switch (run->reason) {
+	case VMM_EXIT_FAULT:
+		exit_error(e, "memory at %#llx: %s%s", run->fault.gpa,
+		    strerror(-run->fault.error), run->fault.error == -ENOMEM ?
+		    "; the host has no more, or RLIMIT_MEMLOCK is too low" :
+		    "");
+		break;
+	case VMM_EXIT_INVALID:
+		exit_error(e, "the processor refuses to enter the guest: "
+		    "exit code %#llx", run->hw.code);
+		break;
+	default:
+		exit_error(e, "unexpected exit of the processor: code %#llx, "
+		    "information %#llx %#llx", run->hw.code, run->hw.info[0],
+		    run->hw.info[1]);
+	}
+}
+
+static void
+count_exits(struct hv_vcpu *v)
+{
+	atomic_store_explicit(&v->exits, v->run->exits, memory_order_relaxed);
+	atomic_store_explicit(&v->guest_tsc, v->run->guest_tsc,
+	    memory_order_relaxed);
+}
+
+static void
+vmm_run(struct hv_vcpu *v, struct hv_exit *e)
+{
+	struct vmm_run *run = v->run;
+
+	if (v->in) {
+		run->io.data = v->data;
+		v->in = false;
+	}
+	if (ioctl(v->fd, VMM_RUN, 0) == -1) {
+		exit_error(e, "VMM_RUN: %s", strerror(errno));
+		return;
+	}
+	count_exits(v);
+	switch (run->reason) {
+	case VMM_EXIT_NONE:
+		e->kind = HV_EXIT_NONE;
+		__atomic_exchange_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		break;
+	case VMM_EXIT_IO:
+		exit_io(v, e);
+		break;
+	case VMM_EXIT_MEMORY:
+		e->kind = HV_EXIT_MMIO;
+		e->mmio.gpa = run->memory.gpa;
+		e->mmio.write = (run->memory.flags & VMM_MEMORY_WRITE) != 0;
+		break;
+	case VMM_EXIT_INTR_WINDOW:
+		e->kind = HV_EXIT_INTR_WINDOW;
+		break;
+	case VMM_EXIT_HLT:
+		e->kind = HV_EXIT_HLT;
+		break;
+	case VMM_EXIT_SHUTDOWN:
+		e->kind = HV_EXIT_SHUTDOWN;
+		break;
+	default:
+		exit_fatal(run, e);
+	}
+}
+
+static bool
+vmm_intr_ready(struct hv_vcpu *v)
+{
+	return (v->run->intr_ready);
+}
+
+static int
+vmm_inject(struct hv_vcpu *v, uint8_t vector)
+{
+	/* There is room for one; the next run says when it is free again. */
+	v->run->intr_ready = 0;
+	v->run->vector = vector;
+	v->run->inject = 1;
+	return (0);
+}
+
+static void
+vmm_intr_window(struct hv_vcpu *v, bool want)
+{
+	v->run->intr_window = want;
+}
+
+static void
+vmm_kick(struct hv_vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, HV_KICK_SIGNAL);
+}
+
+/* The driver reports HLT with interrupts disabled by itself. */
+static bool
+vmm_is_halted(struct hv_vcpu *v)
+{
+	(void)v;
+	return (false);
+}
+
+static void
+vmm_stats(struct hv_vcpu *v, struct hv_stats *st)
+{
+	unsigned __int128 ns = atomic_load_explicit(&v->guest_tsc,
+	    memory_order_relaxed);
+
+	st->exits = atomic_load_explicit(&v->exits, memory_order_relaxed);
+	st->guest_ns = v->tsc_khz == 0 ? 0 : ns * 1000000 / v->tsc_khz;
+}
+
+const struct hv_ops hv_vmm_ops = {
+	.name = "vmm",
+	.probe = vmm_probe,
+	.vm_create = vmm_vm_create,
+	.vm_destroy = vmm_vm_destroy,
+	.vcpu_create = vmm_vcpu_create,
+	.vcpu_destroy = vmm_vcpu_destroy,
+	.get_regs = vmm_get_regs,
+	.set_regs = vmm_set_regs,
+	.run = vmm_run,
+	.intr_ready = vmm_intr_ready,
+	.inject = vmm_inject,
+	.intr_window = vmm_intr_window,
+	.kick = vmm_kick,
+	.is_halted = vmm_is_halted,
+	.stats = vmm_stats,
+};
