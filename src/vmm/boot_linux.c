@@ -195,7 +195,7 @@ bad(struct loader *ld, const char *what, const char *path, int error,
 		vsnprintf(ld->err + n, ld->errlen - n, fmt, ap);
 		va_end(ap);
 	}
-	return (-error);
+	return -error;
 }
 
 #define bad_kernel(ld, ...) \
@@ -219,14 +219,14 @@ file_open(struct loader *ld, const char *what, const char *path,
 		error = errno;
 		if (fd != -1)
 			close(fd);
-		return (bad(ld, what, path, error, "%s", strerror(error)));
+		return bad(ld, what, path, error, "%s", strerror(error));
 	}
 	if (!S_ISREG(st.st_mode)) {
 		close(fd);
-		return (bad(ld, what, path, EINVAL, "not a regular file"));
+		return bad(ld, what, path, EINVAL, "not a regular file");
 	}
 	*size = (uint64_t)st.st_size;
-	return (fd);
+	return fd;
 }
 
 static int
@@ -241,16 +241,16 @@ file_read(struct loader *ld, const char *what, const char *path, int fd,
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return (bad(ld, what, path, errno, "%s",
-			    strerror(errno)));
+			return bad(ld, what, path, errno, "%s",
+			    strerror(errno));
 		if (n == 0)
-			return (bad(ld, what, path, EIO,
-			    "became shorter while it was read"));
+			return bad(ld, what, path, EIO,
+			    "became shorter while it was read");
 		p += n;
 		off += (uint64_t)n;
 		len -= (uint64_t)n;
 	}
-	return (0);
+	return 0;
 }
 
 /* Is it a kernel that the 64-bit protocol can enter? */
@@ -260,22 +260,22 @@ check_protocol(struct loader *ld)
 	const struct setup_header *h = &ld->hdr;
 
 	if (h->boot_flag != BOOT_FLAG || h->magic != HDR_MAGIC)
-		return (bad_kernel(ld,
-		    "not a Linux kernel image (bzImage, vmlinuz)"));
+		return bad_kernel(ld,
+		    "not a Linux kernel image (bzImage, vmlinuz)");
 	if (h->version < PROTOCOL_MIN)
-		return (bad_kernel(ld, "boot protocol %u.%02u is too old, "
+		return bad_kernel(ld, "boot protocol %u.%02u is too old, "
 		    "2.12 (Linux 3.8) or later is needed",
-		    (unsigned)h->version >> 8, (unsigned)h->version & 0xff));
+		    (unsigned)h->version >> 8, (unsigned)h->version & 0xff);
 	if ((h->loadflags & LOADED_HIGH) == 0)
-		return (bad_kernel(ld, "a zImage, a bzImage is needed"));
+		return bad_kernel(ld, "a zImage, a bzImage is needed");
 	if ((h->xloadflags & XLF_KERNEL_64) == 0)
-		return (bad_kernel(ld,
-		    "a 32-bit kernel, one for x86-64 is needed"));
+		return bad_kernel(ld,
+		    "a 32-bit kernel, one for x86-64 is needed");
 	if (HDR_JUMP + 2 + h->jump_distance < HDR_END_MIN ||
 	    HDR_JUMP + 2 + h->jump_distance > HDR_END_MAX)
-		return (bad_kernel(ld, "damaged: its setup header ends at %#x",
-		    HDR_JUMP + 2 + h->jump_distance));
-	return (0);
+		return bad_kernel(ld, "damaged: its setup header ends at %#x",
+		    HDR_JUMP + 2 + h->jump_distance);
+	return 0;
 }
 
 /* Finds the 64-bit part in a file of `size` bytes, and its place in RAM. */
@@ -288,30 +288,30 @@ place_kernel(struct loader *ld, uint64_t size)
 	ld->image_off = (uint64_t)(sects + 1) * SECTOR;
 	ld->image_len = (uint64_t)h->syssize * 16;
 	if (ld->image_len <= ENTRY_64)
-		return (bad_kernel(ld, "damaged: it holds no code"));
+		return bad_kernel(ld, "damaged: it holds no code");
 	if (ld->image_len > KERNEL_MAX)
-		return (bad_kernel(ld, "damaged: %" PRIu64 " MiB of code, "
+		return bad_kernel(ld, "damaged: %" PRIu64 " MiB of code, "
 		    "at most %" PRIu64 " are sane", ld->image_len / MIB,
-		    KERNEL_MAX / MIB));
+		    KERNEL_MAX / MIB);
 	if (size < ld->image_off + ld->image_len)
-		return (bad_kernel(ld, "truncated: %" PRIu64 " bytes, its "
+		return bad_kernel(ld, "truncated: %" PRIu64 " bytes, its "
 		    "header promises %" PRIu64, size,
-		    ld->image_off + ld->image_len));
+		    ld->image_off + ld->image_len);
 
 	ld->load = h->pref_address != 0 ? h->pref_address : HIGH_GPA;
 	ld->span = ld->image_len > h->init_size ? ld->image_len :
 	    h->init_size;
 	if (ld->load < HIGH_GPA || ld->load % PAGE != 0)
-		return (bad_kernel(ld, "damaged: it wants to be loaded at "
-		    "%#" PRIx64, ld->load));
+		return bad_kernel(ld, "damaged: it wants to be loaded at "
+		    "%#" PRIx64, ld->load);
 	if (ld->load > IDENTITY_GIB * 1024 * MIB - ld->span)
-		return (bad_kernel(ld, "wants to be loaded at %#" PRIx64
-		    ", beyond what can be reached", ld->load));
+		return bad_kernel(ld, "wants to be loaded at %#" PRIx64
+		    ", beyond what can be reached", ld->load);
 	if (ld->load + ld->span > ld->low_end)
-		return (bad_kernel(ld, "needs %" PRIu64 " MiB of memory below "
+		return bad_kernel(ld, "needs %" PRIu64 " MiB of memory below "
 		    "3 GiB to start, the guest has %" PRIu64,
-		    (ld->load + ld->span + MIB - 1) / MIB, ld->low_end / MIB));
-	return (0);
+		    (ld->load + ld->span + MIB - 1) / MIB, ld->low_end / MIB);
+	return 0;
 }
 
 static int
@@ -320,10 +320,10 @@ check_cmdline(struct loader *ld)
 	size_t len = strlen(ld->bl->cmdline);
 
 	if (len > ld->hdr.cmdline_size || CMDLINE_GPA + len >= BIOS_GPA)
-		return (bad_kernel(ld, "takes a command line of at most %u "
+		return bad_kernel(ld, "takes a command line of at most %u "
 		    "bytes, %zu were given", (unsigned)ld->hdr.cmdline_size,
-		    len));
-	return (0);
+		    len);
+	return 0;
 }
 
 static int
@@ -335,7 +335,7 @@ load_kernel(struct loader *ld)
 
 	fd = file_open(ld, "kernel", path, &size);
 	if (fd < 0)
-		return (fd);
+		return fd;
 	if (size < HDR_END_MAX) {
 		error = bad_kernel(ld, "only %" PRIu64 " bytes, not a Linux "
 		    "kernel image (bzImage, vmlinuz)", size);
@@ -352,7 +352,7 @@ load_kernel(struct loader *ld)
 	    ld->image_off);
 out:
 	close(fd);
-	return (error);
+	return error;
 }
 
 /* The highest place for `size` bytes that the kernel allows. */
@@ -365,16 +365,16 @@ place_initrd(struct loader *ld, uint64_t size)
 	if (end > ld->low_end)
 		end = ld->low_end;
 	if (size == 0)
-		return (bad_initrd(ld, "empty"));
+		return bad_initrd(ld, "empty");
 	if (end < floor || size > end - floor ||
 	    ((end - size) & ~(PAGE - 1)) < floor)
-		return (bad_initrd(ld, "%" PRIu64 " bytes do not fit between "
+		return bad_initrd(ld, "%" PRIu64 " bytes do not fit between "
 		    "the kernel's end at %#" PRIx64 " and %#" PRIx64
 		    "; more memory or a smaller initrd is needed", size, floor,
-		    end));
+		    end);
 	ld->initrd = (end - size) & ~(PAGE - 1);
 	ld->initrd_len = size;
-	return (0);
+	return 0;
 }
 
 static int
@@ -385,16 +385,16 @@ load_initrd(struct loader *ld)
 	int error, fd;
 
 	if (path == NULL)
-		return (0);
+		return 0;
 	fd = file_open(ld, "initrd", path, &size);
 	if (fd < 0)
-		return (fd);
+		return fd;
 	error = place_initrd(ld, size);
 	if (error == 0)
 		error = file_read(ld, "initrd", path, fd,
 		    gmem_ptr(ld->gm, ld->initrd, size), size, 0);
 	close(fd);
-	return (error);
+	return error;
 }
 
 static void
@@ -439,7 +439,7 @@ write_params(struct loader *ld)
 	bp.hdr.cmd_line_ptr = CMDLINE_GPA;
 	bp.hdr.setup_data = 0;
 	make_e820(&bp, ld->gm, ld->low_end);
-	return (gmem_write(ld->gm, PARAMS_GPA, &bp, sizeof(bp)));
+	return gmem_write(ld->gm, PARAMS_GPA, &bp, sizeof(bp));
 }
 
 static int
@@ -453,13 +453,13 @@ write_tables(const struct gmem *gm)
 	pdpt = gmem_ptr(gm, PDPT_GPA, PAGE);
 	pd = gmem_ptr(gm, PD_GPA, IDENTITY_GIB * PAGE);
 	if (pml4 == NULL || pdpt == NULL || pd == NULL)
-		return (-EFAULT);
+		return -EFAULT;
 	pml4[0] = PDPT_GPA | PTE_P | PTE_W;
 	for (i = 0; i < IDENTITY_GIB; i++)
 		pdpt[i] = (PD_GPA + i * PAGE) | PTE_P | PTE_W;
 	for (i = 0; i < IDENTITY_GIB * 512; i++)
 		pd[i] = i * 2 * MIB | PTE_P | PTE_W | PTE_PS;
-	return (gmem_write(gm, GDT_GPA, gdt, sizeof(gdt)));
+	return gmem_write(gm, GDT_GPA, gdt, sizeof(gdt));
 }
 
 static void
@@ -502,12 +502,12 @@ boot_linux(const struct boot_linux *bl, const struct gmem *gm,
 	if (gm->nranges > 0 && gm->range[0].gpa == 0)
 		ld.low_end = gm->range[0].size;
 	if (ld.low_end <= HIGH_GPA)
-		return (bad_kernel(&ld, "the guest has no memory above 1 MiB"));
+		return bad_kernel(&ld, "the guest has no memory above 1 MiB");
 	error = load_kernel(&ld);
 	if (error == 0)
 		error = load_initrd(&ld);
 	if (error != 0)
-		return (error);
+		return error;
 	error = gmem_write(gm, CMDLINE_GPA, bl->cmdline,
 	    strlen(bl->cmdline) + 1);
 	if (error == 0)
@@ -515,7 +515,7 @@ boot_linux(const struct boot_linux *bl, const struct gmem *gm,
 	if (error == 0)
 		error = write_tables(gm);
 	if (error != 0)
-		return (bad_kernel(&ld, "no room for boot parameters"));
+		return bad_kernel(&ld, "no room for boot parameters");
 	set_registers(&ld, regs);
-	return (0);
+	return 0;
 }

@@ -29,7 +29,17 @@ hv_init(void)
 	sigfillset(&sa.sa_mask);
 	/* Runs of a vCPU end all the same; file reads are left alone. */
 	sa.sa_flags = SA_RESTART;
-	return (sigaction(HV_KICK_SIGNAL, &sa, NULL) == 0 ? 0 : -errno);
+	return sigaction(HV_KICK_SIGNAL, &sa, NULL) == 0 ? 0 : -errno;
+}
+
+void
+hv_thread_init(void)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigdelset(&set, HV_KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
 int
@@ -40,7 +50,7 @@ hv_fail(char *err, size_t errlen, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err, errlen, fmt, ap);
 	va_end(ap);
-	return (-error);
+	return -error;
 }
 
 static const struct hv_ops *
@@ -53,12 +63,12 @@ find_auto(char *err, size_t errlen)
 	err[0] = '\0';
 	for (i = 0; hv_backends[i] != NULL; i++) {
 		if (hv_backends[i]->probe(why, sizeof(why)) == 0)
-			return (hv_backends[i]);
+			return hv_backends[i];
 		snprintf(err + len, errlen - len, "%s%s", i > 0 ? "; " :
 		    "no hypervisor: ", why);
 		len += strlen(err + len);
 	}
-	return (NULL);
+	return NULL;
 }
 
 const struct hv_ops *
@@ -67,15 +77,15 @@ hv_find(const char *name, char *err, size_t errlen)
 	unsigned i;
 
 	if (strcmp(name, "auto") == 0)
-		return (find_auto(err, errlen));
+		return find_auto(err, errlen);
 	for (i = 0; hv_backends[i] != NULL; i++) {
 		if (strcmp(name, hv_backends[i]->name) != 0)
 			continue;
 		if (hv_backends[i]->probe(err, errlen) == 0)
-			return (hv_backends[i]);
-		return (NULL);
+			return hv_backends[i];
+		return NULL;
 	}
 	hv_fail(err, errlen, ENOENT, "backend %s: unknown on this system",
 	    name);
-	return (NULL);
+	return NULL;
 }

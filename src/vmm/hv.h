@@ -146,11 +146,15 @@ struct hv_ops {
 	 */
 	bool (*is_halted)(struct hv_vcpu *vcpu);
 
+	/* Any thread, while the vCPU exists; never waits for a run. */
 	void (*stats)(struct hv_vcpu *vcpu, struct hv_stats *st);
 };
 
 /* Puts every thread of the daemon that runs a vCPU under kick's signal. */
 int hv_init(void);
+
+/* First thing on a thread that will run a vCPU: only kicks interrupt it. */
+void hv_thread_init(void);
 
 /*
  * The backend called `name`, or for "auto" the first that probes well.  NULL

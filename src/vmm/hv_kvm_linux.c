@@ -83,14 +83,14 @@ check_device(int kvm, char *err, size_t errlen)
 	unsigned i;
 
 	if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-		return (hv_fail(err, errlen, ENOTSUP,
-		    "backend kvm: %s speaks another version of KVM", DEV_KVM));
+		return hv_fail(err, errlen, ENOTSUP,
+		    "backend kvm: %s speaks another version of KVM", DEV_KVM);
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
-			return (hv_fail(err, errlen, ENOTSUP,
+			return hv_fail(err, errlen, ENOTSUP,
 			    "backend kvm: this kernel's KVM lacks %s, "
-			    "Linux 4.12 or later is needed", needed[i].name));
-	return (0);
+			    "Linux 4.12 or later is needed", needed[i].name);
+	return 0;
 }
 
 static int
@@ -106,15 +106,15 @@ open_device(char *err, size_t errlen)
 			hint = "; load kvm_amd or kvm_intel";
 		else if (error == EACCES || error == EPERM)
 			hint = "; run as root or join group kvm";
-		return (hv_fail(err, errlen, error, "backend kvm: %s: %s%s",
-		    DEV_KVM, strerror(error), hint));
+		return hv_fail(err, errlen, error, "backend kvm: %s: %s%s",
+		    DEV_KVM, strerror(error), hint);
 	}
 	error = check_device(fd, err, errlen);
 	if (error != 0) {
 		close(fd);
-		return (error);
+		return error;
 	}
-	return (fd);
+	return fd;
 }
 
 /* Everything of the machine that must be there before the first vCPU. */
@@ -130,10 +130,10 @@ setup_machine(int vm, char *err, size_t errlen)
 	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) == 0 &&
 	    ioctl(vm, KVM_SET_TSS_ADDR, TSS_GPA) == 0 &&
 	    ioctl(vm, KVM_ENABLE_CAP, &cap) == 0)
-		return (0);
+		return 0;
 	error = errno;
-	return (hv_fail(err, errlen, error, "backend kvm: setting up a VM: %s",
-	    strerror(error)));
+	return hv_fail(err, errlen, error, "backend kvm: setting up a VM: %s",
+	    strerror(error));
 }
 
 /* Opens the device and makes a VM without memory. */
@@ -144,7 +144,7 @@ vm_open(struct hv_vm *vm, char *err, size_t errlen)
 
 	vm->kvm = open_device(err, errlen);
 	if (vm->kvm < 0)
-		return (vm->kvm);
+		return vm->kvm;
 	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	if (vm->fd == -1) {
 		error = hv_fail(err, errlen, errno,
@@ -162,12 +162,12 @@ vm_open(struct hv_vm *vm, char *err, size_t errlen)
 	vm->run_size = (size_t)size;
 	error = setup_machine(vm->fd, err, errlen);
 	if (error == 0)
-		return (0);
+		return 0;
 close_vm:
 	close(vm->fd);
 close_kvm:
 	close(vm->kvm);
-	return (error);
+	return error;
 }
 
 static void
@@ -188,8 +188,8 @@ give_range(struct hv_vm *vm, unsigned slot)
 	mr.guest_phys_addr = r->gpa;
 	mr.memory_size = r->size;
 	mr.userspace_addr = (uintptr_t)r->hva;
-	return (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &mr) == 0 ? 0 :
-	    -errno);
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &mr) == 0 ? 0 :
+	    -errno;
 }
 
 static int
@@ -200,18 +200,18 @@ add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 
 	error = hv_ram_map(gm, err, errlen);
 	if (error != 0)
-		return (error);
+		return error;
 	vm->gm = *gm;
 	for (i = 0; i < gm->nranges; i++) {
 		error = give_range(vm, i);
 		if (error != 0) {
 			hv_ram_unmap(gm);
-			return (hv_fail(err, errlen, -error, "backend kvm: "
+			return hv_fail(err, errlen, -error, "backend kvm: "
 			    "giving memory to the guest: %s",
-			    strerror(-error)));
+			    strerror(-error));
 		}
 	}
-	return (0);
+	return 0;
 }
 
 static int
@@ -222,7 +222,7 @@ kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
-		return (hv_fail(err, errlen, ENOMEM, "out of memory"));
+		return hv_fail(err, errlen, ENOMEM, "out of memory");
 	error = vm_open(vm, err, errlen);
 	if (error != 0)
 		goto free_vm;
@@ -230,12 +230,12 @@ kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 	if (error != 0)
 		goto close;
 	*vmp = vm;
-	return (0);
+	return 0;
 close:
 	vm_close(vm);
 free_vm:
 	free(vm);
-	return (error);
+	return error;
 }
 
 static void
@@ -257,7 +257,7 @@ setup_cpu(const struct hv_vm *vm, int vcpu)
 	table = calloc(1, sizeof(*table) +
 	    CPUID_MAX * sizeof(table->entries[0]));
 	if (table == NULL)
-		return (-ENOMEM);
+		return -ENOMEM;
 	table->nent = CPUID_MAX;
 	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, table) == -1) {
 		error = -errno;
@@ -275,7 +275,7 @@ setup_cpu(const struct hv_vm *vm, int vcpu)
 		error = -errno;
 out:
 	free(table);
-	return (error);
+	return error;
 }
 
 static int
@@ -307,7 +307,7 @@ kvm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 	if (error != 0)
 		goto unmap;
 	*vcpup = v;
-	return (0);
+	return 0;
 unmap:
 	munmap(v->run, v->run_size);
 close:
@@ -315,8 +315,8 @@ close:
 free_vcpu:
 	free(v);
 fail:
-	return (hv_fail(err, errlen, -error, "backend kvm: creating vCPU %u: "
-	    "%s", id, strerror(-error)));
+	return hv_fail(err, errlen, -error, "backend kvm: creating vCPU %u: "
+	    "%s", id, strerror(-error));
 }
 
 static void
@@ -336,24 +336,24 @@ kvm_probe(char *err, size_t errlen)
 
 	error = vm_open(&vm, err, errlen);
 	if (error != 0)
-		return (error);
+		return error;
 	error = kvm_vcpu_create(&vcpu, &vm, 0, err, errlen);
 	if (error == 0)
 		kvm_vcpu_destroy(vcpu);
 	vm_close(&vm);
-	return (error);
+	return error;
 }
 
 static int
 kvm_get_regs(struct hv_vcpu *v, struct hv_regs *regs)
 {
-	return (hv_kvm_get_regs(v->fd, regs));
+	return hv_kvm_get_regs(v->fd, regs);
 }
 
 static int
 kvm_set_regs(struct hv_vcpu *v, const struct hv_regs *regs)
 {
-	return (hv_kvm_set_regs(v->fd, regs));
+	return hv_kvm_set_regs(v->fd, regs);
 }
 
 static void
@@ -452,7 +452,7 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 static bool
 kvm_intr_ready(struct hv_vcpu *v)
 {
-	return (v->run->ready_for_interrupt_injection && v->run->if_flag);
+	return v->run->ready_for_interrupt_injection && v->run->if_flag;
 }
 
 static int
@@ -462,7 +462,7 @@ kvm_inject(struct hv_vcpu *v, uint8_t vector)
 
 	/* There is room for one; the next run says when it is free again. */
 	v->run->ready_for_interrupt_injection = 0;
-	return (ioctl(v->fd, KVM_INTERRUPT, &irq) == 0 ? 0 : -errno);
+	return ioctl(v->fd, KVM_INTERRUPT, &irq) == 0 ? 0 : -errno;
 }
 
 static void
@@ -486,10 +486,10 @@ kvm_is_halted(struct hv_vcpu *v)
 
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp) == -1 ||
 	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev) == -1)
-		return (false);
-	return (mp.mp_state == KVM_MP_STATE_HALTED && !v->run->if_flag &&
+		return false;
+	return mp.mp_state == KVM_MP_STATE_HALTED && !v->run->if_flag &&
 	    !ev.interrupt.injected && !ev.nmi.injected && !ev.nmi.pending &&
-	    !ev.exception.injected && !ev.smi.pending);
+	    !ev.exception.injected && !ev.smi.pending;
 }
 
 static void

@@ -26,7 +26,7 @@ segment_from_kvm(const struct kvm_segment *k)
 		s.ar = (uint16_t)(k->type | k->s << 4 | k->dpl << 5 |
 		    k->present << 7 | k->avl << 12 | k->l << 13 | k->db << 14 |
 		    k->g << 15);
-	return (s);
+	return s;
 }
 
 static struct kvm_segment
@@ -41,7 +41,7 @@ segment_to_kvm(const struct hv_segment *s)
 		.unusable = (s->ar >> 7 & 1) == 0,
 	};
 
-	return (k);
+	return k;
 }
 
 static void
@@ -96,7 +96,7 @@ hv_kvm_get_regs(int vcpu, struct hv_regs *r)
 
 	if (ioctl(vcpu, KVM_GET_REGS, &k) == -1 ||
 	    ioctl(vcpu, KVM_GET_SREGS, &s) == -1)
-		return (-errno);
+		return -errno;
 	*r = (struct hv_regs){
 		.gpr = {
 			k.rax, k.rcx, k.rdx, k.rbx, k.rsp, k.rbp, k.rsi, k.rdi,
@@ -105,7 +105,7 @@ hv_kvm_get_regs(int vcpu, struct hv_regs *r)
 		.rip = k.rip, .rflags = k.rflags,
 	};
 	system_from_kvm(r, &s);
-	return (0);
+	return 0;
 }
 
 int
@@ -124,10 +124,10 @@ hv_kvm_set_regs(int vcpu, const struct hv_regs *r)
 
 	/* What we have no name for (apic_base, cr8) stays as it is. */
 	if (ioctl(vcpu, KVM_GET_SREGS, &s) == -1)
-		return (-errno);
+		return -errno;
 	system_to_kvm(&s, r);
 	if (ioctl(vcpu, KVM_SET_SREGS, &s) == -1 ||
 	    ioctl(vcpu, KVM_SET_REGS, &k) == -1)
-		return (-errno);
-	return (0);
+		return -errno;
+	return 0;
 }

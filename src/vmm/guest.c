@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One boot of a guest.
+ *
+ *	thread	prepare: disks, memory, kernel, devices, vCPU
+ *	loop	attach the disks to the engine, let it run
+ *	thread	... the guest ...
+ *	loop	quiesce: wait for submitted disk requests
+ *	thread	teardown: vCPU, devices, memory, disks
+ *	loop	free
+ *
+ * Guest memory is unmapped by the last thread-side step only, after the
+ * quiesce: until then the kernel may still write to it, for which reason a
+ * forced stop detaches the guest and lets it go through the same steps alone.
+ * Nothing that was submitted can be taken back; what was not is dropped.
+ *
+ * Members of struct guest: i immutable; t the thread, and the loop only while
+ * the thread waits for a command; l loop.
+ */
+#include <ev.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/deadline.h"
+#include "base/loop.h"
+#include "devices/disk.h"
+#include "devices/gmem.h"
+#include "vmm/boot_linux.h"
+#include "vmm/config.h"
+#include "vmm/console.h"
+#include "vmm/guest.h"
+#include "vmm/hv.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+
+#define HALT_CHECK_S	1.0
+
+struct guest {
+	const struct vm_env	*env;		/* i */
+	struct vm_config	*conf;		/* i, a copy */
+	struct console		*console;	/* i, the vm's */
+	const struct guest_ops	*ops;		/* l; NULL: detached */
+	void			*cookie;	/* l */
+
+	struct vcpu		*vcpu;		/* i */
+	struct deadline		*deadline;	/* i; set by t */
+	ev_timer		 halt_timer;	/* l */
+	uint64_t		 last_exits;	/* l */
+	bool			 stopping;	/* l */
+	bool			 running;	/* l */
+
+	struct gmem		 gm;		/* t */
+	struct hv_vm		*hv_vm;		/* t */
+	struct hv_vcpu		*hv_vcpu;	/* t */
+	struct machine		*machine;	/* t */
+	struct disk		*disk[VM_DISKS_MAX];	/* t */
+	unsigned		 ndisks;	/* t: open */
+};
+
+static void
+close_disks(struct guest *g)
+{
+	while (g->ndisks > 0)
+		disk_close(g->disk[--g->ndisks]);
+}
+
+static int
+open_disks(struct guest *g, char *err, size_t errlen)
+{
+	struct disk *d;
+
+	while (g->ndisks < g->conf->ndisks) {
+		errno = EIO;
+		d = disk_open(g->conf->disk[g->ndisks], false, err, errlen);
+		if (d == NULL) {
+			close_disks(g);
+			return -errno;
+		}
+		g->disk[g->ndisks++] = d;
+	}
+	return 0;
+}
+
+static void
+machine_attention(void *cookie)
+{
+	struct guest *g = cookie;
+
+	vcpu_attention(g->vcpu);
+}
+
+static void
+machine_reset(void *cookie)
+{
+	struct guest *g = cookie;
+
+	vcpu_reset(g->vcpu);
+}
+
+static void
+machine_call(void *cookie, struct dev_call *c)
+{
+	struct guest *g = cookie;
+
+	vcpu_call(g->vcpu, c);
+}
+
+static int
+make_machine(struct guest *g, char *err, size_t errlen)
+{
+	struct machine_conf mc = {
+		.name = g->conf->name,
+		.loop = g->env->loop,
+		.console = g->console,
+		.gm = &g->gm,
+		.ndisks = g->ndisks,
+		.attention = machine_attention,
+		.reset = machine_reset,
+		.call = machine_call,
+		.cookie = g,
+	};
+
+	memcpy(mc.disk, g->disk, sizeof(mc.disk));
+	return machine_create(&g->machine, &mc, err, errlen);
+}
+
+static int
+make_vcpu(struct guest *g, const struct hv_regs *regs, char *err,
+    size_t errlen)
+{
+	const struct hv_ops *hv = g->env->hv;
+	int error;
+
+	error = hv->vcpu_create(&g->hv_vcpu, g->hv_vm, 0, err, errlen);
+	if (error != 0)
+		return error;
+	error = hv->set_regs(g->hv_vcpu, regs);
+	if (error == 0)
+		return 0;
+	hv->vcpu_destroy(g->hv_vcpu);
+	snprintf(err, errlen, "backend %s: the vCPU's registers: %s",
+	    hv->name, strerror(-error));
+	return error;
+}
+
+/* vCPU-0 thread. */
+static int
+guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
+{
+	struct guest *g = cookie;
+	const struct hv_ops *hv = g->env->hv;
+	struct boot_linux bl = {
+		.kernel = g->conf->kernel,
+		.initrd = g->conf->initrd,
+		.cmdline = g->conf->cmdline,
+	};
+	struct hv_regs regs;
+	int error;
+
+	error = open_disks(g, err, errlen);
+	if (error != 0)
+		return error;
+	gmem_layout(&g->gm, g->conf->memory);
+	error = hv->vm_create(&g->hv_vm, &g->gm, err, errlen);
+	if (error != 0)
+		goto close_disks;
+	error = boot_linux(&bl, &g->gm, &regs, err, errlen);
+	if (error != 0)
+		goto destroy_vm;
+	error = make_machine(g, err, errlen);
+	if (error != 0)
+		goto destroy_vm;
+	error = make_vcpu(g, &regs, err, errlen);
+	if (error != 0)
+		goto destroy_machine;
+	vg->hv = g->hv_vcpu;
+	vg->machine = g->machine;
+	return 0;
+destroy_machine:
+	machine_destroy(g->machine);
+destroy_vm:
+	hv->vm_destroy(g->hv_vm);
+close_disks:
+	close_disks(g);
+	return error;
+}
+
+/* vCPU-0 thread; no request of the guest's disks is in flight. */
+static void
+guest_teardown(void *cookie)
+{
+	struct guest *g = cookie;
+	const struct hv_ops *hv = g->env->hv;
+
+	hv->vcpu_destroy(g->hv_vcpu);
+	machine_destroy(g->machine);
+	hv->vm_destroy(g->hv_vm);
+	close_disks(g);
+}
+
+static void
+deadline_passed(void *cookie)
+{
+	struct guest *g = cookie;
+
+	vcpu_attention(g->vcpu);
+}
+
+static void
+input_ready(void *cookie)
+{
+	struct guest *g = cookie;
+
+	vcpu_attention(g->vcpu);
+}
+
+/*
+ * Has the guest halted with interrupts disabled, inside a kernel that keeps
+ * such a vCPU asleep?  Asked only when nothing has happened for a while; the
+ * kick that asks counts as an exit, hence every other time.
+ */
+static void
+halt_check(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct guest *g = t->data;
+	uint64_t exits = guest_exits(g);
+
+	(void)ev;
+	(void)revents;
+	if (exits == g->last_exits)
+		vcpu_check_halt(g->vcpu);
+	g->last_exits = exits;
+}
+
+static void
+guest_ended(struct guest *g, enum vm_reason reason, const char *msg)
+{
+	if (g->ops != NULL)
+		g->ops->ended(g->cookie, reason, msg);
+}
+
+static void
+on_prepared(void *cookie, int error)
+{
+	struct guest *g = cookie;
+	unsigned i;
+
+	if (error != 0 || g->stopping) {
+		guest_ended(g, error != 0 ? VM_REASON_ERROR : VM_REASON_STOP,
+		    error != 0 ? vcpu_message(g->vcpu) : "");
+		vcpu_teardown(g->vcpu);
+		return;
+	}
+	for (i = 0; i < g->ndisks; i++)
+		disk_attach(g->disk[i], g->env->aio);
+	console_set_input_ready(g->console, input_ready, g);
+	ev_timer_start(loop_ev(g->env->loop), &g->halt_timer);
+	g->running = true;
+	vcpu_run(g->vcpu);
+	g->ops->running(g->cookie);
+}
+
+static void
+on_quiet(void *arg)
+{
+	struct guest *g = arg;
+
+	vcpu_teardown(g->vcpu);
+}
+
+/* Cuts the guest off from what outlives it. */
+static void
+guest_unplug(struct guest *g)
+{
+	if (!g->running)
+		return;
+	g->running = false;
+	console_set_input_ready(g->console, NULL, NULL);
+	ev_timer_stop(loop_ev(g->env->loop), &g->halt_timer);
+}
+
+static void
+on_idle(void *cookie)
+{
+	struct guest *g = cookie;
+
+	if (g->ops != NULL)
+		g->ops->idle(g->cookie);
+}
+
+static void
+on_parked(void *cookie, enum vm_reason reason)
+{
+	struct guest *g = cookie;
+
+	guest_unplug(g);
+	guest_ended(g, reason, vcpu_message(g->vcpu));
+	machine_stop(g->machine, on_quiet, g);
+}
+
+static void
+guest_free(struct guest *g)
+{
+	deadline_destroy(g->deadline);
+	vm_config_free(g->conf);
+	free(g);
+}
+
+static void
+on_gone(void *cookie)
+{
+	struct guest *g = cookie;
+	const struct guest_ops *ops = g->ops;
+	void *opaque = g->cookie;
+
+	vcpu_destroy(g->vcpu);
+	guest_free(g);
+	if (ops != NULL)
+		ops->gone(opaque);
+}
+
+static const struct vcpu_ops guest_vcpu_ops = {
+	.prepare = guest_prepare,
+	.teardown = guest_teardown,
+	.prepared = on_prepared,
+	.idle = on_idle,
+	.parked = on_parked,
+	.gone = on_gone,
+};
+
+static int
+start_thread(struct guest *g)
+{
+	struct vcpu_conf vc = {
+		.loop = g->env->loop,
+		.hv = g->env->hv,
+		.deadline = g->deadline,
+		.ops = &guest_vcpu_ops,
+		.cookie = g,
+	};
+
+	snprintf(vc.thread_name, sizeof(vc.thread_name), "vm %s/0",
+	    g->conf->name);
+	return vcpu_create(&g->vcpu, &vc);
+}
+
+int
+guest_create(struct guest **gp, const struct vm_env *env,
+    const struct vm_config *conf, struct console *console,
+    const struct guest_ops *ops, void *cookie)
+{
+	struct guest *g;
+	int error;
+
+	g = calloc(1, sizeof(*g));
+	if (g == NULL)
+		return -ENOMEM;
+	g->env = env;
+	g->console = console;
+	g->ops = ops;
+	g->cookie = cookie;
+	ev_timer_init(&g->halt_timer, halt_check, HALT_CHECK_S, HALT_CHECK_S);
+	g->halt_timer.data = g;
+	g->conf = vm_config_dup(conf);
+	if (g->conf == NULL) {
+		error = -ENOMEM;
+		goto free_guest;
+	}
+	g->deadline = deadline_create(env->loop, deadline_passed, g);
+	if (g->deadline == NULL) {
+		error = -errno;
+		goto free_conf;
+	}
+	error = start_thread(g);
+	if (error != 0)
+		goto destroy_deadline;
+	*gp = g;
+	return 0;
+destroy_deadline:
+	deadline_destroy(g->deadline);
+free_conf:
+	vm_config_free(g->conf);
+free_guest:
+	free(g);
+	return error;
+}
+
+void
+guest_stop(struct guest *g)
+{
+	g->stopping = true;
+	vcpu_stop(g->vcpu);
+}
+
+void
+guest_detach(struct guest *g)
+{
+	guest_unplug(g);
+	g->ops = NULL;
+}
+
+uint64_t
+guest_exits(const struct guest *g)
+{
+	struct hv_stats st;
+
+	vcpu_stats(g->vcpu, &st);
+	return st.exits;
+}

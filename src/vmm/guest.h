@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One boot of a guest, from the opening of its files to the last of its
+ * memory.  A guest that boots again is another struct guest.
+ *
+ * All functions and all calls back are on the loop thread; what blocks is
+ * done on the guest's vCPU-0 thread.
+ */
+#ifndef VMMD_GUEST_H
+#define VMMD_GUEST_H
+
+#include "vmm/vm.h"
+
+struct console;
+struct guest;
+struct vm_config;
+
+/*
+ * What becomes of a guest: running() once it was entered; ended() always,
+ * once, with a message or ""; gone() last, and the guest is freed after it.
+ * idle() may come before ended(), once a stop was asked for: the guest does
+ * not run any more, but a request of its disks keeps its thread from parking.
+ */
+struct guest_ops {
+	void	(*running)(void *cookie);
+	void	(*idle)(void *cookie);
+	void	(*ended)(void *cookie, enum vm_reason reason, const char *msg);
+	void	(*gone)(void *cookie);
+};
+
+/* Starts one: 0 or -errno. */
+int guest_create(struct guest **gp, const struct vm_env *env,
+    const struct vm_config *conf, struct console *console,
+    const struct guest_ops *ops, void *cookie);
+
+/* Ends it as soon as may be; submitted disk requests complete first. */
+void guest_stop(struct guest *g);
+
+/*
+ * Calls nobody back any more, and frees itself when the kernel is done with
+ * its memory.  Only after idle() or ended(): nothing touches the console from
+ * then on.
+ */
+void guest_detach(struct guest *g);
+
+/* Between running() and ended(). */
+uint64_t guest_exits(const struct guest *g);
+
+#endif /* VMMD_GUEST_H */

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Composition of one guest's devices.
+ *
+ * The mutex guards every chip and the PCI bus.  It is never held while the
+ * thread waits for the loop (host_call drops it), and the loop never takes it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "devices/bus.h"
+#include "devices/dev.h"
+#include "devices/disk.h"
+#include "devices/gmem.h"
+#include "devices/i8042.h"
+#include "devices/pci.h"
+#include "devices/pic.h"
+#include "devices/pit.h"
+#include "devices/rtc.h"
+#include "devices/state.h"
+#include "devices/uart.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_pci.h"
+#include "vmm/console.h"
+#include "vmm/hv.h"
+#include "vmm/machine.h"
+
+#define CHIPS		6	/* PIC, PIT, RTC, i8042, UART, PCI */
+#define DEVICES_MAX	(CHIPS + VM_DISKS_MAX)
+
+#define IRQ_TIMER	0
+#define IRQ_KEYBOARD	1
+#define IRQ_COM1	4
+#define IRQ_RTC		8
+
+struct machine_disk {
+	struct virtio_blk	*blk;
+	struct virtio_pci	*vp;
+	char			 name[VM_NAME_MAX + 16];
+};
+
+/* m: under mtx.  i: immutable.  l: loop thread. */
+struct machine {
+	pthread_mutex_t		 mtx;
+	struct machine_conf	 mc;			/* i */
+	struct dev_host		 host;			/* i */
+	struct uart_backend	 serial;		/* i */
+	struct {
+		const struct dev_ops	*ops;
+		void			*dev;
+	}			 dev[DEVICES_MAX];	/* i */
+	unsigned		 ndevs;			/* i */
+	struct bus		*bus;			/* m */
+	struct pci		*pci;			/* m */
+	struct pic		 pic;			/* m */
+	struct pit		 pit;			/* m */
+	struct rtc		 rtc;			/* m */
+	struct i8042		 i8042;			/* m */
+	struct uart		 uart;			/* m */
+	struct machine_disk	 disk[VM_DISKS_MAX];	/* m; stop: l */
+	unsigned		 ndisks;		/* i: made so far */
+	bool			 intr;			/* vCPU thread */
+	unsigned		 stopping;		/* l: disks to wait for */
+	void			(*stop_done)(void *);	/* l */
+	void			*stop_arg;		/* l */
+};
+
+static uint64_t
+host_now(void *cookie)
+{
+	(void)cookie;
+	return loop_now_ns();
+}
+
+static void
+host_set_irq(void *cookie, unsigned irq, bool level)
+{
+	struct machine *m = cookie;
+
+	pic_set_irq(&m->pic, irq, level);
+}
+
+static void
+host_attention(void *cookie)
+{
+	struct machine *m = cookie;
+
+	m->mc.attention(m->mc.cookie);
+}
+
+static void
+host_call(void *cookie, struct dev_call *c)
+{
+	struct machine *m = cookie;
+
+	pthread_mutex_unlock(&m->mtx);
+	m->mc.call(m->mc.cookie, c);
+	pthread_mutex_lock(&m->mtx);
+}
+
+static void
+host_reset(void *cookie)
+{
+	struct machine *m = cookie;
+
+	m->mc.reset(m->mc.cookie);
+}
+
+static bool
+timer_waits(void *cookie, unsigned irq)
+{
+	struct machine *m = cookie;
+
+	return pic_waits(&m->pic, irq);
+}
+
+static void
+serial_output(void *cookie, const char *p, size_t n)
+{
+	struct machine *m = cookie;
+
+	console_write(m->mc.console, p, n);
+}
+
+static size_t
+serial_input(void *cookie, char *p, size_t n)
+{
+	struct machine *m = cookie;
+
+	return console_read(m->mc.console, p, n);
+}
+
+static void
+add_device(struct machine *m, const struct dev_ops *ops, void *dev)
+{
+	m->dev[m->ndevs].ops = ops;
+	m->dev[m->ndevs].dev = dev;
+	m->ndevs++;
+}
+
+/* Puts the chips at the ports of a PC. */
+static int
+add_ports(struct machine *m)
+{
+	const struct {
+		uint32_t		 base;
+		uint32_t		 len;
+		const struct pio_ops	*ops;
+		void			*dev;
+	} map[] = {
+		{ 0x20, 2, &pic_pio_master, &m->pic },
+		{ 0xa0, 2, &pic_pio_slave, &m->pic },
+		{ 0x4d0, 2, &pic_pio_elcr, &m->pic },
+		{ 0x40, 4, &pit_pio, &m->pit },
+		{ 0x61, 1, &pit_pio_portb, &m->pit },
+		{ 0x70, 2, &rtc_pio, &m->rtc },
+		{ 0x60, 1, &i8042_pio_data, &m->i8042 },
+		{ 0x64, 1, &i8042_pio_command, &m->i8042 },
+		{ 0x92, 1, &i8042_pio_porta, &m->i8042 },
+		{ 0x3f8, UART_PORTS, &uart_pio, &m->uart },
+	};
+	unsigned i;
+	int error;
+
+	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		error = bus_add_pio(m->bus, map[i].base, map[i].len,
+		    map[i].ops, map[i].dev);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+static void
+init_chips(struct machine *m)
+{
+	m->serial.output = serial_output;
+	m->serial.input = serial_input;
+	m->serial.cookie = m;
+	pic_init(&m->pic);
+	pic_set_elcr(&m->pic, pci_irq_mask());
+	pit_init(&m->pit, &m->host, IRQ_TIMER, timer_waits, m);
+	rtc_init(&m->rtc, &m->host, IRQ_RTC, NULL, m->mc.gm);
+	i8042_init(&m->i8042, &m->host, IRQ_KEYBOARD);
+	uart_init(&m->uart, &m->host, IRQ_COM1, &m->serial);
+	add_device(m, &pic_dev_ops, &m->pic);
+	add_device(m, &pit_dev_ops, &m->pit);
+	add_device(m, &rtc_dev_ops, &m->rtc);
+	add_device(m, &i8042_dev_ops, &m->i8042);
+	add_device(m, &uart_dev_ops, &m->uart);
+	add_device(m, &pci_ops, m->pci);
+}
+
+static int
+add_disk(struct machine *m, unsigned n)
+{
+	struct machine_disk *d = &m->disk[n];
+	char serial[VIRTIO_BLK_SERIAL_MAX + 1];
+	int error;
+
+	snprintf(d->name, sizeof(d->name), "vm %s: disk %u", m->mc.name, n);
+	snprintf(serial, sizeof(serial), "disk%u", n);
+	d->blk = virtio_blk_create(m->mc.disk[n], false, serial, d->name);
+	if (d->blk == NULL)
+		return -errno;
+	d->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,
+	    &virtio_blk_ops, d->blk, d->name);
+	if (d->vp == NULL) {
+		error = -errno;
+		virtio_blk_destroy(d->blk);
+		return error;
+	}
+	add_device(m, &virtio_pci_ops, d->vp);
+	m->ndisks++;
+	return 0;
+}
+
+static int
+add_devices(struct machine *m)
+{
+	unsigned i;
+	int error;
+
+	m->bus = bus_create();
+	if (m->bus == NULL)
+		return -ENOMEM;
+	m->pci = pci_create(&m->host, m->bus);
+	if (m->pci == NULL)
+		return -errno;
+	init_chips(m);
+	error = add_ports(m);
+	for (i = 0; error == 0 && i < m->mc.ndisks; i++)
+		error = add_disk(m, i);
+	return error;
+}
+
+int
+machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
+    size_t errlen)
+{
+	struct machine *m;
+	int error;
+
+	m = calloc(1, sizeof(*m));
+	if (m == NULL) {
+		error = -ENOMEM;
+		goto fail;
+	}
+	m->mc = *mc;
+	m->host.cookie = m;
+	m->host.loop = mc->loop;
+	m->host.now = host_now;
+	m->host.set_irq = host_set_irq;
+	m->host.attention = host_attention;
+	m->host.call = host_call;
+	m->host.reset = host_reset;
+	error = -pthread_mutex_init(&m->mtx, NULL);
+	if (error != 0) {
+		free(m);
+		goto fail;
+	}
+	error = add_devices(m);
+	if (error != 0) {
+		machine_destroy(m);
+		goto fail;
+	}
+	*mp = m;
+	return 0;
+fail:
+	snprintf(err, errlen, "devices: %s", strerror(-error));
+	return error;
+}
+
+void
+machine_destroy(struct machine *m)
+{
+	while (m->ndisks > 0) {
+		m->ndisks--;
+		virtio_pci_destroy(m->disk[m->ndisks].vp);
+		virtio_blk_destroy(m->disk[m->ndisks].blk);
+	}
+	if (m->pci != NULL)
+		pci_destroy(m->pci);
+	if (m->bus != NULL)
+		bus_destroy(m->bus);
+	pthread_mutex_destroy(&m->mtx);
+	free(m);
+}
+
+/* One element of `size` bytes at `p`, which need not be aligned. */
+static void
+port_access(struct machine *m, const struct hv_exit *e, void *p)
+{
+	uint32_t val = 0;
+
+	if (e->io.in) {
+		val = bus_in(m->bus, e->io.port, e->io.size);
+		memcpy(p, &val, e->io.size);
+	} else {
+		memcpy(&val, p, e->io.size);
+		bus_out(m->bus, e->io.port, e->io.size, val);
+	}
+}
+
+void
+machine_io(struct machine *m, struct hv_exit *e)
+{
+	char *p = e->io.data;
+	uint32_t i;
+
+	pthread_mutex_lock(&m->mtx);
+	for (i = 0; i < e->io.count; i++, p += e->io.size)
+		port_access(m, e, p);
+	m->intr = pic_pending(&m->pic);
+	pthread_mutex_unlock(&m->mtx);
+}
+
+uint64_t
+machine_fold(struct machine *m)
+{
+	uint64_t earliest = DEV_NO_DEADLINE, now, when;
+	unsigned i;
+
+	now = loop_now_ns();
+	pthread_mutex_lock(&m->mtx);
+	for (i = 0; i < m->ndevs; i++) {
+		if (m->dev[i].ops->fold == NULL)
+			continue;
+		when = m->dev[i].ops->fold(m->dev[i].dev, now);
+		if (when < earliest)
+			earliest = when;
+	}
+	m->intr = pic_pending(&m->pic);
+	pthread_mutex_unlock(&m->mtx);
+	return earliest;
+}
+
+bool
+machine_intr(const struct machine *m)
+{
+	return m->intr;
+}
+
+uint8_t
+machine_intr_ack(struct machine *m)
+{
+	uint8_t vector;
+
+	pthread_mutex_lock(&m->mtx);
+	vector = pic_ack(&m->pic);
+	m->intr = pic_pending(&m->pic);
+	pthread_mutex_unlock(&m->mtx);
+	return vector;
+}
+
+static void
+disk_stopped(void *arg)
+{
+	struct machine *m = arg;
+
+	if (--m->stopping == 0)
+		m->stop_done(m->stop_arg);
+}
+
+void
+machine_stop(struct machine *m, void (*done)(void *arg), void *arg)
+{
+	unsigned i;
+
+	m->stop_done = done;
+	m->stop_arg = arg;
+	/* One more than there are disks: some stop at once. */
+	m->stopping = m->ndisks + 1;
+	for (i = 0; i < m->ndisks; i++)
+		virtio_pci_stop(m->disk[i].vp, disk_stopped, m);
+	disk_stopped(m);
+}
+
+int
+machine_save(struct machine *m, struct buf *out)
+{
+	struct state_writer w = { .out = out };
+	unsigned i;
+	int error = 0;
+
+	pthread_mutex_lock(&m->mtx);
+	for (i = 0; error == 0 && i < m->ndevs; i++)
+		error = m->dev[i].ops->save(m->dev[i].dev, &w);
+	pthread_mutex_unlock(&m->mtx);
+	return error;
+}
+
+int
+machine_load(struct machine *m, struct state_reader *r)
+{
+	unsigned i;
+	int error = 0;
+
+	pthread_mutex_lock(&m->mtx);
+	for (i = 0; error == 0 && i < m->ndevs; i++)
+		error = m->dev[i].ops->load(m->dev[i].dev, r);
+	m->intr = pic_pending(&m->pic);
+	pthread_mutex_unlock(&m->mtx);
+	return error;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The devices of one guest, put together: a PC's chips, the PCI bus and a
+ * virtio disk for each image.
+ *
+ * Made and destroyed on the vCPU-0 thread.  Devices run under the machine's
+ * mutex, which the functions here take; only machine_stop() is the loop's and
+ * takes none.
+ */
+#ifndef VMMD_MACHINE_H
+#define VMMD_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/config.h"
+
+struct buf;
+struct console;
+struct dev_call;
+struct disk;
+struct gmem;
+struct hv_exit;
+struct loop;
+struct machine;
+struct state_reader;
+
+/* What a machine is made of; all that it points to outlives the machine. */
+struct machine_conf {
+	const char		*name;		/* of the guest */
+	struct loop		*loop;
+	struct console		*console;
+	const struct gmem	*gm;
+	struct disk		*disk[VM_DISKS_MAX];
+	unsigned		 ndisks;
+
+	/* What the devices ask of the vCPUs; see struct dev_host. */
+	void			(*attention)(void *cookie);
+	void			(*reset)(void *cookie);
+	void			(*call)(void *cookie, struct dev_call *c);
+	void			*cookie;
+};
+
+/* 0, or -errno and a line in `err`. */
+int machine_create(struct machine **mp, const struct machine_conf *mc,
+    char *err, size_t errlen);
+
+/* The guest never ran, or machine_stop() is done. */
+void machine_destroy(struct machine *m);
+
+/* Serves a HV_EXIT_IO; vCPU thread. */
+void machine_io(struct machine *m, struct hv_exit *e);
+
+/*
+ * Does what has come due in the devices; vCPU thread.  Returns when it must be
+ * called again at the latest, or DEV_NO_DEADLINE.
+ */
+uint64_t machine_fold(struct machine *m);
+
+/*
+ * Is there an interrupt for the processor, as of the last of these calls?
+ * Takes no lock; vCPU thread.
+ */
+bool machine_intr(const struct machine *m);
+
+/* Acknowledges it: the vector; vCPU thread. */
+uint8_t machine_intr_ack(struct machine *m);
+
+/*
+ * Loop, while no vCPU runs: lets submitted disk requests complete and starts
+ * none; done(arg) runs when the last is complete, at once or later.
+ */
+void machine_stop(struct machine *m, void (*done)(void *arg), void *arg);
+
+/* Every device's state, while stopped: 0 or -errno. */
+int machine_save(struct machine *m, struct buf *out);
+int machine_load(struct machine *m, struct state_reader *r);
+
+#endif /* VMMD_MACHINE_H */

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A vCPU's thread and its exit loop.
+ *
+ * Members of struct vcpu are marked: i immutable; t only this thread; l only
+ * the loop; k under `lock`; a atomic.  `lock` is held for a few stores only,
+ * with nothing else taken inside, so that the loop may take it too.
+ *
+ * Who wants something of the thread stores it in an atomic, then sets
+ * `attention`, then kicks; the thread clears `attention` before it looks.  The
+ * exchange on both sides orders the two, and a kick between two runs ends the
+ * next, so the path of an ordinary exit reads one flag, relaxed.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/deadline.h"
+#include "base/loop.h"
+#include "devices/dev.h"
+#include "vmm/hv.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+
+enum command {
+	COMMAND_NONE,
+	COMMAND_RUN,
+	COMMAND_TEARDOWN,
+};
+
+_Static_assert(DEADLINE_NONE == DEV_NO_DEADLINE, "deadlines pass through");
+
+struct vcpu {
+	struct vcpu_conf	 vc;		/* i */
+	const struct hv_ops	*hv;		/* i */
+	struct vcpu_guest	 guest;		/* i after prepare */
+	pthread_t		 thread;	/* l */
+	pthread_t		 loop_thread;	/* i */
+	bool			 exists;	/* l: guest.hv can be kicked */
+
+	atomic_bool		 attention;	/* a */
+	atomic_bool		 stop;		/* a */
+	atomic_bool		 reset;		/* a */
+	atomic_bool		 check_halt;	/* a */
+
+	pthread_mutex_t		 lock;
+	pthread_cond_t		 cond;		/* command; calls */
+	enum command		 command;	/* k */
+	bool			 stopping;	/* k */
+	bool			 in_call;	/* k */
+
+	bool			 ended;		/* t */
+	bool			 window;	/* t: interrupt window wanted */
+	uint64_t		 armed;		/* t: what deadline is set to */
+	struct hv_exit		 exit;		/* t */
+
+	/* Written before a task is posted, read by it. */
+	int			 error;
+	enum vm_reason		 reason;
+	char			 msg[VCPU_MSG_MAX];
+	struct loop_task	 prepared;
+	struct loop_task	 idle;
+	struct loop_task	 parked;
+	struct loop_task	 gone;
+};
+
+static void
+vcpu_end(struct vcpu *v, enum vm_reason reason)
+{
+	v->ended = true;
+	v->reason = reason;
+}
+
+static void vcpu_fail(struct vcpu *, enum vm_reason, const char *, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+/* Ends the guest with a message that carries its registers. */
+static void
+vcpu_fail(struct vcpu *v, enum vm_reason reason, const char *fmt, ...)
+{
+	struct hv_regs r;
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	vsnprintf(v->msg, sizeof(v->msg), fmt, ap);
+	va_end(ap);
+	len = strlen(v->msg);
+	if (v->hv->get_regs(v->guest.hv, &r) == 0)
+		snprintf(v->msg + len, sizeof(v->msg) - len,
+		    "; rip=%#" PRIx64 " rsp=%#" PRIx64 " rflags=%#" PRIx64
+		    " cr0=%#" PRIx64 " cr2=%#" PRIx64 " cr3=%#" PRIx64
+		    " cr4=%#" PRIx64 " efer=%#" PRIx64, r.rip,
+		    r.gpr[HV_RSP], r.rflags, r.cr0, r.cr2, r.cr3, r.cr4,
+		    r.efer);
+	vcpu_end(v, reason);
+}
+
+/* Runs the devices' timers and input, and arms the next. */
+static void
+vcpu_fold(struct vcpu *v)
+{
+	uint64_t when = machine_fold(v->guest.machine);
+
+	/* One in the past has fired: the next may not be taken for it. */
+	if (when == v->armed && when > loop_now_ns())
+		return;
+	if (when != DEADLINE_NONE || v->armed != DEADLINE_NONE)
+		deadline_set(v->vc.deadline, when);
+	v->armed = when;
+}
+
+/* The slow path between two runs: somebody wants something. */
+static void
+vcpu_attend(struct vcpu *v)
+{
+	atomic_exchange(&v->attention, false);
+	if (atomic_load(&v->stop)) {
+		vcpu_end(v, VM_REASON_STOP);
+		return;
+	}
+	if (atomic_load(&v->reset)) {
+		vcpu_end(v, VM_REASON_RESET);
+		return;
+	}
+	if (atomic_exchange(&v->check_halt, false) &&
+	    v->hv->is_halted(v->guest.hv)) {
+		vcpu_end(v, VM_REASON_HALTED);
+		return;
+	}
+	vcpu_fold(v);
+}
+
+/* Delivers the PIC's interrupt, or asks to be told when that is possible. */
+static void
+vcpu_interrupt(struct vcpu *v)
+{
+	struct machine *m = v->guest.machine;
+	bool want;
+	int error;
+
+	if (machine_intr(m) && v->hv->intr_ready(v->guest.hv)) {
+		error = v->hv->inject(v->guest.hv, machine_intr_ack(m));
+		if (error != 0) {
+			vcpu_fail(v, VM_REASON_ERROR, "injecting an interrupt:"
+			    " %s", strerror(-error));
+			return;
+		}
+	}
+	want = machine_intr(m);
+	if (want != v->window) {
+		v->hv->intr_window(v->guest.hv, want);
+		v->window = want;
+	}
+}
+
+static void
+vcpu_exit(struct vcpu *v)
+{
+	struct hv_exit *e = &v->exit;
+
+	switch (e->kind) {
+	case HV_EXIT_IO:
+		machine_io(v->guest.machine, e);
+		break;
+	case HV_EXIT_NONE:
+	case HV_EXIT_INTR_WINDOW:
+		break;
+	case HV_EXIT_MMIO:
+		vcpu_fail(v, VM_REASON_ERROR, "%s at gpa=%#" PRIx64
+		    ", where there is neither memory nor a device",
+		    e->mmio.write ? "write" : "read", e->mmio.gpa);
+		break;
+	case HV_EXIT_HLT:
+		vcpu_end(v, VM_REASON_HALTED);
+		break;
+	case HV_EXIT_SHUTDOWN:
+		vcpu_fail(v, VM_REASON_SHUTDOWN, "triple fault");
+		break;
+	case HV_EXIT_ERROR:
+		vcpu_fail(v, VM_REASON_ERROR, "%s", e->msg);
+		break;
+	}
+}
+
+static void
+vcpu_loop(struct vcpu *v)
+{
+	/* The first turn folds: the devices' first deadlines. */
+	atomic_store(&v->attention, true);
+	while (!v->ended) {
+		if (atomic_load_explicit(&v->attention, memory_order_relaxed))
+			vcpu_attend(v);
+		if (machine_intr(v->guest.machine) || v->window)
+			vcpu_interrupt(v);
+		if (v->ended)
+			break;
+		v->hv->run(v->guest.hv, &v->exit);
+		vcpu_exit(v);
+	}
+}
+
+static enum command
+next_command(struct vcpu *v)
+{
+	enum command c;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->command == COMMAND_NONE)
+		pthread_cond_wait(&v->cond, &v->lock);
+	c = v->command;
+	v->command = COMMAND_NONE;
+	pthread_mutex_unlock(&v->lock);
+	return c;
+}
+
+static void *
+vcpu_main(void *arg)
+{
+	struct vcpu *v = arg;
+	enum command c;
+
+	hv_thread_init();
+	pthread_setname_np(pthread_self(), v->vc.thread_name);
+	v->error = v->vc.ops->prepare(v->vc.cookie, &v->guest, v->msg,
+	    sizeof(v->msg));
+	if (v->error == 0)
+		v->msg[0] = '\0';
+	loop_post(v->vc.loop, &v->prepared);
+	c = next_command(v);
+	if (c == COMMAND_RUN) {
+		vcpu_loop(v);
+		loop_post(v->vc.loop, &v->parked);
+		c = next_command(v);
+	}
+	assert(c == COMMAND_TEARDOWN);
+	if (v->error == 0)
+		v->vc.ops->teardown(v->vc.cookie);
+	loop_post(v->vc.loop, &v->gone);
+	return NULL;
+}
+
+static void
+on_prepared(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->exists = v->error == 0;
+	v->vc.ops->prepared(v->vc.cookie, v->error);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->vc.ops->idle(v->vc.cookie);
+}
+
+static void
+on_parked(void *arg)
+{
+	struct vcpu *v = arg;
+
+	loop_cancel(v->vc.loop, &v->idle);
+	v->vc.ops->parked(v->vc.cookie, v->reason);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->vc.ops->gone(v->vc.cookie);
+}
+
+static void
+init_tasks(struct vcpu *v)
+{
+	v->prepared = (struct loop_task){ .fn = on_prepared, .arg = v };
+	v->idle = (struct loop_task){ .fn = on_idle, .arg = v };
+	v->parked = (struct loop_task){ .fn = on_parked, .arg = v };
+	v->gone = (struct loop_task){ .fn = on_gone, .arg = v };
+}
+
+int
+vcpu_create(struct vcpu **vp, const struct vcpu_conf *vc)
+{
+	struct vcpu *v;
+	int error;
+
+	v = calloc(1, sizeof(*v));
+	if (v == NULL)
+		return -ENOMEM;
+	v->vc = *vc;
+	v->hv = vc->hv;
+	v->loop_thread = pthread_self();
+	v->armed = DEADLINE_NONE;
+	init_tasks(v);
+	error = -pthread_mutex_init(&v->lock, NULL);
+	if (error != 0)
+		goto free_vcpu;
+	error = -pthread_cond_init(&v->cond, NULL);
+	if (error != 0)
+		goto destroy_lock;
+	/* Before the thread is there: its devices may want it at once. */
+	*vp = v;
+	error = -pthread_create(&v->thread, NULL, vcpu_main, v);
+	if (error != 0)
+		goto destroy_cond;
+	return 0;
+destroy_cond:
+	*vp = NULL;
+	pthread_cond_destroy(&v->cond);
+destroy_lock:
+	pthread_mutex_destroy(&v->lock);
+free_vcpu:
+	free(v);
+	return error;
+}
+
+void
+vcpu_destroy(struct vcpu *v)
+{
+	pthread_join(v->thread, NULL);
+	pthread_cond_destroy(&v->cond);
+	pthread_mutex_destroy(&v->lock);
+	free(v);
+}
+
+static void
+give_command(struct vcpu *v, enum command c)
+{
+	pthread_mutex_lock(&v->lock);
+	v->command = c;
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void
+vcpu_run(struct vcpu *v)
+{
+	give_command(v, COMMAND_RUN);
+}
+
+void
+vcpu_teardown(struct vcpu *v)
+{
+	v->exists = false;
+	give_command(v, COMMAND_TEARDOWN);
+}
+
+void
+vcpu_stop(struct vcpu *v)
+{
+	bool in_call;
+
+	atomic_store(&v->stop, true);
+	pthread_mutex_lock(&v->lock);
+	v->stopping = true;
+	in_call = v->in_call;
+	pthread_mutex_unlock(&v->lock);
+	if (in_call)
+		loop_post(v->vc.loop, &v->idle);
+	vcpu_attention(v);
+}
+
+void
+vcpu_check_halt(struct vcpu *v)
+{
+	atomic_store(&v->check_halt, true);
+	vcpu_attention(v);
+}
+
+const char *
+vcpu_message(const struct vcpu *v)
+{
+	return v->msg;
+}
+
+void
+vcpu_stats(const struct vcpu *v, struct hv_stats *st)
+{
+	v->hv->stats(v->guest.hv, st);
+}
+
+void
+vcpu_attention(struct vcpu *v)
+{
+	/* Whoever set it first has kicked, or is about to. */
+	if (atomic_exchange(&v->attention, true))
+		return;
+	/* The vCPU's own thread looks at the flag before the next run. */
+	if (pthread_equal(pthread_self(), v->loop_thread) && v->exists)
+		v->hv->kick(v->guest.hv);
+}
+
+void
+vcpu_reset(struct vcpu *v)
+{
+	atomic_store(&v->reset, true);
+	vcpu_attention(v);
+}
+
+static void
+call_done(struct dev_call *c)
+{
+	struct vcpu *v = c->cookie;
+
+	pthread_mutex_lock(&v->lock);
+	/* From here on the caller may return and take `c` with it. */
+	c->cookie = NULL;
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void
+vcpu_call(struct vcpu *v, struct dev_call *c)
+{
+	bool stopping;
+
+	c->done = call_done;
+	c->cookie = v;
+	pthread_mutex_lock(&v->lock);
+	v->in_call = true;
+	stopping = v->stopping;
+	pthread_mutex_unlock(&v->lock);
+	if (stopping)
+		loop_post(v->vc.loop, &v->idle);
+	loop_post(v->vc.loop, &c->task);
+	pthread_mutex_lock(&v->lock);
+	while (c->cookie != NULL)
+		pthread_cond_wait(&v->cond, &v->lock);
+	v->in_call = false;
+	pthread_mutex_unlock(&v->lock);
+}

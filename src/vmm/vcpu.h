@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The thread of one vCPU: prepares what it will run, runs it, tears it down,
+ * each when the loop says so, and posts to the loop when it is done.
+ *
+ *	loop:	create         run           stop            teardown  destroy
+ *	thread:	  prepare -> [run guest ... ended] -> parked -> teardown -> .
+ *	posts:	     prepared            (idle)     parked          gone
+ *
+ * The loop never waits for the thread, except to join it after `gone`.
+ */
+#ifndef VMMD_VCPU_H
+#define VMMD_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/vm.h"
+
+#define VCPU_MSG_MAX	400
+
+struct deadline;
+struct dev_call;
+struct hv_ops;
+struct hv_vcpu;
+struct loop;
+struct machine;
+struct vcpu;
+
+/* What a thread runs; prepare() fills it in. */
+struct vcpu_guest {
+	struct hv_vcpu	*hv;
+	struct machine	*machine;
+};
+
+/* The guest a vCPU belongs to.  t: on the vCPU's thread; l: on the loop. */
+struct vcpu_ops {
+	/* t: 0, or -errno and a line in `err`; cleans up after itself. */
+	int	(*prepare)(void *cookie, struct vcpu_guest *g, char *err,
+		    size_t errlen);
+	/* t: undoes a prepare() that succeeded. */
+	void	(*teardown)(void *cookie);
+
+	/* l: prepare() returned `error`, and vcpu_message() says why. */
+	void	(*prepared)(void *cookie, int error);
+	/*
+	 * l: a stop was asked for, and the guest does not run any more, though
+	 * the thread still waits for a device.  May not come before parked().
+	 */
+	void	(*idle)(void *cookie);
+	/* l: the guest does not run any more and never will. */
+	void	(*parked)(void *cookie, enum vm_reason reason);
+	/* l: teardown is done: vcpu_destroy() is next. */
+	void	(*gone)(void *cookie);
+};
+
+struct vcpu_conf {
+	char			 thread_name[16];
+	struct loop		*loop;
+	const struct hv_ops	*hv;
+	struct deadline		*deadline;	/* for the devices' timers */
+	const struct vcpu_ops	*ops;
+	void			*cookie;
+};
+
+/* Loop thread.  0 or -errno; prepare() then runs. */
+int vcpu_create(struct vcpu **vp, const struct vcpu_conf *vc);
+void vcpu_destroy(struct vcpu *v);		/* after gone() */
+void vcpu_run(struct vcpu *v);			/* after prepared() */
+void vcpu_stop(struct vcpu *v);			/* at any time, repeatedly */
+void vcpu_check_halt(struct vcpu *v);		/* halted for good? see hv.h */
+void vcpu_teardown(struct vcpu *v);		/* after prepared() or parked() */
+const char *vcpu_message(const struct vcpu *v);	/* after prepared(), parked() */
+
+/* Counters; loop thread, between prepared() and vcpu_teardown(). */
+void vcpu_stats(const struct vcpu *v, struct hv_stats *st);
+
+/* See struct dev_host; loop or the vCPU's thread. */
+void vcpu_attention(struct vcpu *v);
+void vcpu_reset(struct vcpu *v);
+
+/* The vCPU's thread, no lock held. */
+void vcpu_call(struct vcpu *v, struct dev_call *c);
+
+#endif /* VMMD_VCPU_H */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The state machine of a guest, as the administrator sees it.  Each boot is a
+ * struct guest of its own; this file decides when there is one.
+ *
+ *	start		stopped -> starting
+ *	running()	starting -> running
+ *	stop		starting, running -> stopping
+ *	ended()		-> stopping, or -> starting if it boots again
+ *	gone()		stopping -> stopped
+ *
+ * A forced stop is stopped as soon as the guest does not run any more; what
+ * is left of it is detached and goes when the kernel lets go of its memory.
+ * Until then its disks stay locked.
+ *
+ * Loop thread only.  The event function may destroy a stopped vm, so a change
+ * of state is the last thing any function does.
+ */
+#include <assert.h>
+#include <ev.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "vmm/config.h"
+#include "vmm/console.h"
+#include "vmm/guest.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define NS_PER_S	UINT64_C(1000000000)
+#define BOOT_INTERVAL	NS_PER_S	/* between boots that guests ask for */
+
+struct vm {
+	const struct vm_env	*env;
+	struct vm_config	*conf;
+	struct console		*console;
+	enum vm_state		 state;
+	enum vm_reason		 reason;
+	char			 msg[VCPU_MSG_MAX];
+
+	struct guest		*guest;		/* NULL: none */
+	bool			 ended;		/* guest has */
+	bool			 idle;		/* guest does not run any more */
+	bool			 stop;		/* asked for */
+	bool			 force;
+	bool			 again;		/* boot again when gone */
+	ev_timer		 boot_timer;	/* for it */
+	uint64_t		 booted;	/* when, or 0 */
+	uint64_t		 exits;		/* of the last guest */
+	unsigned		 boots;
+};
+
+static const struct guest_ops vm_guest_ops;
+
+static void
+set_state(struct vm *vm, enum vm_state state)
+{
+	if (vm->state == state)
+		return;
+	vm->state = state;
+	vm->env->event(vm->env->cookie, vm);
+}
+
+static void
+set_stopped(struct vm *vm)
+{
+	if (vm->stop && vm->reason != VM_REASON_ERROR)
+		vm->reason = VM_REASON_STOP;
+	log_info("vm %s: stopped: %s", vm->conf->name,
+	    vm_reason_name(vm->reason));
+	set_state(vm, VM_STOPPED);
+}
+
+/* Lets a guest that does not run any more go its way alone. */
+static void
+abandon_guest(struct vm *vm)
+{
+	guest_detach(vm->guest);
+	vm->guest = NULL;
+	set_stopped(vm);
+}
+
+static int
+boot(struct vm *vm)
+{
+	int error;
+
+	vm->ended = false;
+	vm->idle = false;
+	vm->again = false;
+	vm->booted = 0;
+	error = guest_create(&vm->guest, vm->env, vm->conf, vm->console,
+	    &vm_guest_ops, vm);
+	if (error == 0)
+		return 0;
+	vm->guest = NULL;
+	vm->reason = VM_REASON_ERROR;
+	snprintf(vm->msg, sizeof(vm->msg), "cannot start a thread: %s",
+	    strerror(-error));
+	log_error("vm %s: %s", vm->conf->name, vm->msg);
+	return error;
+}
+
+static void
+boot_again(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct vm *vm = t->data;
+
+	(void)ev;
+	(void)revents;
+	if (boot(vm) != 0)
+		set_stopped(vm);
+}
+
+static void
+on_running(void *cookie)
+{
+	struct vm *vm = cookie;
+
+	vm->booted = loop_now_ns();
+	vm->boots++;
+	log_info("vm %s: running", vm->conf->name);
+	set_state(vm, VM_RUNNING);
+}
+
+static void
+on_idle(void *cookie)
+{
+	struct vm *vm = cookie;
+
+	vm->idle = true;
+	if (vm->force)
+		abandon_guest(vm);
+}
+
+static bool
+boots_again(const struct vm *vm)
+{
+	return !vm->stop && vm->conf->on_reboot == ON_REBOOT_RESTART &&
+	    (vm->reason == VM_REASON_RESET ||
+	    vm->reason == VM_REASON_SHUTDOWN);
+}
+
+static void
+on_ended(void *cookie, enum vm_reason reason, const char *msg)
+{
+	struct vm *vm = cookie;
+
+	vm->ended = true;
+	vm->idle = true;
+	vm->reason = reason;
+	if (vm->booted != 0)
+		vm->exits = guest_exits(vm->guest);
+	snprintf(vm->msg, sizeof(vm->msg), "%s", msg);
+	if (msg[0] != '\0')
+		log_error("vm %s: %s", vm->conf->name, msg);
+	if (vm->force) {
+		abandon_guest(vm);
+		return;
+	}
+	vm->again = boots_again(vm);
+	set_state(vm, vm->again ? VM_STARTING : VM_STOPPING);
+}
+
+static void
+on_gone(void *cookie)
+{
+	struct vm *vm = cookie;
+	uint64_t now = loop_now_ns(), when = vm->booted + BOOT_INTERVAL;
+
+	vm->guest = NULL;
+	if (!vm->again || vm->stop) {
+		set_stopped(vm);
+		return;
+	}
+	log_info("vm %s: %s, boots again", vm->conf->name,
+	    vm_reason_name(vm->reason));
+	ev_timer_set(&vm->boot_timer, when > now ?
+	    (double)(when - now) / (double)NS_PER_S : 0.0, 0.0);
+	ev_timer_start(loop_ev(vm->env->loop), &vm->boot_timer);
+}
+
+static const struct guest_ops vm_guest_ops = {
+	.running = on_running,
+	.idle = on_idle,
+	.ended = on_ended,
+	.gone = on_gone,
+};
+
+struct vm *
+vm_create(const struct vm_env *env, const struct vm_config *conf)
+{
+	struct vm *vm;
+
+	vm = calloc(1, sizeof(*vm));
+	if (vm == NULL)
+		return NULL;
+	vm->env = env;
+	ev_timer_init(&vm->boot_timer, boot_again, 0.0, 0.0);
+	vm->boot_timer.data = vm;
+	vm->conf = vm_config_dup(conf);
+	if (vm->conf == NULL)
+		goto free_vm;
+	vm->console = console_create(env->loop);
+	if (vm->console == NULL)
+		goto free_conf;
+	return vm;
+free_conf:
+	vm_config_free(vm->conf);
+free_vm:
+	free(vm);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void
+vm_destroy(struct vm *vm)
+{
+	assert(vm->state == VM_STOPPED);
+	console_destroy(vm->console);
+	vm_config_free(vm->conf);
+	free(vm);
+}
+
+int
+vm_start(struct vm *vm)
+{
+	int error;
+
+	if (vm->state != VM_STOPPED)
+		return -EBUSY;
+	vm->stop = false;
+	vm->force = false;
+	vm->reason = VM_REASON_NONE;
+	vm->msg[0] = '\0';
+	vm->exits = 0;
+	vm->boots = 0;
+	error = boot(vm);
+	if (error == 0)
+		set_state(vm, VM_STARTING);
+	return error;
+}
+
+int
+vm_stop(struct vm *vm, bool force)
+{
+	if (vm->state == VM_STOPPED)
+		return -ESRCH;
+	vm->stop = true;
+	vm->force = vm->force || force;
+	if (vm->guest == NULL) {
+		ev_timer_stop(loop_ev(vm->env->loop), &vm->boot_timer);
+		set_stopped(vm);
+	} else if (vm->force && vm->idle) {
+		abandon_guest(vm);
+	} else {
+		if (!vm->ended)
+			guest_stop(vm->guest);
+		set_state(vm, VM_STOPPING);
+	}
+	return 0;
+}
+
+const struct vm_config *
+vm_conf(const struct vm *vm)
+{
+	return vm->conf;
+}
+
+int
+vm_set_conf(struct vm *vm, const struct vm_config *conf)
+{
+	struct vm_config *copy;
+
+	if (vm->state != VM_STOPPED)
+		return -EBUSY;
+	copy = vm_config_dup(conf);
+	if (copy == NULL)
+		return -ENOMEM;
+	vm_config_free(vm->conf);
+	vm->conf = copy;
+	return 0;
+}
+
+void
+vm_get_status(const struct vm *vm, struct vm_status *st)
+{
+	bool runs = vm->booted != 0 && vm->guest != NULL && !vm->ended;
+
+	memset(st, 0, sizeof(*st));
+	st->state = vm->state;
+	st->reason = vm->reason;
+	st->memory = vm->conf->memory;
+	if (vm->state == VM_RUNNING)
+		st->uptime_ns = loop_now_ns() - vm->booted;
+	st->exits = runs ? guest_exits(vm->guest) : vm->exits;
+	st->nvcpus = 1;
+	st->boots = vm->boots;
+}
+
+const char *
+vm_message(const struct vm *vm)
+{
+	return vm->msg;
+}
+
+struct console *
+vm_console(struct vm *vm)
+{
+	return vm->console;
+}
+
+const char *
+vm_state_name(enum vm_state s)
+{
+	static const char *const name[] = {
+		[VM_STOPPED] = "stopped",
+		[VM_STARTING] = "starting",
+		[VM_RUNNING] = "running",
+		[VM_STOPPING] = "stopping",
+	};
+
+	return name[s];
+}
+
+const char *
+vm_reason_name(enum vm_reason r)
+{
+	static const char *const name[] = {
+		[VM_REASON_NONE] = "-",
+		[VM_REASON_STOP] = "stop",
+		[VM_REASON_RESET] = "reset",
+		[VM_REASON_SHUTDOWN] = "triple-fault",
+		[VM_REASON_HALTED] = "halted",
+		[VM_REASON_ERROR] = "error",
+	};
+
+	return name[r];
+}
