@@ -5,6 +5,8 @@
 #ifndef VMMD_HV_KVM_H
 #define VMMD_HV_KVM_H
 
+#include <stdint.h>
+
 struct hv_regs;
 struct kvm_cpuid2;
 
@@ -13,6 +15,9 @@ struct kvm_cpuid2;
  * no local APIC must not see.
  */
 void hv_kvm_filter_cpuid(struct kvm_cpuid2 *table);
+
+/* The bits of XCR0 that a table allows; 0: the processor has no XSAVE. */
+uint64_t hv_kvm_cpuid_xcr0(const struct kvm_cpuid2 *table);
 
 /* The registers of the vCPU behind a descriptor: 0 or -errno. */
 int hv_kvm_get_regs(int vcpu, struct hv_regs *regs);

@@ -23,6 +23,7 @@
 #define L1_ECX_PDCM	BIT(15)
 #define L1_ECX_X2APIC	BIT(21)
 #define L1_ECX_DEADLINE	BIT(24)
+#define L1_ECX_HYPERV	BIT(31)		/* leaf 0x40000000 is there */
 #define L1_EDX_APIC	BIT(9)
 #define L1_EDX_HTT	BIT(28)
 
@@ -55,6 +56,7 @@ filter_features(struct kvm_cpuid_entry2 *e)
 	e->ebx = (e->ebx & L1_EBX_KEEP) | L1_EBX_ONE_CPU;
 	e->ecx &= ~(L1_ECX_MONITOR | L1_ECX_VMX | L1_ECX_PDCM |
 	    L1_ECX_X2APIC | L1_ECX_DEADLINE);
+	e->ecx |= L1_ECX_HYPERV;
 	e->edx &= ~(L1_EDX_APIC | L1_EDX_HTT);
 }
 
@@ -98,6 +100,20 @@ filter_entry(struct kvm_cpuid_entry2 *e)
 		clear(e);	/* core 0, one thread a core, node 0 of 1 */
 		break;
 	}
+}
+
+uint64_t
+hv_kvm_cpuid_xcr0(const struct kvm_cpuid2 *table)
+{
+	const struct kvm_cpuid_entry2 *e;
+	uint32_t i;
+
+	for (i = 0; i < table->nent; i++) {
+		e = &table->entries[i];
+		if (e->function == 0xd && e->index == 0)
+			return (uint64_t)e->edx << 32 | e->eax;
+	}
+	return 0;
 }
 
 void

@@ -246,13 +246,42 @@ kvm_vm_destroy(struct hv_vm *vm)
 	free(vm);
 }
 
-/* Gives the vCPU its CPUID table and switches its local APIC off. */
+/*
+ * Sets XCR0 to what the guest may use, and is about to set: there are hosts,
+ * themselves emulated, whose XSETBV does not exit, so KVM would go on loading
+ * the value of reset and save no more than that.
+ */
+static int
+set_xcr0(int vcpu, const struct kvm_cpuid2 *table)
+{
+	struct kvm_xcrs xcrs;
+	uint64_t xcr0 = hv_kvm_cpuid_xcr0(table);
+
+	if (xcr0 == 0)
+		return 0;
+	memset(&xcrs, 0, sizeof(xcrs));
+	xcrs.nr_xcrs = 1;
+	xcrs.xcrs[0].value = xcr0;
+	return ioctl(vcpu, KVM_SET_XCRS, &xcrs) == 0 ? 0 : -errno;
+}
+
+/* KVM derives CPUID.1:EDX.9 (APIC) from the enable bit. */
+static int
+disable_apic(int vcpu)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &sregs) == -1)
+		return -errno;
+	sregs.apic_base &= ~APIC_BASE_ENABLE;
+	return ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0 ? 0 : -errno;
+}
+
 static int
 setup_cpu(const struct hv_vm *vm, int vcpu)
 {
 	struct kvm_cpuid2 *table;
-	struct kvm_sregs sregs;
-	int error = 0;
+	int error;
 
 	table = calloc(1, sizeof(*table) +
 	    CPUID_MAX * sizeof(table->entries[0]));
@@ -264,15 +293,13 @@ setup_cpu(const struct hv_vm *vm, int vcpu)
 		goto out;
 	}
 	hv_kvm_filter_cpuid(table);
-	if (ioctl(vcpu, KVM_SET_CPUID2, table) == -1 ||
-	    ioctl(vcpu, KVM_GET_SREGS, &sregs) == -1) {
+	if (ioctl(vcpu, KVM_SET_CPUID2, table) == -1) {
 		error = -errno;
 		goto out;
 	}
-	/* KVM derives CPUID.1:EDX.9 (APIC) from the enable bit. */
-	sregs.apic_base &= ~APIC_BASE_ENABLE;
-	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) == -1)
-		error = -errno;
+	error = set_xcr0(vcpu, table);
+	if (error == 0)
+		error = disable_apic(vcpu);
 out:
 	free(table);
 	return error;
