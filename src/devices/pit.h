@@ -32,21 +32,21 @@ struct pit_channel {
 	int64_t		next_at;	/* when next_count takes over */
 	int64_t		held;		/* ticks counted when the gate fell */
 	uint32_t	count;		/* in force: 1 to 65536 */
-	uint32_t	next_count;	/* written for next_at; 0: none */
+	uint32_t	next_count;	/* waits for next_at or gate; 0: none */
 	uint16_t	latch;		/* latched count */
-	uint16_t	written;	/* count register, as written */
 	uint8_t		status;		/* latched status */
 	uint8_t		mode;		/* 0 to 5 */
 	uint8_t		bcd;
 	uint8_t		access;		/* 1 LSB, 2 MSB, 3 LSB then MSB */
+	uint8_t		lsb;		/* first byte of a two-byte write */
 	uint8_t		read_msb;	/* the next read is of the MSB */
 	uint8_t		write_msb;	/* the next write is of the MSB */
 	uint8_t		latched;	/* count */
 	uint8_t		status_latched;
-	uint8_t		armed;		/* a count was written */
+	uint8_t		next_low;	/* mode 3: next_count starts low */
 	uint8_t		running;	/* counting, the gate permitting */
 	uint8_t		gate;
-	uint8_t		pad[5];
+	uint8_t		pad[2];
 };
 
 struct pit_state {

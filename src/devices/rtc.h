@@ -43,15 +43,15 @@ struct rtc {
 	unsigned		 irq;		/* immutable */
 	uint64_t		 epoch;		/* host's time at power-on */
 	uint64_t		 low, high;	/* RAM below, above 4 GiB */
-	int64_t			 (*wall)(void);	/* immutable */
+	int64_t			 (*wall)(void *cookie);	/* immutable */
 };
 
 /*
- * Brings the clock to its power-on state.  `wall` gives the ns since 1970;
- * NULL is the host's CLOCK_REALTIME.  `gm` is read for the memory sizes.
+ * Brings the clock to its power-on state.  `wall`, called with the
+ * host's cookie, gives the ns since 1970; NULL is CLOCK_REALTIME.  `gm` is read for the memory sizes.
  */
 void rtc_init(struct rtc *r, const struct dev_host *host, unsigned irq,
-    int64_t (*wall)(void), const struct gmem *gm);
+    int64_t (*wall)(void *cookie), const struct gmem *gm);
 
 extern const struct pio_ops rtc_pio;
 extern const struct dev_ops rtc_dev_ops;

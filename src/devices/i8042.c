@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keyboard controller.
+ *
+ * The controller itself answers everything; its two ports have nothing on
+ * them.  A byte for the keyboard is answered, as real controllers do, with
+ * "resend" and the time-out bit: a driver gives up at once rather than wait.
+ * The auxiliary port fails its tests.
+ *
+ * A20 can be switched but nothing wraps: no guest of ours needs it.
+ */
+#include "devices/i8042.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "devices/state.h"
+
+#define I8042_VERSION	1
+
+#define ST_OUTPUT_FULL	0x01
+#define ST_SYSTEM	0x04
+#define ST_COMMAND	0x08	/* the last write was to port 64 */
+#define ST_UNLOCKED	0x10
+#define ST_TIMEOUT	0x40
+#define ST_MASK		(ST_OUTPUT_FULL | ST_SYSTEM | ST_COMMAND | \
+			    ST_UNLOCKED | ST_TIMEOUT)
+
+#define MODE_KBD_IRQ	0x01
+#define MODE_SYSTEM	0x04
+#define MODE_KBD_OFF	0x10
+#define MODE_AUX_OFF	0x20
+#define MODE_TRANSLATE	0x40
+
+#define OUT_NO_RESET	0x01	/* low: the processor is in reset */
+#define OUT_A20		0x02
+
+#define CMD_READ_MODE	0x20
+#define CMD_READ_RAM	0x3f	/* the last of them */
+#define CMD_WRITE_MODE	0x60
+#define CMD_WRITE_RAM	0x7f	/* the last of them */
+#define CMD_AUX_OFF	0xa7
+#define CMD_AUX_ON	0xa8
+#define CMD_AUX_TEST	0xa9
+#define CMD_SELF_TEST	0xaa
+#define CMD_KBD_TEST	0xab
+#define CMD_KBD_OFF	0xad
+#define CMD_KBD_ON	0xae
+#define CMD_READ_INPORT	0xc0
+#define CMD_READ_OUTPORT 0xd0
+#define CMD_WRITE_OUTPORT 0xd1
+#define CMD_WRITE_KBD	0xd2	/* the byte comes back as a key */
+#define CMD_WRITE_AUX	0xd3
+#define CMD_TO_AUX	0xd4
+#define CMD_A20_OFF	0xdd
+#define CMD_A20_ON	0xdf
+#define CMD_PULSE	0xf0	/* to ff: pulses the lines whose bits are 0 */
+
+#define ANSWER_SELF_TEST 0x55
+#define ANSWER_NO_CLOCK	0x01	/* of an interface: clock stuck low */
+#define ANSWER_INPORT	0x80	/* keyboard not locked */
+#define ANSWER_RESEND	0xfe
+
+#define PORTA_RESET	0x01
+#define PORTA_A20	0x02
+
+static bool
+i8042_level(const struct i8042_state *s)
+{
+	return (s->status & ST_OUTPUT_FULL) != 0 &&
+	    (s->mode & MODE_KBD_IRQ) != 0;
+}
+
+static void
+i8042_update_irq(struct i8042 *k)
+{
+	bool level = i8042_level(&k->s);
+
+	if (level == k->line)
+		return;
+	k->line = level;
+	k->host->set_irq(k->host->cookie, k->irq, level);
+}
+
+/* Puts a byte into the output buffer, over one that was not read. */
+static void
+i8042_answer(struct i8042 *k, uint8_t data, uint8_t status)
+{
+	/* Empty in between, so that each byte makes an edge. */
+	k->s.status &= ~(ST_OUTPUT_FULL | ST_TIMEOUT);
+	i8042_update_irq(k);
+	k->s.data = data;
+	k->s.status |= ST_OUTPUT_FULL | status;
+	i8042_update_irq(k);
+}
+
+static void
+i8042_set_outport(struct i8042 *k, uint8_t val)
+{
+	/* A system that is running again has left its reset. */
+	k->s.outport = val | OUT_NO_RESET;
+	if ((val & OUT_NO_RESET) == 0)
+		k->host->reset(k->host->cookie);
+}
+
+static void
+i8042_set_a20(struct i8042 *k, bool on)
+{
+	k->s.outport &= ~OUT_A20;
+	k->s.outport |= on ? OUT_A20 : 0;
+}
+
+static void
+i8042_self_test(struct i8042 *k)
+{
+	k->s.status |= ST_SYSTEM;
+	i8042_answer(k, ANSWER_SELF_TEST, 0);
+}
+
+/* The commands without a byte to follow that are not one bit's change. */
+static void
+i8042_ask(struct i8042 *k, uint8_t cmd)
+{
+	switch (cmd) {
+	case CMD_READ_MODE:
+		i8042_answer(k, k->s.mode, 0);
+		break;
+	case CMD_AUX_TEST:
+		i8042_answer(k, ANSWER_NO_CLOCK, 0);
+		break;
+	case CMD_SELF_TEST:
+		i8042_self_test(k);
+		break;
+	case CMD_KBD_TEST:
+		i8042_answer(k, 0, 0);
+		break;
+	case CMD_READ_INPORT:
+		i8042_answer(k, ANSWER_INPORT, 0);
+		break;
+	case CMD_READ_OUTPORT:
+		i8042_answer(k, k->s.outport, 0);
+		break;
+	default:
+		/* Of the controller's RAM only the mode byte is here. */
+		if (cmd > CMD_READ_MODE && cmd <= CMD_READ_RAM)
+			i8042_answer(k, 0, 0);
+		break;
+	}
+}
+
+static bool
+i8042_takes_byte(uint8_t cmd)
+{
+	return (cmd >= CMD_WRITE_MODE && cmd <= CMD_WRITE_RAM) ||
+	    (cmd >= CMD_WRITE_OUTPORT && cmd <= CMD_TO_AUX);
+}
+
+static void
+i8042_command(struct i8042 *k, uint8_t cmd)
+{
+	k->s.status |= ST_COMMAND;
+	k->s.command = i8042_takes_byte(cmd) ? cmd : 0;
+	switch (cmd) {
+	case CMD_AUX_OFF:
+		k->s.mode |= MODE_AUX_OFF;
+		break;
+	case CMD_AUX_ON:
+		k->s.mode &= ~MODE_AUX_OFF;
+		break;
+	case CMD_KBD_OFF:
+		k->s.mode |= MODE_KBD_OFF;
+		break;
+	case CMD_KBD_ON:
+		k->s.mode &= ~MODE_KBD_OFF;
+		break;
+	case CMD_A20_OFF:
+	case CMD_A20_ON:
+		i8042_set_a20(k, cmd == CMD_A20_ON);
+		break;
+	default:
+		if (cmd < CMD_PULSE)
+			i8042_ask(k, cmd);
+		else if ((cmd & OUT_NO_RESET) == 0)
+			k->host->reset(k->host->cookie);
+		break;
+	}
+}
+
+/* A byte to port 60: the rest of a command, or one for the keyboard. */
+static void
+i8042_data(struct i8042 *k, uint8_t val)
+{
+	uint8_t cmd = k->s.command;
+
+	k->s.status &= ~ST_COMMAND;
+	k->s.command = 0;
+	switch (cmd) {
+	case CMD_WRITE_MODE:
+		k->s.mode = val;
+		k->s.status &= ~ST_SYSTEM;
+		k->s.status |= (val & MODE_SYSTEM) != 0 ? ST_SYSTEM : 0;
+		i8042_update_irq(k);
+		break;
+	case CMD_WRITE_OUTPORT:
+		i8042_set_outport(k, val);
+		break;
+	case CMD_WRITE_KBD:
+	case CMD_WRITE_AUX:
+		/* Without the auxiliary bit: that port does not work. */
+		i8042_answer(k, val, 0);
+		break;
+	case 0:
+	case CMD_TO_AUX:
+		i8042_answer(k, ANSWER_RESEND, ST_TIMEOUT);
+		break;
+	}
+}
+
+static uint32_t
+i8042_data_in(void *cookie, uint32_t off, unsigned size)
+{
+	struct i8042 *k = cookie;
+
+	(void)off;
+	(void)size;
+	k->s.status &= ~(ST_OUTPUT_FULL | ST_TIMEOUT);
+	i8042_update_irq(k);
+	return k->s.data;
+}
+
+static void
+i8042_data_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
+{
+	(void)off;
+	(void)size;
+	i8042_data(cookie, (uint8_t)val);
+}
+
+static uint32_t
+i8042_command_in(void *cookie, uint32_t off, unsigned size)
+{
+	struct i8042 *k = cookie;
+
+	(void)off;
+	(void)size;
+	return k->s.status;
+}
+
+static void
+i8042_command_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
+{
+	(void)off;
+	(void)size;
+	i8042_command(cookie, (uint8_t)val);
+}
+
+static uint32_t
+i8042_porta_in(void *cookie, uint32_t off, unsigned size)
+{
+	struct i8042 *k = cookie;
+
+	(void)off;
+	(void)size;
+	return (k->s.outport & OUT_A20) != 0 ? PORTA_A20 : 0;
+}
+
+static void
+i8042_porta_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
+{
+	struct i8042 *k = cookie;
+
+	(void)off;
+	(void)size;
+	i8042_set_a20(k, (val & PORTA_A20) != 0);
+	if ((val & PORTA_RESET) != 0)
+		k->host->reset(k->host->cookie);
+}
+
+static void
+i8042_reset(void *dev)
+{
+	struct i8042 *k = dev;
+
+	memset(&k->s, 0, sizeof(k->s));
+	k->s.mode = MODE_KBD_IRQ | MODE_SYSTEM | MODE_AUX_OFF |
+	    MODE_TRANSLATE;
+	k->s.status = ST_SYSTEM | ST_UNLOCKED;
+	k->s.outport = OUT_NO_RESET | OUT_A20;
+	i8042_update_irq(k);
+}
+
+void
+i8042_init(struct i8042 *k, const struct dev_host *host, unsigned irq)
+{
+	memset(k, 0, sizeof(*k));
+	k->host = host;
+	k->irq = irq;
+	i8042_reset(k);
+}
+
+static int
+i8042_save(const void *dev, struct state_writer *w)
+{
+	const struct i8042 *k = dev;
+
+	return state_put(w, "i8042", I8042_VERSION, &k->s, sizeof(k->s));
+}
+
+static int
+i8042_load(void *dev, struct state_reader *r)
+{
+	struct i8042 *k = dev;
+	struct i8042_state s;
+	int error;
+
+	error = state_get(r, "i8042", I8042_VERSION, &s, sizeof(s));
+	if (error != 0)
+		return error;
+	if ((s.status & ~ST_MASK) != 0 || (s.status & ST_UNLOCKED) == 0 ||
+	    (s.outport & OUT_NO_RESET) == 0 ||
+	    (s.command != 0 && !i8042_takes_byte(s.command)) ||
+	    s.pad[0] != 0 || s.pad[1] != 0 || s.pad[2] != 0)
+		return -EINVAL;
+	k->s = s;
+	/* The interrupt controller's own state has the line's level. */
+	k->line = i8042_level(&s);
+	return 0;
+}
+
+const struct pio_ops i8042_pio_data = {
+	.in = i8042_data_in,
+	.out = i8042_data_out,
+	.bytewise = true,
+};
+
+const struct pio_ops i8042_pio_command = {
+	.in = i8042_command_in,
+	.out = i8042_command_out,
+	.bytewise = true,
+};
+
+const struct pio_ops i8042_pio_porta = {
+	.in = i8042_porta_in,
+	.out = i8042_porta_out,
+	.bytewise = true,
+};
+
+const struct dev_ops i8042_dev_ops = {
+	.name = "i8042",
+	.reset = i8042_reset,
+	.save = i8042_save,
+	.load = i8042_load,
+};
