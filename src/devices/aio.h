@@ -19,10 +19,18 @@ struct loop;
  * or -errno, as from preadv(2), pwritev(2), fdatasync(2).
  */
 struct aio_op {
-	void	(*done)(struct aio_op *op, int res);
+	void			(*done)(struct aio_op *op, int res);
+
+	/* The engine's. */
+	struct aio_op		*next;
+	uint64_t		 off;
+	const struct iovec	*iov;
+	unsigned		 niov;
+	int			 fd;
+	int			 opcode;
 };
 
-/* Creates the engine; NULL with errno set. */
+/* Creates the engine, on the loop thread; NULL with errno set. */
 struct aio *aio_create(struct loop *loop);
 
 /* Destroys it; no operation may be in flight. */

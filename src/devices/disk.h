@@ -13,10 +13,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "devices/aio.h"
+
 #define DISK_SECTOR	512
 #define DISK_IOV_MAX	256
 
-struct aio;
 struct disk;
 
 enum disk_op {
@@ -28,7 +29,8 @@ enum disk_op {
 /*
  * One request.  The caller owns it, fills the first part, and keeps it and the
  * memory behind iov until done() has run: on the loop thread, never from
- * within disk_submit(), with `res` 0 or -errno.
+ * within disk_submit(), with `res` 0 or -errno.  The engine uses up the array
+ * at iov.
  */
 struct disk_req {
 	enum disk_op	 op;
@@ -38,13 +40,18 @@ struct disk_req {
 	size_t		 len;		/* bytes, sum of iov */
 	void		(*done)(struct disk_req *req, int res);
 
-	size_t		 moved;		/* engine: bytes transferred so far */
-	struct disk	*disk;		/* engine */
+	/* The engine's. */
+	struct disk	*disk;
+	struct aio_op	 aio;
+	size_t		 moved;		/* bytes transferred so far */
+	size_t		 held;		/* bytes of iov[0] for a later turn */
+	unsigned	 retries;
 };
 
 /*
- * Opens and locks `path` (raw) for reading and writing.  On failure NULL, and
- * `err` says why in one line that begins with "disk PATH: ".
+ * Opens and locks `path` (raw) for reading and writing, or for reading only,
+ * which others may do too.  On failure NULL, and `err` says why in one line
+ * that begins with "disk PATH: ".
  */
 struct disk *disk_open(const char *path, bool readonly, char *err,
     size_t errlen);

@@ -431,6 +431,8 @@ virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c)
 void
 virtio_push(struct virtio *v, unsigned queue, uint16_t head, uint32_t len)
 {
+	if ((atomic_load(&v->status) & VIRTIO_S_NEEDS_RESET) != 0)
+		return;
 	vq_push(&v->queue[queue].vq, head, len);
 	ev_prepare_start(loop_ev(v->host->loop), &v->publish);
 }
@@ -457,8 +459,6 @@ virtio_save_queue(const struct virtio_queue *q, struct state_writer *w)
 {
 	struct virtio_queue_state s = { 0 };
 
-	if (vq_in_flight(&q->vq) != 0)
-		return -EBUSY;
 	if (atomic_load(&q->enabled)) {
 		s.desc = q->cfg.desc;
 		s.avail = q->cfg.avail;

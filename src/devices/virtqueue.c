@@ -96,12 +96,6 @@ vq_stop(struct virtqueue *vq)
 	memset(vq, 0, sizeof(*vq));
 }
 
-unsigned
-vq_in_flight(const struct virtqueue *vq)
-{
-	return (uint16_t)(vq->next_avail - vq->next_used);
-}
-
 void
 vq_seek(struct virtqueue *vq, uint16_t position)
 {
@@ -283,7 +277,7 @@ vq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 {
 	struct vq_used_elem *e;
 
-	assert(vq_in_flight(vq) != 0);
+	assert(vq->next_used != vq->next_avail);
 	e = &vq->used->ring[vq->next_used & (vq->size - 1)];
 	__atomic_store_n(&e->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->len, len, __ATOMIC_RELAXED);

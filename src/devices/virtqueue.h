@@ -95,9 +95,6 @@ void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 /* Shows the driver what was pushed; true if it wants an interrupt for it. */
 bool vq_publish(struct virtqueue *vq);
 
-/* Chains popped and not pushed. */
-unsigned vq_in_flight(const struct virtqueue *vq);
-
 /*
  * Continues a freshly started queue where another stood, with nothing in
  * flight: how many chains that one had taken and returned, modulo 2^16.

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The I/O engine on Linux: one io_uring.
+ *
+ * Operations queue here and enter the ring when the loop is about to sleep,
+ * all of a turn in one system call.  No more are in flight than the
+ * completion ring holds, so that it cannot overflow.  Loop thread only.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "devices/aio.h"
+
+#define AIO_SQ_ENTRIES	128
+#define AIO_CQ_ENTRIES	1024
+
+/* How long to leave a kernel alone that took no submission. */
+#define AIO_RETRY_SECONDS	0.005
+
+struct aio {
+	struct loop		*loop;
+	struct io_uring		 ring;
+	int			 efd;		/* signalled by completions */
+	ev_io			 completed;
+	ev_prepare		 submit;
+	ev_timer		 retry;
+	struct aio_op		*head;		/* wait to enter the ring */
+	struct aio_op		**tail;
+	unsigned		 in_flight;	/* entered, not reaped */
+	bool			 refused;	/* the last submission was */
+};
+
+/*
+ * What the daemon may ask of the ring for the rest of its life: a few
+ * operations, with no flag on any of them.
+ */
+static int
+aio_restrict(struct aio *a)
+{
+	static const int ops[] = {
+		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+	};
+	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0])] = { 0 };
+	unsigned n;
+	int error;
+
+	for (n = 0; n < sizeof(ops) / sizeof(ops[0]); n++) {
+		r[n].opcode = IORING_RESTRICTION_SQE_OP;
+		r[n].sqe_op = (uint8_t)ops[n];
+	}
+	error = io_uring_register_restrictions(&a->ring, r, n);
+	if (error != 0)
+		return error;
+	return io_uring_enable_rings(&a->ring);
+}
+
+/* Puts an operation into the ring; false if that is full. */
+static bool
+aio_enter(struct aio *a, struct aio_op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	sqe = io_uring_get_sqe(&a->ring);
+	if (sqe == NULL)
+		return false;
+	if (op->opcode == IORING_OP_FSYNC)
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+	else
+		io_uring_prep_rw(op->opcode, sqe, op->fd, op->iov, op->niov,
+		    op->off);
+	io_uring_sqe_set_data(sqe, op);
+	a->in_flight++;
+	return true;
+}
+
+/* Moves what waits into the ring, as much as there is room for. */
+static void
+aio_fill(struct aio *a)
+{
+	while (a->head != NULL && a->in_flight < AIO_CQ_ENTRIES &&
+	    aio_enter(a, a->head))
+		a->head = a->head->next;
+	if (a->head == NULL)
+		a->tail = &a->head;
+}
+
+/*
+ * Submission: the last thing a turn does.  What the kernel refuses for now
+ * stays in the ring; if nothing in flight would wake the loop, a timer does.
+ */
+static void
+aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
+{
+	struct aio *a = w->data;
+	int n = 1;
+
+	(void)revents;
+	aio_fill(a);
+	while (n > 0 && io_uring_sq_ready(&a->ring) != 0) {
+		n = io_uring_submit(&a->ring);
+		aio_fill(a);
+	}
+	if (io_uring_sq_ready(&a->ring) == 0) {
+		a->refused = false;
+		return;
+	}
+	if (!a->refused)
+		log_warn("disk I/O is delayed: %s", strerror(-n));
+	a->refused = true;
+	if (!ev_is_active(&a->retry)) {
+		ev_timer_set(&a->retry, AIO_RETRY_SECONDS, 0.);
+		ev_timer_start(ev, &a->retry);
+	}
+}
+
+/* It has woken the loop; the submission follows at the end of the turn. */
+static void
+aio_retry(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)w;
+	(void)revents;
+}
+
+/*
+ * Reaps what is complete.  What done() starts enters the ring only at the end
+ * of the turn, so this ends.
+ */
+static void
+aio_completed(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct aio *a = w->data;
+	struct io_uring_cqe *cqe;
+	struct aio_op *op;
+	eventfd_t count;
+	int res;
+
+	(void)ev;
+	(void)revents;
+	/* Before the ring is looked at: what comes later signals anew. */
+	(void)eventfd_read(a->efd, &count);
+	while (io_uring_peek_cqe(&a->ring, &cqe) == 0) {
+		op = io_uring_cqe_get_data(cqe);
+		res = cqe->res;
+		io_uring_cqe_seen(&a->ring, cqe);
+		a->in_flight--;
+		op->done(op, res);
+	}
+}
+
+static void
+aio_start_watchers(struct aio *a)
+{
+	struct ev_loop *ev = loop_ev(a->loop);
+
+	ev_io_init(&a->completed, aio_completed, a->efd, EV_READ);
+	a->completed.data = a;
+	ev_io_start(ev, &a->completed);
+
+	/* After every other watcher of the turn that might start something. */
+	ev_prepare_init(&a->submit, aio_submit);
+	ev_set_priority(&a->submit, EV_MINPRI + 1);
+	a->submit.data = a;
+	ev_prepare_start(ev, &a->submit);
+
+	ev_timer_init(&a->retry, aio_retry, AIO_RETRY_SECONDS, 0.);
+}
+
+struct aio *
+aio_create(struct loop *loop)
+{
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+		.cq_entries = AIO_CQ_ENTRIES,
+	};
+	struct aio *a;
+	int error;
+
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return NULL;
+	a->loop = loop;
+	a->tail = &a->head;
+	a->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->efd == -1) {
+		error = -errno;
+		goto fail_efd;
+	}
+	error = io_uring_queue_init_params(AIO_SQ_ENTRIES, &a->ring, &p);
+	if (error != 0)
+		goto fail_ring;
+	error = io_uring_register_eventfd(&a->ring, a->efd);
+	if (error == 0)
+		error = aio_restrict(a);
+	if (error != 0)
+		goto fail_register;
+	aio_start_watchers(a);
+	return a;
+
+fail_register:
+	io_uring_queue_exit(&a->ring);
+fail_ring:
+	close(a->efd);
+fail_efd:
+	free(a);
+	errno = -error;
+	return NULL;
+}
+
+void
+aio_destroy(struct aio *a)
+{
+	struct ev_loop *ev;
+
+	if (a == NULL)
+		return;
+	assert(a->in_flight == 0 && a->head == NULL);
+	ev = loop_ev(a->loop);
+	ev_timer_stop(ev, &a->retry);
+	ev_prepare_stop(ev, &a->submit);
+	ev_io_stop(ev, &a->completed);
+	io_uring_queue_exit(&a->ring);
+	close(a->efd);
+	free(a);
+}
+
+static void
+aio_queue(struct aio *a, int opcode, int fd, struct aio_op *op)
+{
+	op->opcode = opcode;
+	op->fd = fd;
+	op->next = NULL;
+	*a->tail = op;
+	a->tail = &op->next;
+}
+
+void
+aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op)
+{
+	op->iov = iov;
+	op->niov = niov;
+	op->off = off;
+	aio_queue(a, IORING_OP_READV, fd, op);
+}
+
+void
+aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op)
+{
+	op->iov = iov;
+	op->niov = niov;
+	op->off = off;
+	aio_queue(a, IORING_OP_WRITEV, fd, op);
+}
+
+void
+aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
+{
+	aio_queue(a, IORING_OP_FSYNC, fd, op);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * virtio block device (virtio 1.2, section 5.2) on a disk image.
+ */
+#ifndef VMMD_VIRTIO_BLK_H
+#define VMMD_VIRTIO_BLK_H
+
+#include <stdbool.h>
+
+#include "devices/virtio.h"
+
+#define VIRTIO_BLK_SERIAL_MAX	20
+
+struct disk;
+struct virtio_blk;
+
+/* The device type, for a transport; takes a struct virtio_blk. */
+extern const struct virtio_dev_ops virtio_blk_ops;
+
+/*
+ * A block device on `disk`, which must outlive it and be attached to the
+ * loop's engine before the guest runs.  `serial` is cut to its maximum;
+ * `name` begins log lines ("vm web1: disk 0").  NULL with errno set.
+ */
+struct virtio_blk *virtio_blk_create(struct disk *disk, bool readonly,
+    const char *serial, const char *name);
+
+/* Any thread; after its transport is gone. */
+void virtio_blk_destroy(struct virtio_blk *b);
+
+#endif /* VMMD_VIRTIO_BLK_H */
