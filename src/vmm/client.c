@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A connection to the control socket: see client.h.
+ *
+ * Requests are answered in order: while one waits for a guest, or its reply
+ * for the peer, the next stays in the input buffer, and once that is full, in
+ * the kernel.  Output beyond its limit ends the connection, except for a
+ * console, which loses bytes and says how many.  So no peer can make the
+ * daemon wait or grow.
+ *
+ * A connection that is over is taken down by a task of the loop, never within
+ * a call that may still use it.
+ */
+#include "vmm/client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "vmm/command.h"
+#include "vmm/console.h"
+#include "vmm/control.h"
+#include "vmm/vm_table.h"
+#include "vmm/proto.h"
+#include "vmm/version.h"
+
+/* A request runs only when less than this waits for the peer. */
+#define CLIENT_OUTPUT_LOW	(64 * 1024)
+
+/* How long the last bytes of a finished connection may take. */
+#define CLIENT_LINGER		5.0
+
+/* When a guest is asked again whether it can take input. */
+#define CLIENT_INPUT_RETRY	0.02
+
+struct client {
+	struct control_env	*env;
+	struct loop		*loop;
+	void			(*ended)(void *cookie, struct client *c);
+	void			*cookie;
+	int			 fd;
+	bool			 admin;
+	bool			 eof;		/* the peer sends no more */
+	bool			 closing;	/* ends when all is sent */
+	bool			 over;		/* `task` will end it */
+	bool			 watching;	/* gets events */
+	ev_io			 rd, wr;
+	ev_timer		 linger;
+	ev_timer		 retry;
+	struct loop_task	 task;
+	struct buf		 in, out;
+	enum client_wait	 wait;
+	struct vm_entry		*waited;	/* while `wait` */
+	struct console		*console;	/* or NULL */
+	struct console_viewer	 viewer;	/* of `console` */
+	uint64_t		 lost;		/* not yet told */
+};
+
+static void client_process(struct client *c);
+
+static struct client *
+viewer_client(struct console_viewer *v)
+{
+	return (struct client *)((char *)v - offsetof(struct client, viewer));
+}
+
+static void
+client_leave_console(struct client *c)
+{
+	if (c->console == NULL)
+		return;
+	console_detach(c->console, &c->viewer);
+	c->console = NULL;
+}
+
+static void
+client_end(struct client *c)
+{
+	struct ev_loop *ev = loop_ev(c->loop);
+
+	if (c->over)
+		return;
+	c->over = true;
+	client_leave_console(c);
+	ev_io_stop(ev, &c->rd);
+	ev_io_stop(ev, &c->wr);
+	ev_timer_stop(ev, &c->linger);
+	ev_timer_stop(ev, &c->retry);
+	loop_post(c->loop, &c->task);
+}
+
+static void
+client_over(void *arg)
+{
+	struct client *c = arg;
+
+	c->ended(c->cookie, c);
+}
+
+/* Nothing more is read; what waits for the peer may still go out. */
+static void
+client_close(struct client *c)
+{
+	client_leave_console(c);
+	c->wait = CLIENT_WAIT_NOTHING;
+	c->watching = false;
+	c->closing = true;
+	ev_timer_again(loop_ev(c->loop), &c->linger);
+}
+
+/* Starts and stops the watchers by what the buffers hold. */
+static void
+client_rearm(struct client *c)
+{
+	struct ev_loop *ev = loop_ev(c->loop);
+
+	if (c->over)
+		return;
+	if (!c->eof && !c->closing && c->in.len < PROTO_LINE_MAX)
+		ev_io_start(ev, &c->rd);
+	else
+		ev_io_stop(ev, &c->rd);
+	if (c->out.len > 0)
+		ev_io_start(ev, &c->wr);
+	else if (c->closing)
+		client_end(c);
+	else
+		ev_io_stop(ev, &c->wr);
+}
+
+static void
+client_put(struct client *c, const char *p, size_t n)
+{
+	if (c->over)
+		return;
+	if (buf_append(&c->out, p, n) != 0) {
+		log_warn("control: a client does not read, disconnected");
+		client_end(c);
+		return;
+	}
+	client_rearm(c);
+}
+
+void
+client_send(struct client *c, const struct buf *rows)
+{
+	if (rows->len > 0)
+		client_put(c, buf_head(rows), rows->len);
+}
+
+void
+client_ok(struct client *c)
+{
+	client_put(c, "ok\n", 3);
+}
+
+void
+client_err(struct client *c, const char *code, const char *fmt, ...)
+{
+	char text[512], line[640];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	n = snprintf(line, sizeof(line), "err %s %s\n", code, text);
+	client_put(c, line, n);
+}
+
+/*
+ * Console output.  After a loss the peer must have read half of what waits
+ * for it before it gets more: one gap is better than many.
+ */
+static void
+client_output(struct console_viewer *v, const char *p, size_t n,
+    uint64_t missed)
+{
+	struct client *c = viewer_client(v);
+
+	c->lost += missed;
+	if (c->lost > 0 && c->out.len < CLIENT_OUTPUT_MAX / 2 &&
+	    buf_printf(&c->out, "\r\n[%" PRIu64 " bytes lost]\r\n",
+	    c->lost) == 0)
+		c->lost = 0;
+	if (n > 0 && (c->lost > 0 || buf_append(&c->out, p, n) != 0))
+		c->lost += n;
+	client_rearm(c);
+}
+
+/* Answers a request that waits, if the guest has got there. */
+static void
+client_check_wait(struct client *c)
+{
+	const char *name = vm_entry_name(c->waited);
+	const char *msg = vm_message(c->waited->vm);
+	enum client_wait what = c->wait;
+	struct vm_status st;
+	struct buf row;
+
+	vm_get_status(c->waited->vm, &st);
+	if (st.state != VM_STOPPED &&
+	    (what != CLIENT_WAIT_START || st.state != VM_RUNNING))
+		return;
+	c->wait = CLIENT_WAIT_NOTHING;
+	if (what == CLIENT_WAIT_START && st.state == VM_STOPPED) {
+		client_err(c, "failed", "vm %s: not started: %s", name,
+		    *msg != '\0' ? msg : vm_reason_name(st.reason));
+		return;
+	}
+	if (what == CLIENT_WAIT_REASON) {
+		buf_init(&row, PROTO_ROW_MAX);
+		if (command_event_row(&row, c->waited) == 0)
+			client_send(c, &row);
+		buf_free(&row);
+	}
+	client_ok(c);
+}
+
+void
+client_wait(struct client *c, struct vm_entry *e, enum client_wait what)
+{
+	c->wait = what;
+	c->waited = e;
+	client_check_wait(c);
+}
+
+/* Of a stopped guest there is only what it has said. */
+void
+client_console(struct client *c, struct vm_entry *e)
+{
+	client_ok(c);
+	c->console = vm_console(e->vm);
+	c->waited = e;
+	console_attach(c->console, &c->viewer);
+	if (vm_entry_state(e) == VM_STOPPED)
+		client_close(c);
+}
+
+void
+client_watch(struct client *c)
+{
+	c->watching = true;
+	client_ok(c);
+}
+
+/*
+ * A guest posts its last output before the news that it has stopped, so
+ * viewers have it all by now.
+ */
+void
+client_guest_changed(struct client *c, struct vm_entry *e,
+    const struct buf *row)
+{
+	if (c->over)
+		return;
+	if (c->watching)
+		client_send(c, row);
+	if (c->waited != e)
+		return;
+	if (c->wait != CLIENT_WAIT_NOTHING) {
+		client_check_wait(c);
+		client_process(c);
+	} else if (c->console != NULL && vm_entry_state(e) == VM_STOPPED) {
+		client_close(c);
+		client_rearm(c);
+	}
+}
+
+/* Does the request consist of printable ASCII? */
+static bool
+line_is_text(const char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (p[i] < ' ' || p[i] > '~')
+			return false;
+	return true;
+}
+
+/* Runs the next request; false if there is none, or none may run now. */
+static bool
+client_request(struct client *c)
+{
+	char line[PROTO_LINE_MAX], *end;
+	size_t n;
+
+	if (c->over || c->closing || c->console != NULL || c->in.len == 0 ||
+	    c->wait != CLIENT_WAIT_NOTHING || c->out.len >= CLIENT_OUTPUT_LOW)
+		return false;
+	end = memchr(buf_head(&c->in), '\n', c->in.len);
+	if (end == NULL && c->in.len < PROTO_LINE_MAX)
+		return false;
+	if (end == NULL) {
+		client_err(c, "too-long", "a request has at most %d bytes",
+		    PROTO_LINE_MAX);
+		client_close(c);
+		return false;
+	}
+	n = end - buf_head(&c->in);
+	memcpy(line, buf_head(&c->in), n);
+	line[n] = '\0';
+	buf_consume(&c->in, n + 1);
+	if (!line_is_text(line, n)) {
+		client_err(c, "binary", "a request is printable ASCII");
+		client_close(c);
+		return false;
+	}
+	command_run(c, line);
+	return true;
+}
+
+/* What a guest does not take yet waits, and is tried again. */
+static void
+client_input(struct client *c)
+{
+	size_t n;
+
+	if (c->console == NULL || c->in.len == 0)
+		return;
+	n = console_input(c->console, buf_head(&c->in), c->in.len);
+	buf_consume(&c->in, n);
+	if (c->in.len > 0)
+		ev_timer_again(loop_ev(c->loop), &c->retry);
+	else
+		ev_timer_stop(loop_ev(c->loop), &c->retry);
+}
+
+static void
+client_process(struct client *c)
+{
+	while (client_request(c))
+		;
+	if (c->over)
+		return;
+	client_input(c);
+	if (c->eof && !c->closing && !c->watching && c->console == NULL &&
+	    c->wait == CLIENT_WAIT_NOTHING && c->out.len < CLIENT_OUTPUT_LOW)
+		client_close(c);
+	client_rearm(c);
+}
+
+/*
+ * The peer may have shut down only its own direction ("echo status | nc -N"):
+ * then what it asked for still goes out.
+ */
+static void
+client_eof(struct client *c)
+{
+	struct pollfd pfd = { .fd = c->fd };
+
+	c->eof = true;
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP) != 0)
+		client_end(c);
+}
+
+static void
+client_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct client *c = w->data;
+	char chunk[PROTO_LINE_MAX];
+	ssize_t n;
+
+	(void)ev;
+	(void)revents;
+	n = recv(c->fd, chunk, sizeof(chunk) - c->in.len, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0 || (n > 0 && buf_append(&c->in, chunk, n) != 0)) {
+		client_end(c);
+		return;
+	}
+	if (n == 0)
+		client_eof(c);
+	client_process(c);
+}
+
+static void
+client_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct client *c = w->data;
+	ssize_t n;
+
+	(void)ev;
+	(void)revents;
+	n = send(c->fd, buf_head(&c->out), c->out.len, MSG_NOSIGNAL);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		client_end(c);
+		return;
+	}
+	buf_consume(&c->out, n);
+	/* Told now, since a guest that is quiet brings no other occasion. */
+	if (c->lost > 0 && c->out.len == 0 && c->console != NULL)
+		client_output(&c->viewer, NULL, 0, 0);
+	client_process(c);
+}
+
+static void
+client_linger_over(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)revents;
+	client_end(w->data);
+}
+
+static void
+client_retry(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)revents;
+	client_process(w->data);
+}
+
+static void
+client_init_watchers(struct client *c)
+{
+	ev_io_init(&c->rd, client_readable, c->fd, EV_READ);
+	c->rd.data = c;
+	ev_io_init(&c->wr, client_writable, c->fd, EV_WRITE);
+	c->wr.data = c;
+	ev_timer_init(&c->linger, client_linger_over, 0, CLIENT_LINGER);
+	c->linger.data = c;
+	ev_timer_init(&c->retry, client_retry, 0, CLIENT_INPUT_RETRY);
+	c->retry.data = c;
+	c->task.fn = client_over;
+	c->task.arg = c;
+	c->viewer.output = client_output;
+}
+
+struct client *
+client_create(struct control_env *env, int fd, bool admin,
+    void (*ended)(void *cookie, struct client *c), void *cookie)
+{
+	struct client *c;
+
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->env = env;
+	c->loop = env->loop;
+	c->ended = ended;
+	c->cookie = cookie;
+	c->fd = fd;
+	c->admin = admin;
+	buf_init(&c->in, PROTO_LINE_MAX);
+	buf_init(&c->out, CLIENT_OUTPUT_MAX);
+	client_init_watchers(c);
+	if (buf_printf(&c->out, "%s %d %s %s\n", PROTO_NAME, PROTO_VERSION,
+	    env->name, VMMD_VERSION) != 0) {
+		free(c);
+		return NULL;
+	}
+	client_rearm(c);
+	return c;
+}
+
+/* What still waits goes out as far as it can: the last reply, mostly. */
+void
+client_destroy(struct client *c)
+{
+	client_end(c);
+	if (c->out.len > 0)
+		(void)send(c->fd, buf_head(&c->out), c->out.len,
+		    MSG_NOSIGNAL);
+	loop_cancel(c->loop, &c->task);
+	buf_free(&c->in);
+	buf_free(&c->out);
+	close(c->fd);
+	free(c);
+}
+
+struct control_env *
+client_env(const struct client *c)
+{
+	return c->env;
+}
+
+bool
+client_is_admin(const struct client *c)
+{
+	return c->admin;
+}

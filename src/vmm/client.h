@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to the control socket: requests in, replies out, or the
+ * serial line of a guest.  Loop thread only.
+ */
+#ifndef VMMD_CLIENT_H
+#define VMMD_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/* What a client that does not read may have waiting for it. */
+#define CLIENT_OUTPUT_MAX	(256 * 1024)
+
+struct client;
+struct control_env;
+struct vm_entry;
+
+/* What is answered later, when a guest's state has changed. */
+enum client_wait {
+	CLIENT_WAIT_NOTHING,
+	CLIENT_WAIT_START,
+	CLIENT_WAIT_STOP,
+	CLIENT_WAIT_REASON,
+};
+
+/*
+ * Serves the connection `fd`, which it then owns, and greets it.  `ended` is
+ * called once, from the loop, when the connection is over; client_destroy()
+ * is up to it.  `admin` says whether its peer may do all.
+ */
+struct client *client_create(struct control_env *env, int fd, bool admin,
+    void (*ended)(void *cookie, struct client *c), void *cookie);
+void client_destroy(struct client *c);
+
+struct control_env *client_env(const struct client *c);
+bool client_is_admin(const struct client *c);
+
+/* Sends whole rows; one that would not fit ends the connection. */
+void client_send(struct client *c, const struct buf *rows);
+
+/* End the reply to the current request. */
+void client_ok(struct client *c);
+void client_err(struct client *c, const char *code, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+/* The reply comes when the guest is there, which may be at once. */
+void client_wait(struct client *c, struct vm_entry *e, enum client_wait what);
+
+/* From here on the connection is the guest's serial line. */
+void client_console(struct client *c, struct vm_entry *e);
+
+/* Rows of events follow, between replies. */
+void client_watch(struct client *c);
+
+/* A guest's state changed; `row` tells it to those who watch. */
+void client_guest_changed(struct client *c, struct vm_entry *e,
+    const struct buf *row);
+
+#endif /* VMMD_CLIENT_H */

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command table: see command.h.  A function here replies to its client
+ * once, now or through client_wait().
+ */
+#include "vmm/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "vmm/client.h"
+#include "vmm/control.h"
+#include "vmm/vm_table.h"
+#include "vmm/proto.h"
+#include "vmm/version.h"
+
+#define NS_PER_S	1000000000u
+#define NS_PER_MS	1000000u
+#define NS_PER_US	1000u
+
+static int
+pair_seconds(struct buf *b, const char *key, uint64_t ns)
+{
+	return proto_pairf(b, key, "%" PRIu64 ".%03u", ns / NS_PER_S,
+	    (unsigned)(ns % NS_PER_S / NS_PER_MS));
+}
+
+static const char *
+pending_text(const struct vm_entry *e)
+{
+	if (e->removing)
+		return "removal";
+	return e->pending != NULL ? "restart required" : "-";
+}
+
+static int
+guest_row(struct buf *b, const char *backend, const struct vm_entry *e)
+{
+	struct vm_status st;
+	int ret;
+
+	vm_get_status(e->vm, &st);
+	ret = buf_printf(b, "vm");
+	ret = ret ?: proto_pair(b, "name", vm_entry_name(e));
+	ret = ret ?: proto_pair(b, "state", vm_state_name(st.state));
+	ret = ret ?: proto_pair(b, "backend", backend);
+	ret = ret ?: proto_pair(b, "reason", vm_reason_name(st.reason));
+	ret = ret ?: proto_pairf(b, "memory", "%" PRIu64, st.memory);
+	ret = ret ?: proto_pairf(b, "vcpus", "%u", st.nvcpus);
+	ret = ret ?: pair_seconds(b, "uptime", st.uptime_ns);
+	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, st.exits);
+	ret = ret ?: proto_pairf(b, "boots", "%u", st.boots);
+	ret = ret ?: proto_pair(b, "pending", pending_text(e));
+	ret = ret ?: proto_pair(b, "message", vm_message(e->vm));
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+static int
+daemon_row(struct buf *b, const struct control_env *env)
+{
+	int ret;
+
+	ret = buf_printf(b, "daemon");
+	ret = ret ?: proto_pair(b, "name", env->name);
+	ret = ret ?: proto_pair(b, "version", VMMD_VERSION);
+	ret = ret ?: proto_pair(b, "backend", env->backend);
+	ret = ret ?: proto_pairf(b, "pid", "%d", (int)getpid());
+	ret = ret ?: pair_seconds(b, "uptime",
+	    loop_now_ns() - env->started_ns);
+	ret = ret ?: proto_pairf(b, "guests", "%zu",
+	    vm_table_count(env->guests));
+	ret = ret ?: proto_pairf(b, "clients", "%zu", env->nclients);
+	ret = ret ?: proto_pairf(b, "worst-callback-us", "%" PRIu64,
+	    loop_worst_ns(env->loop) / NS_PER_US);
+	ret = ret ?: proto_pair(b, "pending",
+	    env->restart_required ? "restart required" : "-");
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+int
+command_event_row(struct buf *b, const struct vm_entry *e)
+{
+	struct vm_status st;
+	int ret;
+
+	vm_get_status(e->vm, &st);
+	ret = buf_printf(b, "event");
+	ret = ret ?: proto_pair(b, "vm", vm_entry_name(e));
+	ret = ret ?: proto_pair(b, "state", vm_state_name(st.state));
+	ret = ret ?: proto_pair(b, "reason", vm_reason_name(st.reason));
+	ret = ret ?: proto_pair(b, "message", vm_message(e->vm));
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+/* Sends what was gathered, or says why it could not be. */
+static void
+reply_rows(struct client *c, struct buf *b, int ret)
+{
+	if (ret == 0) {
+		client_send(c, b);
+		client_ok(c);
+	} else {
+		client_err(c, "failed", "%s", strerror(-ret));
+	}
+	buf_free(b);
+}
+
+static void
+command_help(struct client *c, struct vm_entry *e, bool option)
+{
+	const struct command *cmd;
+	struct buf b;
+	int ret = 0;
+
+	(void)e;
+	(void)option;
+	buf_init(&b, CLIENT_OUTPUT_MAX);
+	for (cmd = commands; cmd->name != NULL; cmd++) {
+		ret = ret ?: buf_printf(&b, "help");
+		ret = ret ?: proto_pair(&b, "verb", cmd->name);
+		ret = ret ?: proto_pair(&b, "args", cmd->args);
+		ret = ret ?: proto_pair(&b, "usage", cmd->usage);
+		ret = ret ?: buf_append(&b, "\n", 1);
+	}
+	reply_rows(c, &b, ret);
+}
+
+static void
+command_status(struct client *c, struct vm_entry *e, bool option)
+{
+	const struct control_env *env = client_env(c);
+	const struct vm_entry *each;
+	struct buf b;
+	int ret = 0;
+
+	(void)option;
+	buf_init(&b, CLIENT_OUTPUT_MAX);
+	if (e != NULL) {
+		ret = guest_row(&b, env->backend, e);
+	} else {
+		ret = daemon_row(&b, env);
+		for (each = vm_table_first(env->guests); each != NULL;
+		    each = each->next)
+			ret = ret ?: guest_row(&b, env->backend, each);
+	}
+	reply_rows(c, &b, ret);
+}
+
+static void
+command_start(struct client *c, struct vm_entry *e, bool option)
+{
+	int ret;
+
+	(void)option;
+	ret = vm_table_start(client_env(c)->guests, e);
+	if (ret == 0)
+		client_wait(c, e, CLIENT_WAIT_START);
+	else if (ret == -EBUSY)
+		client_err(c, "state", "vm %s: is %s already", vm_entry_name(e),
+		    vm_state_name(vm_entry_state(e)));
+	else if (ret == -ESHUTDOWN)
+		client_err(c, "state", "vm %s: is about to go",
+		    vm_entry_name(e));
+	else
+		client_err(c, "failed", "vm %s: cannot start: %s",
+		    vm_entry_name(e), strerror(-ret));
+}
+
+static void
+command_stop(struct client *c, struct vm_entry *e, bool force)
+{
+	if (vm_table_stop(client_env(c)->guests, e, force) == 0)
+		client_wait(c, e, CLIENT_WAIT_STOP);
+	else
+		client_err(c, "state", "vm %s: is not running",
+		    vm_entry_name(e));
+}
+
+static void
+command_console(struct client *c, struct vm_entry *e, bool option)
+{
+	(void)option;
+	client_console(c, e);
+}
+
+static void
+command_wait(struct client *c, struct vm_entry *e, bool option)
+{
+	(void)option;
+	client_wait(c, e, CLIENT_WAIT_REASON);
+}
+
+static void
+command_events(struct client *c, struct vm_entry *e, bool option)
+{
+	(void)e;
+	(void)option;
+	client_watch(c);
+}
+
+const struct command commands[] = {
+	{ "help", "", "list the commands", PRIVILEGE_ANY, OBJECT_NONE, NULL,
+	    command_help },
+	{ "status", "[NAME]", "show the daemon and its guests",
+	    PRIVILEGE_ADMIN, OBJECT_OPTIONAL, NULL, command_status },
+	{ "start", "NAME", "start a guest; ok when it runs", PRIVILEGE_ADMIN,
+	    OBJECT_GUEST, NULL, command_start },
+	{ "stop", "NAME [force]", "stop a guest; ok when it has stopped",
+	    PRIVILEGE_ADMIN, OBJECT_GUEST, "force", command_stop },
+	{ "console", "NAME", "become the guest's serial line",
+	    PRIVILEGE_ADMIN, OBJECT_GUEST, NULL, command_console },
+	{ "wait", "NAME", "wait until a guest has stopped and say why",
+	    PRIVILEGE_ADMIN, OBJECT_GUEST, NULL, command_wait },
+	{ "events", "", "report each change of a guest's state",
+	    PRIVILEGE_ADMIN, OBJECT_NONE, NULL, command_events },
+	{ NULL, NULL, NULL, PRIVILEGE_ANY, OBJECT_NONE, NULL, NULL },
+};
+
+static const struct command *
+command_find(const char *name)
+{
+	const struct command *cmd;
+
+	for (cmd = commands; cmd->name != NULL; cmd++)
+		if (strcmp(cmd->name, name) == 0)
+			return cmd;
+	return NULL;
+}
+
+/* Takes the words behind the verb; false if they are not what it takes. */
+static bool
+command_words(const struct command *cmd, char *rest, const char **object,
+    bool *option)
+{
+	*object = NULL;
+	*option = false;
+	if (cmd->object != OBJECT_NONE) {
+		*object = proto_word(&rest);
+		if (**object == '\0')
+			*object = NULL;
+		if (*object == NULL && cmd->object == OBJECT_GUEST)
+			return false;
+	}
+	rest += strspn(rest, " ");
+	if (cmd->option != NULL && *rest != '\0') {
+		*option = true;
+		if (strcmp(proto_word(&rest), cmd->option) != 0)
+			return false;
+	}
+	return rest[strspn(rest, " ")] == '\0';
+}
+
+void
+command_run(struct client *c, char *line)
+{
+	const char *verb = proto_word(&line), *object;
+	const struct command *cmd = command_find(verb);
+	struct vm_entry *e = NULL;
+	bool option;
+
+	if (*verb == '\0') {
+		client_err(c, "syntax", "empty request, try help");
+		return;
+	}
+	if (cmd == NULL) {
+		client_err(c, "unknown", "no command %.32s, try help", verb);
+		return;
+	}
+	if (cmd->privilege == PRIVILEGE_ADMIN && !client_is_admin(c)) {
+		client_err(c, "denied", "%s: permission denied", cmd->name);
+		return;
+	}
+	if (!command_words(cmd, line, &object, &option)) {
+		client_err(c, "syntax", "usage: %s%s%s", cmd->name,
+		    *cmd->args == '\0' ? "" : " ", cmd->args);
+		return;
+	}
+	if (object != NULL) {
+		e = vm_table_find(client_env(c)->guests, object);
+		if (e == NULL) {
+			client_err(c, "no-vm", "vm %.64s: no such guest",
+			    object);
+			return;
+		}
+	}
+	cmd->fn(c, e, option);
+}

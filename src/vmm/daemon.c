@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The daemon: see daemon.h.  Loop thread only.
+ */
+#include "vmm/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "devices/aio.h"
+#include "vmm/config.h"
+#include "vmm/control.h"
+#include "vmm/vm_table.h"
+#include "vmm/hv.h"
+#include "vmm/reload.h"
+#include "vmm/version.h"
+
+/* What a forced stop may take, when only the kernel is waited for. */
+#define FORCE_TIMEOUT	10.0
+
+/* How far the end has come; signals only ever move it forward. */
+enum stop_stage {
+	STAGE_RUNNING,
+	STAGE_STOPPING,		/* guests were asked to stop */
+	STAGE_FORCING,		/* they were forced to */
+};
+
+struct daemon {
+	const char		*conf_path;
+	struct config		*conf;
+	struct loop		*loop;
+	struct aio		*aio;
+	struct vm_table		*guests;
+	struct control_env	 env;
+	struct control		*control;
+	ev_signal		 hup, term, intr;
+	ev_timer		 bound;		/* of the current stage */
+	enum stop_stage		 stage;
+	int			 result;	/* of daemon_run() */
+};
+
+static void
+daemon_guest_changed(void *cookie, struct vm_entry *e)
+{
+	struct daemon *d = cookie;
+
+	if (d->control != NULL)
+		control_guest_changed(d->control, e);
+	if (d->stage != STAGE_RUNNING && vm_table_running(d->guests) == 0)
+		loop_break(d->loop);
+}
+
+static void
+daemon_set_bound(struct daemon *d, double seconds)
+{
+	struct ev_loop *ev = loop_ev(d->loop);
+
+	ev_timer_stop(ev, &d->bound);
+	ev_timer_set(&d->bound, seconds, 0);
+	ev_timer_start(ev, &d->bound);
+}
+
+/* Moves on to the next stage of the end, and on the last one gives up. */
+static void
+daemon_stop(struct daemon *d)
+{
+	if (d->stage == STAGE_RUNNING) {
+		d->stage = STAGE_STOPPING;
+		log_info("daemon: stopping %zu guests",
+		    vm_table_running(d->guests));
+		daemon_set_bound(d, d->conf->stop_timeout / 1e9);
+		vm_table_stop_all(d->guests, false);
+	} else if (d->stage == STAGE_STOPPING) {
+		d->stage = STAGE_FORCING;
+		log_warn("daemon: forcing %zu guests to stop",
+		    vm_table_running(d->guests));
+		daemon_set_bound(d, FORCE_TIMEOUT);
+		vm_table_stop_all(d->guests, true);
+	} else {
+		log_error("daemon: %zu guests do not stop, giving up",
+		    vm_table_running(d->guests));
+		d->result = -ETIMEDOUT;
+		loop_break(d->loop);
+	}
+	if (vm_table_running(d->guests) == 0)
+		loop_break(d->loop);
+}
+
+static void
+daemon_bound_over(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)revents;
+	daemon_stop(w->data);
+}
+
+/* A second signal does not wait for the bound. */
+static void
+daemon_terminate(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)ev;
+	(void)revents;
+	if (d->stage != STAGE_FORCING)
+		daemon_stop(d);
+}
+
+static void
+daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)ev;
+	(void)revents;
+	if (d->stage != STAGE_RUNNING)
+		return;
+	(void)reload_file(d->guests, &d->conf, d->conf_path,
+	    &d->env.restart_required);
+	d->env.name = d->conf->name;
+}
+
+static void
+daemon_watch(struct daemon *d, ev_signal *w,
+    void (*fn)(struct ev_loop *, ev_signal *, int), int signum)
+{
+	ev_signal_init(w, fn, signum);
+	w->data = d;
+	ev_signal_start(loop_ev(d->loop), w);
+}
+
+static void
+daemon_start_watchers(struct daemon *d)
+{
+	daemon_watch(d, &d->hup, daemon_hangup, SIGHUP);
+	daemon_watch(d, &d->term, daemon_terminate, SIGTERM);
+	daemon_watch(d, &d->intr, daemon_terminate, SIGINT);
+	ev_timer_init(&d->bound, daemon_bound_over, 0, 0);
+	d->bound.data = d;
+}
+
+static void
+daemon_stop_watchers(struct daemon *d)
+{
+	struct ev_loop *ev = loop_ev(d->loop);
+
+	ev_timer_stop(ev, &d->bound);
+	ev_signal_stop(ev, &d->intr);
+	ev_signal_stop(ev, &d->term);
+	ev_signal_stop(ev, &d->hup);
+}
+
+static const struct hv_ops *
+daemon_find_hv(const char *backend)
+{
+	const struct hv_ops *hv;
+	char err[256] = "";
+	int ret;
+
+	ret = hv_init();
+	if (ret != 0) {
+		log_error("daemon: signals: %s", strerror(-ret));
+		return NULL;
+	}
+	hv = hv_find(backend, err, sizeof(err));
+	if (hv == NULL)
+		log_error("backend %s: %s", backend, err);
+	return hv;
+}
+
+/* Loop, engine and table of guests, in this order. */
+static int
+daemon_open(struct daemon *d)
+{
+	const struct hv_ops *hv;
+
+	d->loop = loop_create();
+	if (d->loop == NULL) {
+		log_error("daemon: event loop: %s", strerror(errno));
+		return -ENOMEM;
+	}
+	hv = daemon_find_hv(d->conf->backend);
+	if (hv == NULL)
+		return -ENODEV;
+	d->aio = aio_create(d->loop);
+	if (d->aio == NULL) {
+		log_error("daemon: asynchronous I/O: %s", strerror(errno));
+		return -EIO;
+	}
+	d->guests = vm_table_create(d->loop, d->aio, hv, daemon_guest_changed,
+	    d);
+	if (d->guests == NULL) {
+		log_error("daemon: out of memory");
+		return -ENOMEM;
+	}
+	d->env.loop = d->loop;
+	d->env.guests = d->guests;
+	d->env.name = d->conf->name;
+	d->env.backend = hv->name;
+	d->env.started_ns = loop_now_ns();
+	return 0;
+}
+
+struct daemon *
+daemon_create(const char *conf_path)
+{
+	struct daemon *d;
+
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	d->conf_path = conf_path;
+	d->conf = reload_read(conf_path);
+	if (d->conf == NULL || daemon_open(d) != 0)
+		goto fail;
+	d->control = control_create(&d->env, d->conf->socket);
+	if (d->control == NULL)
+		goto fail;
+	daemon_start_watchers(d);
+	log_info("daemon: version %s, backend %s, socket %s", VMMD_VERSION,
+	    d->env.backend, d->conf->socket);
+	reload_apply(d->guests, d->conf);
+	return d;
+
+fail:
+	(void)daemon_destroy(d);
+	return NULL;
+}
+
+int
+daemon_run(struct daemon *d)
+{
+	loop_run(d->loop);
+	if (d->result == 0)
+		log_info("daemon: ended");
+	return d->result;
+}
+
+bool
+daemon_destroy(struct daemon *d)
+{
+	if (d->control != NULL)
+		daemon_stop_watchers(d);
+	control_destroy(d->control);
+	if (d->guests != NULL && (vm_table_forced(d->guests) ||
+	    vm_table_running(d->guests) > 0))
+		return false;
+	vm_table_destroy(d->guests);
+	aio_destroy(d->aio);
+	loop_destroy(d->loop);
+	config_free(d->conf);
+	free(d);
+	return true;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmmd(8): options, and the daemon's life from here to its exit status.
+ */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "vmm/config.h"
+#include "vmm/daemon.h"
+
+#define DEFAULT_CONF	"/etc/vmmd.conf"
+#define EXIT_USAGE	2
+
+struct options {
+	const char	*conf;
+	bool		 check;
+	bool		 use_syslog;
+	bool		 verbose;
+};
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: vmmd [-nsv] [-f file]\n");
+	exit(EXIT_USAGE);
+}
+
+static void
+parse_options(struct options *o, int argc, char *argv[])
+{
+	int ch;
+
+	while ((ch = getopt(argc, argv, "f:nsv")) != -1) {
+		switch (ch) {
+		case 'f':
+			o->conf = optarg;
+			break;
+		case 'n':
+			o->check = true;
+			break;
+		case 's':
+			o->use_syslog = true;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+}
+
+/* Errors are the output here: as they are, without the log's prefix. */
+static int
+check_config(const char *path)
+{
+	struct config *c;
+	struct buf errors;
+
+	buf_init(&errors, CONFIG_ERRORS_MAX);
+	c = config_read(path, &errors);
+	if (c == NULL)
+		fwrite(buf_head(&errors), 1, errors.len, stderr);
+	buf_free(&errors);
+	if (c == NULL)
+		return EXIT_FAILURE;
+	config_free(c);
+	printf("configuration OK\n");
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options o = { .conf = DEFAULT_CONF };
+	struct daemon *d;
+	int status;
+
+	parse_options(&o, argc, argv);
+	if (o.check)
+		return check_config(o.conf);
+	log_open("vmmd", o.use_syslog);
+	if (o.verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	signal(SIGPIPE, SIG_IGN);
+	d = daemon_create(o.conf);
+	if (d == NULL)
+		return EXIT_FAILURE;
+	status = daemon_run(d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (!daemon_destroy(d))
+		_exit(status);
+	return status;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of guests: see vm_table.h.  A vm is never destroyed or started from
+ * within its own event; a task of the loop settles what waits instead.
+ */
+#include "vmm/vm_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+
+struct vm_table {
+	struct vm_env		 env;
+	struct loop_task	 settle;
+	vm_table_changed_fn	*changed;
+	void			*cookie;
+	struct vm_entry		*first;
+	bool			 closing;	/* none starts any more */
+	bool			 forced;	/* some stop was */
+};
+
+const char *
+vm_entry_name(const struct vm_entry *e)
+{
+	return vm_conf(e->vm)->name;
+}
+
+enum vm_state
+vm_entry_state(const struct vm_entry *e)
+{
+	struct vm_status st;
+
+	vm_get_status(e->vm, &st);
+	return st.state;
+}
+
+static void
+entry_free(struct vm_entry *e)
+{
+	vm_destroy(e->vm);
+	vm_config_free(e->pending);
+	free(e);
+}
+
+static void
+vm_table_event(void *cookie, struct vm *vm)
+{
+	struct vm_table *vt = cookie;
+	struct vm_entry *e;
+
+	for (e = vt->first; e != NULL && e->vm != vm; e = e->next)
+		;
+	assert(e != NULL);
+	vt->changed(vt->cookie, e);
+	if (vm_entry_state(e) == VM_STOPPED)
+		loop_post(vt->env.loop, &vt->settle);
+}
+
+/* Frees what is removed and stopped; true if no removal is left. */
+static bool
+vm_table_reap(struct vm_table *vt)
+{
+	struct vm_entry *e, **ep = &vt->first;
+	bool done = true;
+
+	while ((e = *ep) != NULL) {
+		if (!e->removing || vm_entry_state(e) != VM_STOPPED) {
+			done &= !e->removing;
+			ep = &e->next;
+			continue;
+		}
+		*ep = e->next;
+		log_info("vm %s: removed", vm_entry_name(e));
+		entry_free(e);
+	}
+	return done;
+}
+
+/*
+ * Starts wait for removals, because a guest that was only given a new name
+ * still has its disks locked under the old one.
+ */
+static void
+vm_table_settle(void *arg)
+{
+	struct vm_table *vt = arg;
+	struct vm_entry *e;
+	int ret;
+
+	if (!vm_table_reap(vt) || vt->closing)
+		return;
+	for (e = vt->first; e != NULL; e = e->next) {
+		if (!e->want_start || vm_entry_state(e) != VM_STOPPED)
+			continue;
+		ret = vm_table_start(vt, e);
+		if (ret != 0)
+			log_error("vm %s: cannot start: %s", vm_entry_name(e),
+			    strerror(-ret));
+	}
+}
+
+struct vm_table *
+vm_table_create(struct loop *loop, struct aio *aio, const struct hv_ops *hv,
+    vm_table_changed_fn *changed, void *cookie)
+{
+	struct vm_table *vt;
+
+	vt = calloc(1, sizeof(*vt));
+	if (vt == NULL)
+		return NULL;
+	vt->env.loop = loop;
+	vt->env.aio = aio;
+	vt->env.hv = hv;
+	vt->env.event = vm_table_event;
+	vt->env.cookie = vt;
+	vt->settle.fn = vm_table_settle;
+	vt->settle.arg = vt;
+	vt->changed = changed;
+	vt->cookie = cookie;
+	return vt;
+}
+
+void
+vm_table_destroy(struct vm_table *vt)
+{
+	struct vm_entry *e;
+
+	if (vt == NULL)
+		return;
+	loop_cancel(vt->env.loop, &vt->settle);
+	while ((e = vt->first) != NULL) {
+		vt->first = e->next;
+		entry_free(e);
+	}
+	free(vt);
+}
+
+struct vm_entry *
+vm_table_first(const struct vm_table *vt)
+{
+	return vt->first;
+}
+
+struct vm_entry *
+vm_table_find(const struct vm_table *vt, const char *name)
+{
+	struct vm_entry *e;
+
+	for (e = vt->first; e != NULL; e = e->next)
+		if (strcmp(vm_entry_name(e), name) == 0)
+			return e;
+	return NULL;
+}
+
+size_t
+vm_table_count(const struct vm_table *vt)
+{
+	const struct vm_entry *e;
+	size_t n = 0;
+
+	for (e = vt->first; e != NULL; e = e->next)
+		n++;
+	return n;
+}
+
+size_t
+vm_table_running(const struct vm_table *vt)
+{
+	const struct vm_entry *e;
+	size_t n = 0;
+
+	for (e = vt->first; e != NULL; e = e->next)
+		n += vm_entry_state(e) != VM_STOPPED;
+	return n;
+}
+
+int
+vm_table_add(struct vm_table *vt, const struct vm_config *conf)
+{
+	struct vm_entry *e, **ep;
+
+	e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return -ENOMEM;
+	e->vm = vm_create(&vt->env, conf);
+	if (e->vm == NULL) {
+		free(e);
+		return -ENOMEM;
+	}
+	e->want_start = conf->autostart;
+	for (ep = &vt->first; *ep != NULL; ep = &(*ep)->next)
+		;
+	*ep = e;
+	loop_post(vt->env.loop, &vt->settle);
+	return 0;
+}
+
+static int
+entry_set_conf(struct vm_entry *e, const struct vm_config *conf)
+{
+	if (vm_config_equal(vm_conf(e->vm), conf))
+		return 0;
+	if (vm_entry_state(e) == VM_STOPPED)
+		return vm_set_conf(e->vm, conf);
+	e->pending = vm_config_dup(conf);
+	if (e->pending == NULL)
+		return -ENOMEM;
+	log_warn("vm %s: changed: restart required", vm_entry_name(e));
+	return 0;
+}
+
+int
+vm_table_update(struct vm_table *vt, struct vm_entry *e,
+    const struct vm_config *conf)
+{
+	if (e->removing) {
+		e->removing = false;
+		e->want_start = conf->autostart;
+		loop_post(vt->env.loop, &vt->settle);
+	}
+	vm_config_free(e->pending);
+	e->pending = NULL;
+	return entry_set_conf(e, conf);
+}
+
+void
+vm_table_remove(struct vm_table *vt, struct vm_entry *e)
+{
+	e->removing = true;
+	e->want_start = false;
+	(void)vm_stop(e->vm, false);
+	loop_post(vt->env.loop, &vt->settle);
+}
+
+int
+vm_table_start(struct vm_table *vt, struct vm_entry *e)
+{
+	int ret;
+
+	if (vt->closing || e->removing)
+		return -ESHUTDOWN;
+	if (vm_entry_state(e) != VM_STOPPED)
+		return -EBUSY;
+	e->want_start = false;
+	if (e->pending != NULL) {
+		ret = vm_set_conf(e->vm, e->pending);
+		if (ret != 0)
+			return ret;
+		vm_config_free(e->pending);
+		e->pending = NULL;
+	}
+	return vm_start(e->vm);
+}
+
+int
+vm_table_stop(struct vm_table *vt, struct vm_entry *e, bool force)
+{
+	e->want_start = false;
+	vt->forced |= force;
+	return vm_stop(e->vm, force);
+}
+
+bool
+vm_table_forced(const struct vm_table *vt)
+{
+	return vt->forced;
+}
+
+void
+vm_table_stop_all(struct vm_table *vt, bool force)
+{
+	struct vm_entry *e;
+
+	vt->closing = true;
+	vt->forced |= force;
+	for (e = vt->first; e != NULL; e = e->next)
+		(void)vm_stop(e->vm, force);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The daemon's guests by name, and what is to happen to each of them next: a
+ * configuration that waits for the next start, a start that waits for others
+ * to be gone, a removal that waits for the stop.  Loop thread only.
+ */
+#ifndef VMMD_VM_TABLE_H
+#define VMMD_VM_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/vm.h"
+
+struct vm_table;
+
+struct vm_entry {
+	struct vm		*vm;
+	struct vm_config	*pending;	/* for the next start, or NULL */
+	bool			 removing;	/* goes when stopped */
+	bool			 want_start;	/* when removals are done */
+	struct vm_entry		*next;
+};
+
+/* Called after each change of a guest's state. */
+typedef void vm_table_changed_fn(void *cookie, struct vm_entry *e);
+
+struct vm_table *vm_table_create(struct loop *loop, struct aio *aio,
+    const struct hv_ops *hv, vm_table_changed_fn *changed, void *cookie);
+
+/* Only when all are stopped. */
+void vm_table_destroy(struct vm_table *vt);
+
+struct vm_entry *vm_table_first(const struct vm_table *vt);
+struct vm_entry *vm_table_find(const struct vm_table *vt, const char *name);
+size_t vm_table_count(const struct vm_table *vt);
+
+/* How many are not stopped. */
+size_t vm_table_running(const struct vm_table *vt);
+
+/* Adds a guest, which starts soon if it is to: 0 or -errno. */
+int vm_table_add(struct vm_table *vt, const struct vm_config *conf);
+
+/*
+ * Gives a guest a configuration: at once if it is stopped, otherwise with its
+ * next start.  A guest that was being removed stays.
+ */
+int vm_table_update(struct vm_table *vt, struct vm_entry *e,
+    const struct vm_config *conf);
+
+/* Stops a guest and forgets it; `e` is valid until the loop's next turn. */
+void vm_table_remove(struct vm_table *vt, struct vm_entry *e);
+
+/* Starts a guest: 0; -EBUSY unless stopped; -ESHUTDOWN; -errno. */
+int vm_table_start(struct vm_table *vt, struct vm_entry *e);
+
+/* Stops a guest, or takes back a start that waits; as vm_stop(). */
+int vm_table_stop(struct vm_table *vt, struct vm_entry *e, bool force);
+
+/*
+ * Was any stop forced?  What is left of such a guest may call back until the
+ * process ends, so the loop and the I/O engine must stay.
+ */
+bool vm_table_forced(const struct vm_table *vt);
+
+/* Stops all of them; none starts any more. */
+void vm_table_stop_all(struct vm_table *vt, bool force);
+
+const char *vm_entry_name(const struct vm_entry *e);
+enum vm_state vm_entry_state(const struct vm_entry *e);
+
+#endif /* VMMD_VM_TABLE_H */

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The guest without a machine: see fakevm.h.
+ */
+#include "fakevm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/loop.h"
+#include "vmm/console.h"
+
+struct vm {
+	const struct vm_env	*env;
+	struct vm_config	*conf;
+	struct console		*console;
+	struct loop_task	 task;
+	enum vm_state		 state;
+	enum vm_reason		 reason;
+	char			 msg[64];
+	unsigned		 boots;
+};
+
+static void
+set_state(struct vm *vm, enum vm_state state)
+{
+	vm->state = state;
+	vm->env->event(vm->env->cookie, vm);
+}
+
+static bool
+behaves(const struct vm *vm, const char *how)
+{
+	return strcmp(vm->conf->kernel, how) == 0;
+}
+
+static void
+next_state(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->state == VM_STARTING && behaves(vm, "/fail"))
+		fake_vm_ends(vm, VM_REASON_ERROR, "kernel /fail: \"no\" file");
+	else if (vm->state == VM_STARTING && !behaves(vm, "/slow"))
+		fake_vm_runs(vm);
+	else if (vm->state == VM_STOPPING)
+		fake_vm_ends(vm, VM_REASON_STOP, "");
+}
+
+void
+fake_vm_runs(struct vm *vm)
+{
+	vm->boots++;
+	set_state(vm, VM_RUNNING);
+}
+
+void
+fake_vm_ends(struct vm *vm, enum vm_reason reason, const char *msg)
+{
+	loop_cancel(vm->env->loop, &vm->task);
+	vm->reason = reason;
+	snprintf(vm->msg, sizeof(vm->msg), "%s", msg);
+	set_state(vm, VM_STOPPED);
+}
+
+struct vm *
+vm_create(const struct vm_env *env, const struct vm_config *conf)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	vm->env = env;
+	vm->conf = vm_config_dup(conf);
+	vm->console = console_create(env->loop);
+	vm->task.fn = next_state;
+	vm->task.arg = vm;
+	return vm;
+}
+
+void
+vm_destroy(struct vm *vm)
+{
+	assert(vm->state == VM_STOPPED);
+	loop_cancel(vm->env->loop, &vm->task);
+	console_destroy(vm->console);
+	vm_config_free(vm->conf);
+	free(vm);
+}
+
+int
+vm_start(struct vm *vm)
+{
+	if (vm->state != VM_STOPPED)
+		return -EBUSY;
+	vm->reason = VM_REASON_NONE;
+	vm->msg[0] = '\0';
+	loop_post(vm->env->loop, &vm->task);
+	set_state(vm, VM_STARTING);
+	return 0;
+}
+
+int
+vm_stop(struct vm *vm, bool force)
+{
+	if (vm->state == VM_STOPPED)
+		return -ESRCH;
+	if (force || !behaves(vm, "/stuck"))
+		loop_post(vm->env->loop, &vm->task);
+	if (vm->state != VM_STOPPING)
+		set_state(vm, VM_STOPPING);
+	return 0;
+}
+
+const struct vm_config *
+vm_conf(const struct vm *vm)
+{
+	return vm->conf;
+}
+
+int
+vm_set_conf(struct vm *vm, const struct vm_config *conf)
+{
+	if (vm->state != VM_STOPPED)
+		return -EBUSY;
+	vm_config_free(vm->conf);
+	vm->conf = vm_config_dup(conf);
+	return 0;
+}
+
+void
+vm_get_status(const struct vm *vm, struct vm_status *st)
+{
+	*st = (struct vm_status){
+		.state = vm->state,
+		.reason = vm->reason,
+		.memory = vm->conf->memory,
+		.uptime_ns = vm->state == VM_RUNNING ? 12345678900 : 0,
+		.exits = 7,
+		.nvcpus = 1,
+		.boots = vm->boots,
+	};
+}
+
+const char *
+vm_message(const struct vm *vm)
+{
+	return vm->msg;
+}
+
+struct console *
+vm_console(struct vm *vm)
+{
+	return vm->console;
+}
+
+const char *
+vm_state_name(enum vm_state s)
+{
+	static const char *const names[] = {
+		"stopped", "starting", "running", "stopping",
+	};
+
+	return names[s];
+}
+
+const char *
+vm_reason_name(enum vm_reason r)
+{
+	static const char *const names[] = {
+		"-", "stop", "reset", "triple-fault", "halted", "error",
+	};
+
+	return names[r];
+}
