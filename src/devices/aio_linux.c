@@ -40,7 +40,8 @@ struct aio {
 
 /*
  * What the daemon may ask of the ring for the rest of its life: a few
- * operations, with no flag on any of them.
+ * operations, with no flag on any of them.  Through the bare system call,
+ * since the shared liburing 2.3 forgets to export the functions for it.
  */
 static int
 aio_restrict(struct aio *a)
@@ -56,10 +57,12 @@ aio_restrict(struct aio *a)
 		r[n].opcode = IORING_RESTRICTION_SQE_OP;
 		r[n].sqe_op = (uint8_t)ops[n];
 	}
-	error = io_uring_register_restrictions(&a->ring, r, n);
+	error = io_uring_register((unsigned)a->ring.ring_fd,
+	    IORING_REGISTER_RESTRICTIONS, r, n);
 	if (error != 0)
 		return error;
-	return io_uring_enable_rings(&a->ring);
+	return io_uring_register((unsigned)a->ring.ring_fd,
+	    IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
 /* Puts an operation into the ring; false if that is full. */
