@@ -121,7 +121,8 @@ static int vmm_get_cpuid(struct vmm_cpuid __user *arg)
 	cpuid_supported(c);
 	if (room < c->count)
 		ret = -E2BIG;
-	else if (copy_to_user(arg, c, struct_size(c, entry, c->count)))
+	else if (copy_to_user(arg, c, offsetof(struct vmm_cpuid, entry) +
+			      c->count * sizeof(c->entry[0])))
 		ret = -EFAULT;
 	kfree(c);
 	return ret;
