@@ -102,10 +102,20 @@ void fpu_load(struct vcpu *v)
 		xsetbv(XCR0, v->xcr0);
 }
 
+/*
+ * Some emulated CPUs let a guest run XSETBV in spite of the intercept: what
+ * the CPU says is the truth.
+ */
+static void fpu_sync(struct vcpu *v)
+{
+	v->xcr0 = xgetbv(XCR0);
+}
+
 void fpu_put(struct vcpu *v)
 {
 	struct xregs_state *x = v->fpu;
 
+	fpu_sync(v);
 	if (v->xcr0 != fpu_host_xcr0)
 		xsetbv(XCR0, fpu_host_xcr0);
 	asm volatile("xsave64 %0"
@@ -115,9 +125,14 @@ void fpu_put(struct vcpu *v)
 	kernel_fpu_end();
 }
 
-/* The part of leaf 0xd that depends on what the guest has switched on. */
+/*
+ * The part of leaf 0xd that depends on what the guest has switched on; its FPU
+ * is on the CPU.
+ */
 void fpu_fix_cpuid(struct vcpu *v, struct vmm_cpuid_entry *e)
 {
-	if (e->leaf == CPUID_XSAVE && e->subleaf == 0)
+	if (e->leaf == CPUID_XSAVE && e->subleaf == 0) {
+		fpu_sync(v);
 		e->ebx = fpu_area_size(v->xcr0);
+	}
 }
