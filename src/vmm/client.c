@@ -50,12 +50,13 @@ struct client {
 	bool			 admin;
 	bool			 eof;		/* the peer sends no more */
 	bool			 closing;	/* ends when all is sent */
-	bool			 over;		/* `task` will end it */
+	bool			 over;		/* `end` will end it */
 	bool			 watching;	/* gets events */
 	ev_io			 rd, wr;
 	ev_timer		 linger;
 	ev_timer		 retry;
-	struct loop_task	 task;
+	struct loop_task	 end;		/* the connection */
+	struct loop_task	 resume;	/* requests */
 	struct buf		 in, out;
 	enum client_wait	 wait;
 	struct vm_entry		*waited;	/* while `wait` */
@@ -63,8 +64,6 @@ struct client {
 	struct console_viewer	 viewer;	/* of `console` */
 	uint64_t		 lost;		/* not yet told */
 };
-
-static void client_process(struct client *c);
 
 static struct client *
 viewer_client(struct console_viewer *v)
@@ -94,7 +93,8 @@ client_end(struct client *c)
 	ev_io_stop(ev, &c->wr);
 	ev_timer_stop(ev, &c->linger);
 	ev_timer_stop(ev, &c->retry);
-	loop_post(c->loop, &c->task);
+	loop_cancel(c->loop, &c->resume);
+	loop_post(c->loop, &c->end);
 }
 
 static void
@@ -267,8 +267,9 @@ client_guest_changed(struct client *c, struct vm_entry *e,
 	if (c->waited != e)
 		return;
 	if (c->wait != CLIENT_WAIT_NOTHING) {
+		/* The next request may change states itself: not from here. */
 		client_check_wait(c);
-		client_process(c);
+		loop_post(c->loop, &c->resume);
 	} else if (c->console != NULL && vm_entry_state(e) == VM_STOPPED) {
 		client_close(c);
 		client_rearm(c);
@@ -347,6 +348,12 @@ client_process(struct client *c)
 	    c->wait == CLIENT_WAIT_NOTHING && c->out.len < CLIENT_OUTPUT_LOW)
 		client_close(c);
 	client_rearm(c);
+}
+
+static void
+client_resume(void *arg)
+{
+	client_process(arg);
 }
 
 /*
@@ -433,8 +440,10 @@ client_init_watchers(struct client *c)
 	c->linger.data = c;
 	ev_timer_init(&c->retry, client_retry, 0, CLIENT_INPUT_RETRY);
 	c->retry.data = c;
-	c->task.fn = client_over;
-	c->task.arg = c;
+	c->end.fn = client_over;
+	c->end.arg = c;
+	c->resume.fn = client_resume;
+	c->resume.arg = c;
 	c->viewer.output = client_output;
 }
 
@@ -473,7 +482,8 @@ client_destroy(struct client *c)
 	if (c->out.len > 0)
 		(void)send(c->fd, buf_head(&c->out), c->out.len,
 		    MSG_NOSIGNAL);
-	loop_cancel(c->loop, &c->task);
+	loop_cancel(c->loop, &c->resume);
+	loop_cancel(c->loop, &c->end);
 	buf_free(&c->in);
 	buf_free(&c->out);
 	close(c->fd);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmmctl's own parts: the console's escape in every position and across
+ * reads, the table of guests, and JSON from any bytes.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/vmmctl_console.h"
+#include "vmm/vmmctl_status.h"
+
+static const struct {
+	const char	*in, *out;
+	bool		 leaves;
+} typed[] = {
+	{ "~.", "", true },
+	{ "ls\r~.", "ls\r", true },
+	{ "ls\n~.rest", "ls\n", true },
+	{ "ls~.", "ls~.", false },
+	{ "~~.", "~.", false },
+	{ "~~", "~", false },
+	{ "~x", "~x", false },
+	{ "~\r~.", "~\r", true },
+	{ "~", "", false },
+	{ "a~\r", "a~\r", false },
+	{ "\r\r\n~.", "\r\r\n", true },
+	{ "~x~.", "~x~.", false },
+	{ "", "", false },
+};
+
+START_TEST(escape_at_once)
+{
+	struct escape e = { .state = ESCAPE_LINE_START };
+	char out[64];
+	bool leaves;
+	size_t n;
+
+	leaves = escape_filter(&e, typed[_i].in, strlen(typed[_i].in), out,
+	    &n);
+	out[n] = '\0';
+	ck_assert_str_eq(out, typed[_i].out);
+	ck_assert_int_eq(leaves, typed[_i].leaves);
+}
+END_TEST
+
+START_TEST(escape_bytewise)
+{
+	struct escape e = { .state = ESCAPE_LINE_START };
+	char out[64];
+	bool leaves = false;
+	size_t n, have = 0;
+	const char *p;
+
+	for (p = typed[_i].in; *p != '\0' && !leaves; p++) {
+		leaves = escape_filter(&e, p, 1, out + have, &n);
+		have += n;
+	}
+	out[have] = '\0';
+	ck_assert_str_eq(out, typed[_i].out);
+	ck_assert_int_eq(leaves, typed[_i].leaves);
+}
+END_TEST
+
+/* What a function prints. */
+static char *
+printed(void (*fn)(const struct status *, FILE *), const struct status *st)
+{
+	size_t size;
+	char *text;
+	FILE *f = open_memstream(&text, &size);
+
+	fn(st, f);
+	fclose(f);
+	return text;
+}
+
+static void
+add_rows(struct status *st)
+{
+	ck_assert_int_eq(status_add(st, "daemon name=lab version=1 "
+	    "backend=kvm pid=7 uptime=3723.500 guests=2 clients=1 "
+	    "worst-callback-us=90 pending=-"), 0);
+	ck_assert_int_eq(status_add(st, "vm name=web1 state=running "
+	    "backend=kvm reason=- memory=268435456 vcpus=1 uptime=59.999 "
+	    "exits=1234 boots=1 pending=\"restart required\" message=\"\""),
+	    0);
+	ck_assert_int_eq(status_add(st, "vm name=1 state=stopped "
+	    "backend=kvm reason=error memory=16777216 vcpus=1 uptime=0.000 "
+	    "exits=0 boots=0 pending=- message=\"no \\\"k\\\"\""), 0);
+}
+
+START_TEST(table)
+{
+	struct status st = { .nrows = 0 };
+	char *text;
+
+	add_rows(&st);
+	text = printed(status_print, &st);
+	ck_assert_str_eq(text,
+	    "daemon lab: version 1, backend kvm, pid 7, up 1:02:03, worst "
+	    "callback 90 us\n"
+	    "NAME  STATE    REASON  BACKEND  VCPUS  MEMORY   UPTIME  BOOTS"
+	    "  EXITS  PENDING\n"
+	    "web1  running  -       kvm          1    256M  0:00:59      1"
+	    "   1234  restart required\n"
+	    "1     stopped  error   kvm          1     16M        -      0"
+	    "      0  -\n"
+	    "  1: no \"k\"\n");
+	free(text);
+	status_free(&st);
+}
+END_TEST
+
+START_TEST(json)
+{
+	struct status st = { .nrows = 0 };
+	char *text;
+
+	add_rows(&st);
+	text = printed(status_print_json, &st);
+	ck_assert_str_eq(text,
+	    "{\"daemon\": {\"name\": \"lab\", \"version\": \"1\", "
+	    "\"backend\": \"kvm\", \"pid\": 7, \"uptime\": 3723.500, "
+	    "\"guests\": 2, \"clients\": 1, \"worst-callback-us\": 90, "
+	    "\"pending\": \"-\"},\n \"vms\": [\n"
+	    "  {\"name\": \"web1\", \"state\": \"running\", \"backend\": "
+	    "\"kvm\", \"reason\": \"-\", \"memory\": 268435456, \"vcpus\": 1, "
+	    "\"uptime\": 59.999, \"exits\": 1234, \"boots\": 1, \"pending\": "
+	    "\"restart required\", \"message\": \"\"},\n"
+	    "  {\"name\": \"1\", \"state\": \"stopped\", \"backend\": "
+	    "\"kvm\", \"reason\": \"error\", \"memory\": 16777216, \"vcpus\": "
+	    "1, \"uptime\": 0.000, \"exits\": 0, \"boots\": 0, \"pending\": "
+	    "\"-\", \"message\": \"no \\\"k\\\"\"}]}\n");
+	free(text);
+	status_free(&st);
+}
+END_TEST
+
+/* Numbers JSON does not know stay strings. */
+START_TEST(json_numbers)
+{
+	struct status st = { .nrows = 0 };
+	char *text;
+
+	ck_assert_int_eq(status_add(&st, "vm boots=007 exits=- memory=1. "
+	    "vcpus=0 uptime=.5 pid=-3"), 0);
+	text = printed(status_print_json, &st);
+	ck_assert_str_eq(text, "{\"vms\": [\n  {\"boots\": \"007\", "
+	    "\"exits\": \"-\", \"memory\": \"1.\", \"vcpus\": 0, \"uptime\": "
+	    "\".5\", \"pid\": \"-3\"}]}\n");
+	free(text);
+	status_free(&st);
+}
+END_TEST
+
+START_TEST(empty_status)
+{
+	struct status st = { .nrows = 0 };
+	char *text = printed(status_print_json, &st);
+
+	ck_assert_str_eq(text, "{\"vms\": []}\n");
+	free(text);
+}
+END_TEST
+
+START_TEST(broken_status)
+{
+	struct status st = { .nrows = 0 };
+	char line[1024] = "vm";
+	int i;
+
+	ck_assert_int_eq(status_add(&st, "vm name"), -EPROTO);
+	ck_assert_int_eq(status_add(&st, "vm name=\"open"), -EPROTO);
+	for (i = 0; i < STATUS_PAIRS_MAX; i++)
+		strcat(line, " k=v");
+	ck_assert_int_eq(status_add(&st, line), 0);
+	strcat(line, " k=v");
+	ck_assert_int_eq(status_add(&st, line), -EPROTO);
+	ck_assert_uint_eq(st.nrows, 1);
+	status_free(&st);
+}
+END_TEST
+
+static const struct {
+	const char	*in, *out;
+} strings[] = {
+	{ "", "\"\"" },
+	{ "a\"b\\c", "\"a\\\"b\\\\c\"" },
+	{ "\n\x1f\x7f", "\"\\u000a\\u001f\\u007f\"" },
+	{ "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+	    "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"" },
+	{ "\xff", "\"\\ufffd\"" },
+	{ "\xc3", "\"\\ufffd\"" },
+	{ "\xe2\x82", "\"\\ufffd\\ufffd\"" },
+	{ "\xc0\x80", "\"\\ufffd\\ufffd\"" },		/* overlong */
+	{ "\xe0\x80\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },	/* surrogate */
+	{ "\xed\x9f\xbf", "\"\xed\x9f\xbf\"" },
+	{ "\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"" },
+	{ "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
+};
+
+START_TEST(json_strings)
+{
+	size_t size;
+	char *text;
+	FILE *f = open_memstream(&text, &size);
+
+	json_string(f, strings[_i].in);
+	fclose(f);
+	ck_assert_str_eq(text, strings[_i].out);
+	free(text);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("vmmctl");
+	TCase *tc = tcase_create("vmmctl");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(tc, escape_at_once, 0,
+	    sizeof(typed) / sizeof(typed[0]));
+	tcase_add_loop_test(tc, escape_bytewise, 0,
+	    sizeof(typed) / sizeof(typed[0]));
+	tcase_add_test(tc, table);
+	tcase_add_test(tc, json);
+	tcase_add_test(tc, json_numbers);
+	tcase_add_test(tc, empty_status);
+	tcase_add_test(tc, broken_status);
+	tcase_add_loop_test(tc, json_strings, 0,
+	    sizeof(strings) / sizeof(strings[0]));
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
