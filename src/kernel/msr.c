@@ -103,6 +103,7 @@ static const struct msr_row msr_table[] = {
 	{ MSR_AMD64_OSVW_ID_LENGTH },
 	{ MSR_AMD64_OSVW_STATUS },
 	{ MSR_K8_INT_PENDING_MSG,	.write = write_ignored },
+	{ MSR_AMD64_NB_CFG,		.write = write_ignored },
 	{ MSR_K7_HWCR,			.write = write_ignored },
 	{ MSR_FAM10H_MMIO_CONF_BASE,	.write = write_ignored },
 };

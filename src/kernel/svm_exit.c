@@ -4,7 +4,8 @@
  * Codes and what EXITINFO holds: APM volume 2, appendix C and chapter 15.
  */
 #include <linux/kvm_para.h>
-#include <linux/ratelimit.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
@@ -73,6 +74,16 @@ static void keep_event(struct vcpu *v)
 	    (vector == BP_VECTOR || vector == OF_VECTOR))
 		return;
 	svm_inject(v, (u64)c->exit_int_info_err << 32 | info);
+}
+
+/*
+ * The host's interrupt has had its handler by now.  A guest that never leaves
+ * for anything else must not hold up RCU: guest mode is a quiescent state.
+ */
+static enum next exit_interrupt(void)
+{
+	rcu_virt_note_context_switch(smp_processor_id());
+	return NEXT_ENTER;
 }
 
 static enum next exit_cpuid(struct vcpu *v)
@@ -173,6 +184,7 @@ enum next svm_handle_fast(struct vcpu *v)
 	keep_event(v);
 	switch (c->exit_code) {
 	case SVM_EXIT_INTR:
+		return exit_interrupt();
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_SMI:
 	case SVM_EXIT_INIT:

@@ -8,11 +8,9 @@
  * handled at once.  Whatever may sleep, wait or reschedule happens outside.
  */
 #include <linux/anon_inodes.h>
-#include <linux/context_tracking.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -37,7 +35,6 @@ static void vcpu_enter(struct vcpu *v)
 	u64 start;
 
 	vtime_account_guest_enter();
-	rcu_virt_note_context_switch(smp_processor_id());
 	start = rdtsc();
 	vmm_cpu->enter(v);
 	v->guest_tsc += rdtsc() - start;
@@ -135,6 +132,20 @@ static int vcpu_take_interrupt(struct vcpu *v)
 	return 0;
 }
 
+/* Does the daemon have to decode an instruction, or to explain a state? */
+static bool vcpu_shows_regs(const struct vmm_run *run)
+{
+	switch (run->reason) {
+	case VMM_EXIT_NONE:
+	case VMM_EXIT_INTR_WINDOW:
+		return false;
+	case VMM_EXIT_IO:
+		return run->io.flags & VMM_IO_STRING;
+	default:
+		return true;
+	}
+}
+
 static int vcpu_run(struct vcpu *v)
 {
 	struct vmm_run *run = v->run;
@@ -156,7 +167,8 @@ static int vcpu_run(struct vcpu *v)
 	run->halted = v->halted;
 	run->exits = v->exits;
 	run->guest_tsc = v->guest_tsc;
-	vmm_cpu->get_regs(v, &run->regs);
+	if (vcpu_shows_regs(run))
+		vmm_cpu->get_regs(v, &run->regs);
 	return 0;
 }
 

@@ -219,6 +219,7 @@ struct vmm_run {
 		} hw;
 		__u64	pad[8];
 	};
+	/* Not with NONE, INTR_WINDOW and plain IO, which need none of it. */
 	struct vmm_regs	regs;
 };
 
