@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The cost of an exit, by a minimal program on either kernel interface.
+ *
+ * usage: exits vmm|kvm
+ *
+ * Two real-mode guests: one writes a port for ever, which this program
+ * handles by entering again; one runs CPUID a number of times, which the
+ * kernel handles.  Prints "port N" and "cpuid N": nanoseconds each, which in
+ * the lab's --icount mode are instructions.
+ */
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <err.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernel/vmm_uapi.h"
+
+#define CODE_GPA	0x1000
+#define RAM_SIZE	0x10000
+#define ROUNDS		200000
+
+extern const char port_code[], port_end[], cpuid_code[], cpuid_end[];
+
+__asm__(
+    ".pushsection .rodata\n"
+    ".code16\n"
+    "port_code:\n"
+    "	out	%al, $0x80\n"
+    "	jmp	port_code\n"
+    "port_end:\n"
+    "cpuid_code:\n"
+    "	mov	$200000, %esi\n"
+    "1:	xor	%eax, %eax\n"
+    "	cpuid\n"
+    "	dec	%esi\n"
+    "	jnz	1b\n"
+    "	out	%al, $0x80\n"
+    "	hlt\n"
+    "cpuid_end:\n"
+    ".code64\n"
+    ".popsection\n");
+
+struct machine {
+	int	 vm;
+	int	 vcpu;
+	void	*run;
+	char	*ram;
+};
+
+static int
+check(int r, const char *what)
+{
+	if (r == -1)
+		err(1, "%s", what);
+	return (r);
+}
+
+static void
+map_run(struct machine *m, size_t size)
+{
+	m->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->vcpu,
+	    0);
+	if (m->run == MAP_FAILED)
+		err(1, "mmap");
+}
+
+static void
+vmm_open(struct machine *m)
+{
+	struct vmm_memory mem = { .size = RAM_SIZE };
+	struct vmm_cpuid table = { .count = VMM_MAX_CPUID };
+	struct vmm_state s;
+	int dev;
+
+	dev = check(open("/dev/vmm", O_RDWR), "/dev/vmm");
+	m->vm = check(ioctl(dev, VMM_CREATE_VM, 0), "VMM_CREATE_VM");
+	check(ioctl(dev, VMM_GET_CPUID, &table), "VMM_GET_CPUID");
+	check(ioctl(m->vm, VMM_SET_CPUID, &table), "VMM_SET_CPUID");
+	mem.address = (uintptr_t)m->ram;
+	check(ioctl(m->vm, VMM_SET_MEMORY, &mem), "VMM_SET_MEMORY");
+	m->vcpu = check(ioctl(m->vm, VMM_CREATE_VCPU, 0), "VMM_CREATE_VCPU");
+	map_run(m, sizeof(struct vmm_run));
+	check(ioctl(m->vcpu, VMM_GET_STATE, &s), "VMM_GET_STATE");
+	s.regs.seg[VMM_CS].base = s.regs.seg[VMM_CS].selector = 0;
+	s.regs.rip = CODE_GPA;
+	check(ioctl(m->vcpu, VMM_SET_STATE, &s), "VMM_SET_STATE");
+}
+
+static void
+vmm_until_port(struct machine *m)
+{
+	struct vmm_run *run = m->run;
+
+	do
+		check(ioctl(m->vcpu, VMM_RUN, 0), "VMM_RUN");
+	while (run->reason == VMM_EXIT_NONE);
+	if (run->reason != VMM_EXIT_IO || run->io.port != 0x80)
+		errx(1, "vmm: exit %u", run->reason);
+}
+
+/* KVM as the daemon's peers use it: every CPUID leaf there is. */
+static void
+kvm_open(struct machine *m)
+{
+	struct kvm_userspace_memory_region mem = { .memory_size = RAM_SIZE };
+	struct kvm_cpuid2 *table;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	int dev, size;
+
+	dev = check(open("/dev/kvm", O_RDWR), "/dev/kvm");
+	m->vm = check(ioctl(dev, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	mem.userspace_addr = (uintptr_t)m->ram;
+	check(ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &mem), "memory");
+	m->vcpu = check(ioctl(m->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	table = calloc(1, sizeof(*table) + 256 * sizeof(table->entries[0]));
+	if (table == NULL)
+		err(1, "calloc");
+	table->nent = 256;
+	check(ioctl(dev, KVM_GET_SUPPORTED_CPUID, table), "supported CPUID");
+	check(ioctl(m->vcpu, KVM_SET_CPUID2, table), "KVM_SET_CPUID2");
+	free(table);
+	size = check(ioctl(dev, KVM_GET_VCPU_MMAP_SIZE, 0), "run size");
+	map_run(m, (size_t)size);
+	check(ioctl(m->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+	sregs.cs.base = sregs.cs.selector = 0;
+	check(ioctl(m->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+	memset(&regs, 0, sizeof(regs));
+	regs.rip = CODE_GPA;
+	regs.rflags = 2;
+	check(ioctl(m->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+static void
+kvm_until_port(struct machine *m)
+{
+	struct kvm_run *run = m->run;
+
+	check(ioctl(m->vcpu, KVM_RUN, 0), "KVM_RUN");
+	if (run->exit_reason != KVM_EXIT_IO || run->io.port != 0x80)
+		errx(1, "kvm: exit %u", run->exit_reason);
+}
+
+struct backend {
+	void	(*open)(struct machine *);
+	void	(*until_port)(struct machine *);
+};
+
+static const struct backend vmm = { vmm_open, vmm_until_port };
+static const struct backend kvm = { kvm_open, kvm_until_port };
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec * 1e9 + ts.tv_nsec);
+}
+
+static void
+start(struct machine *m, const struct backend *b, const char *code,
+    const char *end)
+{
+	m->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m->ram == MAP_FAILED)
+		err(1, "mmap");
+	memcpy(m->ram + CODE_GPA, code, end - code);
+	b->open(m);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct backend *b;
+	struct machine m;
+	double begin;
+	int i;
+
+	if (argc != 2 || (strcmp(argv[1], "vmm") && strcmp(argv[1], "kvm")))
+		errx(2, "usage: exits vmm|kvm");
+	b = strcmp(argv[1], "vmm") == 0 ? &vmm : &kvm;
+
+	start(&m, b, port_code, port_end);
+	b->until_port(&m);
+	begin = now();
+	for (i = 0; i < ROUNDS; i++)
+		b->until_port(&m);
+	printf("port %.0f\n", (now() - begin) / ROUNDS);
+
+	start(&m, b, cpuid_code, cpuid_end);
+	begin = now();
+	b->until_port(&m);
+	printf("cpuid %.0f\n", (now() - begin) / ROUNDS);
+	return (0);
+}
