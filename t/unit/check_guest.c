@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a guest ends while its disks are busy: a machine of the test's own
+ * stands in for src/vmm/machine.c, so that a call to the loop and the end of
+ * the last request come when the test says so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "devices/disk.h"
+#include "fakehv.h"
+#include "testhost.h"
+#include "vmm/machine.h"
+#include "vmm/vm.h"
+
+#define PATIENCE	20.0
+#define MIB		((uint64_t)1 << 20)
+
+/* The guest's writes to these ports. */
+#define PORT_CALL	0x10	/* the device calls the loop */
+#define PORT_CALLED	0x11	/* what comes after */
+
+static char		 kernel[] = "/tmp/check_guest.XXXXXX";
+static struct loop	*loop;
+static struct vm_env	 env;
+static struct vm	*vm;
+static enum vm_state	 awaited;
+
+struct machine {
+	struct machine_conf	 mc;
+	void			(*stop_done)(void *);
+	void			*stop_arg;
+};
+
+/* l: only the loop; the rest under mtx. */
+static pthread_mutex_t	 mtx = PTHREAD_MUTEX_INITIALIZER;
+static struct dev_call	*calling;	/* l: what waits for its answer */
+static bool		 answer;	/* l: at once */
+static bool		 quiet;		/* l: no request in flight */
+static struct machine	*stopping;	/* l: waits for quiet */
+static unsigned		 machines;	/* alive */
+static unsigned		 returned;	/* calls */
+
+static void
+call_on_loop(void *arg)
+{
+	struct dev_call *c = arg;
+
+	calling = c;
+	if (answer) {
+		calling = NULL;
+		dev_call_done(c);
+	}
+}
+
+static void
+count(unsigned *n, int by)
+{
+	pthread_mutex_lock(&mtx);
+	*n += (unsigned)by;
+	pthread_mutex_unlock(&mtx);
+}
+
+static unsigned
+look(const unsigned *n)
+{
+	unsigned val;
+
+	pthread_mutex_lock(&mtx);
+	val = *n;
+	pthread_mutex_unlock(&mtx);
+	return val;
+}
+
+int
+machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
+    size_t errlen)
+{
+	(void)err;
+	(void)errlen;
+	*mp = calloc(1, sizeof(**mp));
+	(*mp)->mc = *mc;
+	count(&machines, 1);
+	return 0;
+}
+
+void
+machine_destroy(struct machine *m)
+{
+	free(m);
+	count(&machines, -1);
+}
+
+void
+machine_io(struct machine *m, struct hv_exit *e)
+{
+	struct dev_call c;
+
+	if (e->io.port == PORT_CALLED) {
+		count(&returned, 1);
+		return;
+	}
+	memset(&c, 0, sizeof(c));
+	c.task.fn = call_on_loop;
+	c.task.arg = &c;
+	m->mc.call(m->mc.cookie, &c);
+}
+
+uint64_t
+machine_fold(struct machine *m)
+{
+	(void)m;
+	return DEV_NO_DEADLINE;
+}
+
+bool
+machine_intr(const struct machine *m)
+{
+	(void)m;
+	return false;
+}
+
+uint8_t
+machine_intr_ack(struct machine *m)
+{
+	(void)m;
+	return 0;
+}
+
+void
+machine_stop(struct machine *m, void (*done)(void *), void *arg)
+{
+	if (quiet) {
+		done(arg);
+		return;
+	}
+	m->stop_done = done;
+	m->stop_arg = arg;
+	stopping = m;
+}
+
+static void
+on_event(void *cookie, struct vm *v)
+{
+	struct vm_status st;
+
+	(void)cookie;
+	vm_get_status(v, &st);
+	if (st.state == awaited)
+		loop_break(loop);
+}
+
+static void
+give_up(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)t;
+	(void)revents;
+	ev_break(ev, EVBREAK_ALL);
+}
+
+static void
+run_for(double seconds)
+{
+	ev_timer t;
+
+	ev_timer_init(&t, give_up, seconds, 0.0);
+	ev_timer_start(loop_ev(loop), &t);
+	loop_run(loop);
+	ev_timer_stop(loop_ev(loop), &t);
+}
+
+static enum vm_state
+state(void)
+{
+	struct vm_status st;
+
+	vm_get_status(vm, &st);
+	return st.state;
+}
+
+static void
+wait_for(enum vm_state s)
+{
+	awaited = s;
+	if (state() != s)
+		run_for(PATIENCE);
+	ck_assert_int_eq(state(), s);
+	awaited = (enum vm_state)-1;
+}
+
+static void
+make_kernel(void)
+{
+	static uint8_t k[2048];
+	int fd = mkstemp(kernel);
+
+	k[0x1f1] = 1;
+	k[0x1f4] = 64;
+	k[0x1fe] = 0x55;
+	k[0x1ff] = 0xaa;
+	k[0x201] = 0x6a;
+	memcpy(k + 0x202, "HdrS\x0f\x02", 6);
+	k[0x211] = 1;
+	k[0x236] = 1;
+	ck_assert_int_eq(write(fd, k, sizeof(k)), sizeof(k));
+	close(fd);
+}
+
+/* Calls the loop, then says that it returned, then halts. */
+static bool
+guest_calls(unsigned step, struct hv_exit *e)
+{
+	switch (step) {
+	case 0:
+		return fakehv_out(e, PORT_CALL, 0);
+	case 1:
+		return fakehv_out(e, PORT_CALLED, 0);
+	default:
+		return false;
+	}
+}
+
+static void
+setup(void)
+{
+	struct vm_config conf = {
+		.name = "test", .kernel = kernel, .cmdline = "",
+		.memory = 32 * MIB,
+	};
+	struct fakehv f = { .guest = guest_calls };
+
+	make_kernel();
+	log_set_level(LOG_LEVEL_ERROR);
+	fakehv_setup(&f);
+	loop = loop_create();
+	env = (struct vm_env){
+		.loop = loop, .hv = &fakehv_ops, .event = on_event,
+	};
+	vm = vm_create(&env, &conf);
+	quiet = true;
+	answer = true;
+	awaited = (enum vm_state)-1;
+}
+
+static void
+teardown(void)
+{
+	if (vm != NULL)
+		vm_destroy(vm);
+	ck_assert_uint_eq(look(&machines), 0);
+	ck_assert_uint_eq(fakehv_look().vms, 0);
+	loop_destroy(loop);
+	unlink(kernel);
+}
+
+static void
+start(void)
+{
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	run_for(0.05);
+}
+
+/* The last of a machine's requests is complete. */
+static void
+complete(void)
+{
+	struct machine *m = stopping;
+
+	ck_assert_ptr_nonnull(m);
+	stopping = NULL;
+	m->stop_done(m->stop_arg);
+}
+
+START_TEST(call_returns)
+{
+	start();
+	ck_assert_uint_eq(look(&returned), 1);
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+}
+END_TEST
+
+/* The thread waits as long as the answer takes, and only then goes on. */
+START_TEST(call_waits)
+{
+	answer = false;
+	start();
+	ck_assert_ptr_nonnull(calling);
+	ck_assert_uint_eq(look(&returned), 0);
+	dev_call_done(calling);
+	run_for(0.05);
+	ck_assert_uint_eq(look(&returned), 1);
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+}
+END_TEST
+
+/* A stop keeps memory and devices until the last request is complete. */
+START_TEST(stop_waits_for_requests)
+{
+	quiet = false;
+	start();
+	vm_stop(vm, false);
+	run_for(0.1);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	ck_assert_uint_eq(look(&machines), 1);
+	ck_assert_uint_eq(fakehv_look().vms, 1);
+	complete();
+	wait_for(VM_STOPPED);
+}
+END_TEST
+
+/* A forced one is stopped before that, but frees nothing either. */
+START_TEST(force_leaves_memory)
+{
+	quiet = false;
+	start();
+	vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	run_for(0.05);
+	ck_assert_ptr_nonnull(stopping);
+	ck_assert_uint_eq(fakehv_look().vms, 1);
+	complete();
+	run_for(0.2);
+	ck_assert_uint_eq(fakehv_look().vms, 0);
+}
+END_TEST
+
+/* Force can come second, when a stop turns out to take long. */
+START_TEST(force_after_stop)
+{
+	quiet = false;
+	start();
+	vm_stop(vm, false);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	vm_stop(vm, true);
+	ck_assert_int_eq(state(), VM_STOPPED);
+	complete();
+	run_for(0.2);
+}
+END_TEST
+
+/* What force detached outlives even the vm, and a guest started anew. */
+START_TEST(detached_outlives_vm)
+{
+	struct machine *first;
+
+	quiet = false;
+	start();
+	vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	run_for(0.05);
+	first = stopping;
+	quiet = true;
+	start();
+	ck_assert_uint_eq(fakehv_look().vms, 2);
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+	vm_destroy(vm);
+	vm = NULL;
+	ck_assert_uint_eq(fakehv_look().vms, 1);
+	first->stop_done(first->stop_arg);
+	run_for(0.2);
+	ck_assert_uint_eq(fakehv_look().vms, 0);
+}
+END_TEST
+
+/* A stop completes when the device answers the call that the thread is in. */
+START_TEST(stop_during_call)
+{
+	answer = false;
+	start();
+	vm_stop(vm, false);
+	run_for(0.1);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	ck_assert_ptr_null(stopping);
+	dev_call_done(calling);
+	wait_for(VM_STOPPED);
+	/* The guest ran no further. */
+	ck_assert_uint_eq(look(&returned), 0);
+}
+END_TEST
+
+/* Force does not wait for it, and the thread is not pulled from under it. */
+START_TEST(force_during_call)
+{
+	answer = false;
+	quiet = false;
+	start();
+	vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	ck_assert_uint_eq(fakehv_look().vcpus, 1);
+	ck_assert_ptr_null(stopping);
+	dev_call_done(calling);
+	run_for(0.1);
+	complete();
+	run_for(0.2);
+	ck_assert_uint_eq(look(&returned), 0);
+}
+END_TEST
+
+/* The same, with force coming second. */
+START_TEST(force_after_stop_during_call)
+{
+	answer = false;
+	start();
+	vm_stop(vm, false);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	dev_call_done(calling);
+	run_for(0.2);
+}
+END_TEST
+
+/* A call that begins when a stop was already asked for. */
+static bool
+guest_calls_forever(unsigned step, struct hv_exit *e)
+{
+	(void)step;
+	return fakehv_out(e, PORT_CALL, 0);
+}
+
+START_TEST(stop_between_calls)
+{
+	struct fakehv f = { .guest = guest_calls_forever };
+	unsigned i;
+
+	fakehv_setup(&f);
+	for (i = 0; i < 40; i++) {
+		ck_assert_int_eq(vm_start(vm), 0);
+		wait_for(VM_RUNNING);
+		run_for(0.0005 * (i % 8));
+		vm_stop(vm, i % 2);
+		wait_for(VM_STOPPED);
+	}
+	run_for(0.2);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("guest");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, call_returns);
+	tcase_add_test(tc, call_waits);
+	tcase_add_test(tc, stop_waits_for_requests);
+	tcase_add_test(tc, force_leaves_memory);
+	tcase_add_test(tc, force_after_stop);
+	tcase_add_test(tc, detached_outlives_vm);
+	tcase_add_test(tc, stop_during_call);
+	tcase_add_test(tc, force_during_call);
+	tcase_add_test(tc, force_after_stop_during_call);
+	tcase_add_test(tc, stop_between_calls);
+	return test_main("guest", tc);
+}

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The life of a guest, from start to stopped, with real devices and threads on
+ * a hypervisor of the test's own.  Made to run under a thread checker.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "devices/aio.h"
+#include "fakehv.h"
+#include "testhost.h"
+#include "vmm/console.h"
+#include "vmm/vm.h"
+
+#define PATIENCE	20.0	/* seconds: a checker is slow */
+#define MIB		((uint64_t)1 << 20)
+
+static char		 dir[] = "/tmp/check_vm.XXXXXX";
+static char		 kernel[64], image[64];
+static struct loop	*loop;
+static struct vm_env	 env;
+static struct vm_config	 conf;
+static struct vm	*vm;
+static enum vm_state	 awaited;
+static enum vm_state	 seen[32];
+static unsigned		 nseen;
+static bool		 timed_out;
+
+static void
+on_event(void *cookie, struct vm *v)
+{
+	struct vm_status st;
+
+	(void)cookie;
+	vm_get_status(v, &st);
+	if (nseen < sizeof(seen) / sizeof(seen[0]))
+		seen[nseen++] = st.state;
+	if (st.state == awaited)
+		loop_break(loop);
+}
+
+static void
+give_up(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)t;
+	(void)revents;
+	timed_out = true;
+	ev_break(ev, EVBREAK_ALL);
+}
+
+static struct vm_status
+status(void)
+{
+	struct vm_status st;
+
+	vm_get_status(vm, &st);
+	return st;
+}
+
+/* Runs the loop for `seconds`, or until the event function breaks it. */
+static void
+run_for(double seconds)
+{
+	ev_timer t;
+
+	timed_out = false;
+	ev_timer_init(&t, give_up, seconds, 0.0);
+	ev_timer_start(loop_ev(loop), &t);
+	loop_run(loop);
+	ev_timer_stop(loop_ev(loop), &t);
+}
+
+static void
+wait_for(enum vm_state state)
+{
+	awaited = state;
+	if (status().state != state) {
+		run_for(PATIENCE);
+		ck_assert_msg(!timed_out, "still %s: %s",
+		    vm_state_name(status().state), vm_message(vm));
+	}
+}
+
+/* Runs the loop until the hypervisor has seen something. */
+static void
+wait_until(bool (*cond)(const struct fakehv *f))
+{
+	uint64_t end = loop_now_ns() + (uint64_t)(PATIENCE * 1e9);
+	struct fakehv f;
+
+	awaited = (enum vm_state)-1;
+	do {
+		ck_assert_uint_lt(loop_now_ns(), end);
+		run_for(0.01);
+		f = fakehv_look();
+	} while (!cond(&f));
+}
+
+/* The smallest file the loader takes for a kernel. */
+static void
+make_kernel(void)
+{
+	static uint8_t k[2048];
+	uint64_t pref = 16 * MIB;
+	int fd;
+
+	k[0x1f1] = 1;
+	k[0x1f4] = 64;
+	k[0x1fe] = 0x55;
+	k[0x1ff] = 0xaa;
+	k[0x201] = 0x6a;
+	memcpy(k + 0x202, "HdrS", 4);
+	k[0x206] = 0x0f;
+	k[0x207] = 0x02;
+	k[0x211] = 1;
+	k[0x236] = 1;
+	k[0x239] = 1;
+	memcpy(k + 0x258, &pref, sizeof(pref));
+	fd = open(kernel, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_eq(write(fd, k, sizeof(k)), sizeof(k));
+	close(fd);
+}
+
+static void
+setup(void)
+{
+	static const struct fakehv none;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
+	snprintf(image, sizeof(image), "%s/disk", dir);
+	make_kernel();
+	log_set_level(LOG_LEVEL_ERROR);
+	fakehv_setup(&none);
+	loop = loop_create();
+	env = (struct vm_env){
+		.loop = loop, .hv = &fakehv_ops, .event = on_event,
+		.aio = aio_create(loop),
+	};
+	ck_assert_ptr_nonnull(env.aio);
+	conf = (struct vm_config){
+		.name = "a-name-of-some-length", .kernel = kernel,
+		.cmdline = "", .memory = 32 * MIB,
+	};
+	nseen = 0;
+}
+
+static void
+make_vm(bool (*guest)(unsigned, struct hv_exit *))
+{
+	struct fakehv f = { .guest = guest };
+
+	fakehv_setup(&f);
+	vm = vm_create(&env, &conf);
+	ck_assert_ptr_nonnull(vm);
+}
+
+/* Nothing is left of any guest. */
+static void
+teardown(void)
+{
+	struct fakehv f = fakehv_look();
+
+	ck_assert_uint_eq(f.vms, 0);
+	ck_assert_uint_eq(f.vcpus, 0);
+	if (vm != NULL)
+		vm_destroy(vm);
+	aio_destroy(env.aio);
+	loop_destroy(loop);
+	unlink(kernel);
+	unlink(image);
+	rmdir(dir);
+}
+
+static void
+stop_vm(void)
+{
+	ck_assert_int_eq(vm_stop(vm, false), 0);
+	wait_for(VM_STOPPED);
+}
+
+START_TEST(starts_and_stops)
+{
+	static const enum vm_state order[] = {
+		VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED,
+	};
+
+	make_vm(NULL);
+	ck_assert_int_eq(status().state, VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_NONE);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	ck_assert_uint_eq(status().boots, 1);
+	ck_assert_uint_eq(status().memory, 32 * MIB);
+	ck_assert_uint_eq(fakehv_look().regs.rip, 16 * MIB + 0x200);
+	ck_assert_str_eq(fakehv_look().thread, "vm a-name-of-so");
+	stop_vm();
+	ck_assert_int_eq(status().reason, VM_REASON_STOP);
+	ck_assert_uint_eq(status().uptime_ns, 0);
+	ck_assert_str_eq(vm_message(vm), "");
+	ck_assert_uint_eq(nseen, 4);
+	ck_assert_mem_eq(seen, order, sizeof(order));
+}
+END_TEST
+
+START_TEST(refuses_what_the_state_forbids)
+{
+	make_vm(NULL);
+	ck_assert_int_eq(vm_stop(vm, false), -ESRCH);
+	ck_assert_int_eq(vm_start(vm), 0);
+	ck_assert_int_eq(vm_start(vm), -EBUSY);
+	ck_assert_int_eq(vm_set_conf(vm, &conf), -EBUSY);
+	wait_for(VM_RUNNING);
+	ck_assert_int_eq(vm_start(vm), -EBUSY);
+	ck_assert_int_eq(vm_stop(vm, false), 0);
+	ck_assert_int_eq(vm_start(vm), -EBUSY);
+	ck_assert_int_eq(vm_stop(vm, false), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(vm_stop(vm, true), -ESRCH);
+	ck_assert_int_eq(vm_set_conf(vm, &conf), 0);
+}
+END_TEST
+
+/* A stop at any moment of a start, of either kind, ends in stopped. */
+START_TEST(stop_races_start)
+{
+	unsigned i;
+
+	make_vm(NULL);
+	for (i = 0; i < 60; i++) {
+		ck_assert_int_eq(vm_start(vm), 0);
+		awaited = (enum vm_state)-1;
+		if (i % 6 != 0)
+			run_for(0.0003 * (i % 6));
+		ck_assert_int_eq(vm_stop(vm, i % 2), 0);
+		wait_for(VM_STOPPED);
+		ck_assert_int_eq(status().reason, VM_REASON_STOP);
+	}
+	/* What a forced stop detached goes on its own. */
+	run_for(0.5);
+}
+END_TEST
+
+static void
+start_fails(const char *text)
+{
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_ERROR);
+	ck_assert_msg(strstr(vm_message(vm), text) != NULL,
+	    "\"%s\" lacks \"%s\"", vm_message(vm), text);
+	ck_assert_uint_eq(status().boots, 0);
+}
+
+START_TEST(missing_kernel)
+{
+	make_vm(NULL);
+	unlink(kernel);
+	start_fails("kernel /tmp/");
+	/* And the next start finds it. */
+	make_kernel();
+	ck_assert_int_eq(vm_start(vm), 0);
+	ck_assert_str_eq(vm_message(vm), "");
+	wait_for(VM_RUNNING);
+	stop_vm();
+}
+END_TEST
+
+START_TEST(missing_disk)
+{
+	conf.disk[0] = image;
+	conf.ndisks = 1;
+	make_vm(NULL);
+	start_fails("disk /tmp/");
+}
+END_TEST
+
+/* Two guests may not have one image. */
+START_TEST(locked_disk)
+{
+	struct vm *first;
+	int fd = open(image, O_RDWR | O_CREAT, 0600);
+
+	ck_assert_int_eq(ftruncate(fd, MIB), 0);
+	close(fd);
+	conf.disk[0] = image;
+	conf.ndisks = 1;
+	make_vm(NULL);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	first = vm;
+	vm = vm_create(&env, &conf);
+	start_fails("disk /tmp/");
+	vm_destroy(vm);
+	vm = first;
+	ck_assert_int_eq(status().state, VM_RUNNING);
+	stop_vm();
+}
+END_TEST
+
+START_TEST(hypervisor_refuses)
+{
+	struct fakehv f = { .fail_vm = "no memory here" };
+
+	make_vm(NULL);
+	fakehv_setup(&f);
+	start_fails("no memory here");
+	f = (struct fakehv){ .fail_vcpu = "no vCPU here" };
+	fakehv_setup(&f);
+	start_fails("no vCPU here");
+}
+END_TEST
+
+static bool
+guest_mmio(unsigned step, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_MMIO;
+	e->mmio.gpa = 0xfee00030;
+	e->mmio.write = true;
+	return step == 0;
+}
+
+static bool
+guest_error(unsigned step, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_ERROR;
+	snprintf(e->msg, sizeof(e->msg), "out of ideas");
+	return step == 0;
+}
+
+static bool
+guest_shutdown(unsigned step, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_SHUTDOWN;
+	return step == 0;
+}
+
+static bool
+guest_halts(unsigned step, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_HLT;
+	return step == 0;
+}
+
+static bool
+guest_resets(unsigned step, struct hv_exit *e)
+{
+	return step == 0 && fakehv_out(e, 0x64, 0xfe);
+}
+
+static const struct {
+	bool		(*guest)(unsigned, struct hv_exit *);
+	enum vm_reason	 reason;
+	const char	*text;
+} ends[] = {
+	{ guest_mmio, VM_REASON_ERROR, "write at gpa=0xfee00030" },
+	{ guest_mmio, VM_REASON_ERROR, "rip=0x1000200" },
+	{ guest_error, VM_REASON_ERROR, "out of ideas; rip=0x1000200" },
+	{ guest_shutdown, VM_REASON_SHUTDOWN, "cr3=0x3000" },
+	{ guest_halts, VM_REASON_HALTED, "" },
+	{ guest_resets, VM_REASON_RESET, "" },
+};
+
+/* Each way for a guest to end by itself, with its reason and message. */
+START_TEST(guest_ends)
+{
+	make_vm(ends[_i].guest);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(status().reason, ends[_i].reason);
+	ck_assert_msg(strstr(vm_message(vm), ends[_i].text) != NULL,
+	    "\"%s\" lacks \"%s\"", vm_message(vm), ends[_i].text);
+	ck_assert_uint_eq(status().boots, 1);
+	ck_assert_uint_ge(status().exits, 1);
+}
+END_TEST
+
+/* A vCPU asleep in its kernel for good is found out. */
+START_TEST(halt_is_noticed)
+{
+	struct fakehv f = { .halted = true };
+
+	make_vm(NULL);
+	fakehv_setup(&f);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_HALTED);
+}
+END_TEST
+
+static bool
+checked_twice(const struct fakehv *f)
+{
+	return f->checks >= 2;
+}
+
+/* One that merely waits is asked, and left alone. */
+START_TEST(idle_is_no_halt)
+{
+	make_vm(NULL);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	wait_until(checked_twice);
+	ck_assert_int_eq(status().state, VM_RUNNING);
+	ck_assert_uint_gt(status().uptime_ns, 1000000000);
+	stop_vm();
+}
+END_TEST
+
+static const struct {
+	bool		(*guest)(unsigned, struct hv_exit *);
+	enum vm_reason	 reason;
+} reboots[] = {
+	{ guest_resets, VM_REASON_RESET },
+	{ guest_shutdown, VM_REASON_SHUTDOWN },
+};
+
+/* Boots again, from scratch, a second apart, until it is stopped. */
+START_TEST(reset_restarts)
+{
+	uint64_t begin = loop_now_ns();
+
+	conf.on_reboot = ON_REBOOT_RESTART;
+	make_vm(reboots[_i].guest);
+	ck_assert_int_eq(vm_start(vm), 0);
+	while (status().boots < 3) {
+		awaited = VM_STARTING;
+		run_for(PATIENCE);
+		ck_assert(!timed_out);
+		ck_assert_int_eq(status().reason, reboots[_i].reason);
+	}
+	ck_assert_uint_ge(loop_now_ns() - begin, 2000000000);
+	/* Between two boots; the guest may be there, or gone already. */
+	if (_i == 0) {
+		awaited = (enum vm_state)-1;
+		run_for(0.2);
+	}
+	stop_vm();
+	ck_assert_int_eq(status().reason, VM_REASON_STOP);
+	ck_assert_uint_eq(status().boots, 3);
+}
+END_TEST
+
+START_TEST(halt_does_not_restart)
+{
+	conf.on_reboot = ON_REBOOT_RESTART;
+	make_vm(guest_halts);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_HALTED);
+	ck_assert_uint_eq(status().boots, 1);
+}
+END_TEST
+
+/* The PIC with all but IRQ 0 masked, vectors at 30h; the PIT in mode 0. */
+static const struct {
+	uint16_t	port;
+	uint8_t		val;
+} program_timer[] = {
+	{ 0x20, 0x11 }, { 0x21, 0x30 }, { 0x21, 0x04 }, { 0x21, 0x01 },
+	{ 0x21, 0xfe }, { 0x43, 0x30 }, { 0x40, 0x00 }, { 0x40, 0x20 },
+};
+
+#define TIMER_STEPS	(sizeof(program_timer) / sizeof(program_timer[0]))
+
+static bool
+guest_timer(unsigned step, struct hv_exit *e)
+{
+	if (step < TIMER_STEPS)
+		return fakehv_out(e, program_timer[step].port,
+		    program_timer[step].val);
+	e->kind = HV_EXIT_INTR_WINDOW;
+	return fakehv_look().window && fakehv_look().intr_ready;
+}
+
+static bool
+was_injected(const struct fakehv *f)
+{
+	return f->injected > 0;
+}
+
+static bool
+wants_window(const struct fakehv *f)
+{
+	return f->window;
+}
+
+/* A timer's expiry wakes a halted guest with the right vector, once. */
+START_TEST(timer_interrupts)
+{
+	struct fakehv f = { .guest = guest_timer, .intr_ready = true };
+
+	make_vm(NULL);
+	fakehv_setup(&f);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_until(was_injected);
+	f = fakehv_look();
+	ck_assert_uint_eq(f.vector, 0x30);
+	ck_assert_uint_eq(f.injected, 1);
+	ck_assert(!f.window);
+	ck_assert_uint_ge(f.kicks, 1);
+	stop_vm();
+}
+END_TEST
+
+/* Where it cannot be delivered a window is asked for, and used. */
+START_TEST(interrupt_waits_for_window)
+{
+	make_vm(guest_timer);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_until(wants_window);
+	ck_assert_uint_eq(fakehv_look().injected, 0);
+	fakehv_set_ready(true);
+	/* Any kick will do: as a processor would open the window. */
+	console_input(vm_console(vm), "x", 1);
+	wait_until(was_injected);
+	ck_assert_uint_eq(fakehv_look().vector, 0x30);
+	ck_assert(!fakehv_look().window);
+	stop_vm();
+}
+END_TEST
+
+/* Echoes the serial line: polls LSR after each kick, reads, writes back. */
+static bool
+guest_echo(unsigned step, struct hv_exit *e)
+{
+	static enum { POLL, LOOK, TAKE, SENT } next;
+
+	if (step == 0)
+		next = POLL;
+	switch (next) {
+	case POLL:
+		next = LOOK;
+		return fakehv_in(e, 0x3fd);
+	case LOOK:
+		if ((fakehv_value() & 1) != 0) {
+			next = TAKE;
+			return fakehv_in(e, 0x3f8);
+		}
+		next = POLL;
+		return false;
+	case TAKE:
+		next = SENT;
+		return fakehv_out(e, 0x3f8, fakehv_value());
+	case SENT:
+		next = POLL;
+		return guest_echo(step + 1, e);
+	}
+	return false;
+}
+
+static char	echoed[8];
+static size_t	nechoed;
+
+static void
+on_output(struct console_viewer *v, const char *p, size_t n, uint64_t missed)
+{
+	(void)v;
+	ck_assert_uint_eq(missed, 0);
+	while (n-- > 0 && nechoed < sizeof(echoed))
+		echoed[nechoed++] = *p++;
+	if (nechoed == 3)
+		loop_break(loop);
+}
+
+START_TEST(console_echoes)
+{
+	struct console_viewer v = { .output = on_output };
+
+	make_vm(guest_echo);
+	console_attach(vm_console(vm), &v);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	ck_assert_uint_eq(console_input(vm_console(vm), "abc", 3), 3);
+	awaited = (enum vm_state)-1;
+	run_for(PATIENCE);
+	ck_assert(!timed_out);
+	ck_assert_mem_eq(echoed, "abc", 3);
+	stop_vm();
+	/* The line stays when the guest is gone. */
+	ck_assert_uint_eq(console_input(vm_console(vm), "d", 1), 1);
+	console_detach(vm_console(vm), &v);
+}
+END_TEST
+
+/* A string instruction is as many accesses, in order. */
+static bool
+guest_outs(unsigned step, struct hv_exit *e)
+{
+	static char text[] = "abc";
+
+	if (step > 0)
+		return false;
+	fakehv_out(e, 0x3f8, 0);
+	e->io.count = 3;
+	e->io.data = text;
+	return true;
+}
+
+START_TEST(string_output)
+{
+	struct console_viewer v = { .output = on_output };
+
+	nechoed = 0;
+	make_vm(guest_outs);
+	console_attach(vm_console(vm), &v);
+	ck_assert_int_eq(vm_start(vm), 0);
+	awaited = (enum vm_state)-1;
+	run_for(PATIENCE);
+	ck_assert(!timed_out);
+	ck_assert_mem_eq(echoed, "abc", 3);
+	wait_for(VM_RUNNING);
+	stop_vm();
+	console_detach(vm_console(vm), &v);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("vm");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, starts_and_stops);
+	tcase_add_test(tc, refuses_what_the_state_forbids);
+	tcase_add_test(tc, stop_races_start);
+	tcase_add_test(tc, missing_kernel);
+	tcase_add_test(tc, missing_disk);
+	tcase_add_test(tc, locked_disk);
+	tcase_add_test(tc, hypervisor_refuses);
+	tcase_add_loop_test(tc, guest_ends, 0,
+	    sizeof(ends) / sizeof(ends[0]));
+	tcase_add_test(tc, halt_is_noticed);
+	tcase_add_test(tc, idle_is_no_halt);
+	tcase_add_loop_test(tc, reset_restarts, 0,
+	    sizeof(reboots) / sizeof(reboots[0]));
+	tcase_add_test(tc, halt_does_not_restart);
+	tcase_add_test(tc, timer_interrupts);
+	tcase_add_test(tc, interrupt_waits_for_window);
+	tcase_add_test(tc, console_echoes);
+	tcase_add_test(tc, string_output);
+	return test_main("vm", tc);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A hypervisor without a processor: a test says on each run what the guest
+ * "does", and waits as a halted guest does.  One vCPU at a time; all of it is
+ * under one mutex.
+ */
+#ifndef VMMD_T_FAKEHV_H
+#define VMMD_T_FAKEHV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/hv.h"
+
+struct fakehv {
+	/*
+	 * What the guest does: fills in an exit, or returns false to halt
+	 * until the next kick.  `step` counts from 0, afresh for each vCPU;
+	 * on the vCPU's thread.
+	 */
+	bool		(*guest)(unsigned step, struct hv_exit *e);
+	bool		 intr_ready;	/* answer of hv->intr_ready() */
+	bool		 halted;	/* answer of hv->is_halted() */
+	const char	*fail_vm;	/* vm_create() fails so */
+	const char	*fail_vcpu;
+
+	/* What was seen. */
+	unsigned	 vms, vcpus;	/* alive */
+	unsigned	 kicks;
+	unsigned	 checks;	/* is_halted() was asked */
+	unsigned	 injected;
+	uint8_t		 vector;	/* the last of them */
+	bool		 window;	/* wanted */
+	uint64_t	 exits;
+	struct hv_regs	 regs;		/* last set */
+	char		 thread[16];	/* name of the vCPU's */
+};
+
+/* A test's copy of what was seen. */
+struct fakehv fakehv_look(void);
+
+/* Changes the answers; zeroes what was seen. */
+void fakehv_setup(const struct fakehv *f);
+void fakehv_set_ready(bool ready);
+
+/* Exits for guest(). */
+bool fakehv_out(struct hv_exit *e, uint16_t port, uint8_t val);
+bool fakehv_in(struct hv_exit *e, uint16_t port);
+uint8_t fakehv_value(void);	/* what the last fakehv_in() read */
+
+extern const struct hv_ops fakehv_ops;
+
+#endif /* VMMD_T_FAKEHV_H */
