@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The life of a guest, from start to stopped, with real devices and threads on
- * a hypervisor of the test's own.  Made to run under a thread checker.
+ * a hypervisor of the test's own.  Loop and vCPU are pthreads that a thread
+ * checker may watch.
  */
 #include <errno.h>
 #include <fcntl.h>
