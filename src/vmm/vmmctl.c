@@ -172,7 +172,7 @@ usage(void)
 	size_t i;
 
 	for (i = 0; i < NVERBS; i++)
-		fprintf(stderr, "%s vmmctl [-j] [-s socket] %s%s%s\n",
+		fprintf(stderr, "%s vmmctl [-s socket] %s%s%s\n",
 		    i == 0 ? "usage:" : "      ", verbs[i].name,
 		    *verbs[i].args == '\0' ? "" : " ", verbs[i].args);
 	exit(EXIT_USAGE);
