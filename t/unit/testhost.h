@@ -38,7 +38,9 @@ testhost_set_irq(void *cookie, unsigned irq, bool level)
 {
 	struct testhost *t = cookie;
 
-	ck_assert_uint_lt(irq, TESTHOST_IRQS);
+	/* Not ck_assert, which costs a system call each time. */
+	if (irq >= TESTHOST_IRQS)
+		ck_abort_msg("no such line: %u", irq);
 	t->rises[irq] += level && !t->line[irq];
 	t->line[irq] = level;
 }
