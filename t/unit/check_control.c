@@ -297,7 +297,7 @@ END_TEST
 START_TEST(binary_bytes)
 {
 	static const char *const lines[] = {
-		"st\x01" "art a\n", "\x7f\n", "\xc3\xa9\n", "help\r\n",
+		"start \x01\n", "\x7f\n", "\xc3\xa9\n", "help\r\n",
 		"\thelp\n",
 	};
 	int fd = dial_greeted();
