@@ -544,8 +544,7 @@ race_driver(void *arg)
 		    got + (uint16_t)(r->idx - r->seen) < RACE_CHAINS)
 			if (vring_offer(r, r->idx % r->cfg.size))
 				sem_post(&race->bell);
-		__atomic_store_n(vring_used_event(r), r->seen,
-		    __ATOMIC_SEQ_CST);
+		vring_arm(r);
 		if (!vring_take(r, &id, &len)) {
 			sem_wait(&race->irq);
 			continue;

@@ -103,6 +103,13 @@ vring_offer(struct vring *r, uint16_t head)
 	return event == (uint16_t)(r->idx - 1);
 }
 
+/* Asks for an interrupt for the next chain that comes back. */
+static inline void
+vring_arm(struct vring *r)
+{
+	__atomic_store_n(vring_used_event(r), r->seen, __ATOMIC_SEQ_CST);
+}
+
 /* Takes a chain back; false if there is none. */
 static inline bool
 vring_take(struct vring *r, uint32_t *id, uint32_t *len)
