@@ -59,11 +59,11 @@ stop_vmmd()
 	wait "$(cat $PIDFILE)" || die "vmmd ended with status $?"
 }
 
-# field GUEST KEY: one value of a guest's row of status.
+# field GUEST KEY: one value of a guest's row of status, one object a line.
 field()
 {
-	vmmctl status -j | tr '{' '\n' | grep "\"name\":\"$1\"" |
-	    sed -n "s/.*\"$2\":\"\{0,1\}\([^\",}]*\).*/\1/p"
+	vmmctl status -j | grep "\"name\": \"$1\"" |
+	    sed -n "s/.*\"$2\": \"\{0,1\}\([^\",}]*\).*/\1/p"
 }
 
 assert_backend()
