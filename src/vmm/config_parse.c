@@ -40,7 +40,7 @@ struct parser {
 	struct vm_lines	*lines;		/* of conf->vm[] */
 	enum section	 section;
 	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
-	unsigned	 seen[CONFIG_NKEYS];	/* line in this section, 0: not seen */
+	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
 };
 
 static void parser_error(struct parser *, unsigned, const char *, ...)

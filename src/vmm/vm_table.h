@@ -16,7 +16,7 @@ struct vm_table;
 
 struct vm_entry {
 	struct vm		*vm;
-	struct vm_config	*pending;	/* for the next start, or NULL */
+	struct vm_config	*pending;	/* or NULL */
 	bool			 removing;	/* goes when stopped */
 	bool			 want_start;	/* when removals are done */
 	struct vm_entry		*next;

@@ -283,7 +283,8 @@ START_TEST(equality)
 		"on-reboot=stop\n",
 		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
 		"disk=/e\non-reboot=stop\n",
-		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\n"
+		"disk=/d\n",
 		"[vm b]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
 		"on-reboot=stop\n",
 	};
