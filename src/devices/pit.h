@@ -50,7 +50,7 @@ struct pit_channel {
 };
 
 struct pit_state {
-	uint64_t		elapsed;	/* ns since power-on, if saved */
+	uint64_t		elapsed;	/* ns since power-on, at save */
 	struct pit_channel	ch[PIT_CHANNELS];
 	int64_t			seen;	/* edges up to here are in `due` */
 	int64_t			raised;	/* tick of the last edge given */

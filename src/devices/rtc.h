@@ -28,7 +28,7 @@ struct gmem;
  * stopped for setting, the registers in cmos[] hold it instead.
  */
 struct rtc_state {
-	uint64_t	elapsed;	/* ns since power-on, if saved */
+	uint64_t	elapsed;	/* ns since power-on, at save */
 	int64_t		offset;		/* ns */
 	int64_t		second;		/* last second that set UF */
 	int64_t		period;		/* last period that set PF */
@@ -47,8 +47,9 @@ struct rtc {
 };
 
 /*
- * Brings the clock to its power-on state.  `wall`, called with the
- * host's cookie, gives the ns since 1970; NULL is CLOCK_REALTIME.  `gm` is read for the memory sizes.
+ * Brings the clock to its power-on state.  `wall`, called with the host's
+ * cookie, gives the ns since 1970; NULL is the host's CLOCK_REALTIME.  `gm`
+ * is read for the memory sizes.
  */
 void rtc_init(struct rtc *r, const struct dev_host *host, unsigned irq,
     int64_t (*wall)(void *cookie), const struct gmem *gm);

@@ -52,7 +52,7 @@ struct uart {
 	const struct uart_backend *be;		/* immutable */
 	unsigned		 irq;		/* immutable */
 	bool			 line;		/* level last given to host */
-	bool			 more;		/* input may wait at the backend */
+	bool			 more;		/* input may wait */
 };
 
 /* Brings the port to its power-on state; `host` and `be` must outlive it. */
