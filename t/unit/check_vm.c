@@ -226,6 +226,12 @@ START_TEST(refuses_what_the_state_forbids)
 }
 END_TEST
 
+static bool
+nothing_left(const struct fakehv *f)
+{
+	return f->vms == 0 && f->vcpus == 0;
+}
+
 /* A stop at any moment of a start, of either kind, ends in stopped. */
 START_TEST(stop_races_start)
 {
@@ -242,7 +248,8 @@ START_TEST(stop_races_start)
 		ck_assert_int_eq(status().reason, VM_REASON_STOP);
 	}
 	/* What a forced stop detached goes on its own. */
-	run_for(0.5);
+	wait_until(nothing_left);
+	run_for(0.1);
 }
 END_TEST
 
