@@ -5,7 +5,7 @@
 TAB='	'
 MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun'
 
-# $1 with the tree of this archive's own script, which is part of its stamp.
+# What makes the archives is part of their stamps.
 script_sum()
 {
 	cat "$LABDIR/initrd.sh" "$LABDIR/lib.sh" | cksum
@@ -60,14 +60,18 @@ make_base()
 	rm -rf "$root"
 }
 
+# built SOURCE DESTINATION: a line of tree_files if there is such a file.
+built()
+{
+	[ ! -f "$BUILDDIR/$1" ] || echo "$BUILDDIR/$1$TAB$2"
+}
+
 # Lines "SOURCE<tab>DESTINATION" of what the build made, and of the tests.
 tree_files()
 {
-	ls -d "$BUILDDIR/vmmd" 2>/dev/null | sed "s|\$|$TAB/usr/sbin/vmmd|"
-	ls -d "$BUILDDIR/vmmctl" 2>/dev/null |
-	    sed "s|\$|$TAB/usr/bin/vmmctl|"
-	ls -d "$BUILDDIR/src/kernel/vmm.ko" 2>/dev/null |
-	    sed "s|\$|$TAB/lib/modules/vmm.ko|"
+	built vmmd /usr/sbin/vmmd
+	built vmmctl /usr/bin/vmmctl
+	built src/kernel/vmm.ko /lib/modules/vmm.ko
 	for file in "$BUILDDIR"/t/lab/*; do
 		if [ -f "$file" ] && [ -x "$file" ]; then
 			echo "$file$TAB/lab/${file##*/}"
