@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The I/O engine: what is asked for is done once and reported later, also if
+ * more is asked than the ring or its completions have room for; the ring is
+ * restricted for life.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "devices/aio.h"
+#include "testhost.h"
+
+#define MANY	3000
+
+struct op {
+	struct aio_op	 aio;
+	struct iovec	 iov;
+	struct fixture	*f;
+	uint32_t	 value;
+	int		 res;
+	bool		 done;
+};
+
+struct fixture {
+	struct loop	*loop;
+	struct aio	*aio;
+	int		 fd;
+	bool		 inside;	/* of a submit */
+	unsigned	 pending;
+	struct op	 op[MANY];
+};
+
+static void
+op_done(struct aio_op *aio, int res)
+{
+	struct op *op = (struct op *)aio;
+
+	ck_assert(!op->f->inside);
+	ck_assert(!op->done);
+	op->done = true;
+	op->res = res;
+	op->f->pending--;
+}
+
+static struct fixture *
+setup(void)
+{
+	char path[] = "/tmp/check_aio.XXXXXX";
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	ck_assert_ptr_nonnull(f);
+	f->fd = mkstemp(path);
+	ck_assert_int_ne(f->fd, -1);
+	unlink(path);
+	f->loop = loop_create();
+	ck_assert_ptr_nonnull(f->loop);
+	f->aio = aio_create(f->loop);
+	ck_assert_msg(f->aio != NULL, "io_uring: %s", strerror(errno));
+	return f;
+}
+
+static void
+teardown(struct fixture *f)
+{
+	aio_destroy(f->aio);
+	loop_destroy(f->loop);
+	close(f->fd);
+	free(f);
+}
+
+static struct op *
+prepare(struct fixture *f, unsigned i)
+{
+	struct op *op = &f->op[i];
+
+	*op = (struct op){ .aio.done = op_done, .f = f };
+	op->iov = (struct iovec){ &op->value, sizeof(op->value) };
+	f->pending++;
+	return op;
+}
+
+static void
+start(struct fixture *f, unsigned i, char what, int fd, uint32_t value)
+{
+	struct op *op = prepare(f, i);
+
+	op->value = value;
+	f->inside = true;
+	if (what == 'r')
+		aio_readv(f->aio, fd, &op->iov, 1, 4 * i, &op->aio);
+	else if (what == 'w')
+		aio_writev(f->aio, fd, &op->iov, 1, 4 * i, &op->aio);
+	else
+		aio_fdatasync(f->aio, fd, &op->aio);
+	f->inside = false;
+}
+
+static void
+finish(struct fixture *f)
+{
+	while (f->pending != 0)
+		ev_run(loop_ev(f->loop), EVRUN_ONCE);
+}
+
+START_TEST(write_sync_read)
+{
+	struct fixture *f = setup();
+
+	start(f, 3, 'w', f->fd, 0x12345678);
+	ck_assert(!f->op[3].done);
+	finish(f);
+	ck_assert_int_eq(f->op[3].res, 4);
+	start(f, 0, 's', f->fd, 0);
+	finish(f);
+	ck_assert_int_eq(f->op[0].res, 0);
+	start(f, 3, 'r', f->fd, 0);
+	start(f, 4, 'r', f->fd, 7);
+	finish(f);
+	ck_assert_int_eq(f->op[3].res, 4);
+	ck_assert_uint_eq(f->op[3].value, 0x12345678);
+	/* At the end of the file. */
+	ck_assert_int_eq(f->op[4].res, 0);
+	ck_assert_uint_eq(f->op[4].value, 7);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(errors_are_results)
+{
+	struct fixture *f = setup();
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	start(f, 0, 'r', -1, 0);
+	start(f, 1, 'w', 9999, 0);
+	start(f, 2, 's', fds[0], 0);
+	start(f, 3, 'w', fds[0], 0);
+	finish(f);
+	ck_assert_int_eq(f->op[0].res, -EBADF);
+	ck_assert_int_eq(f->op[1].res, -EBADF);
+	ck_assert_int_eq(f->op[2].res, -EINVAL);
+	ck_assert_int_eq(f->op[3].res, -EBADF);
+	close(fds[0]);
+	close(fds[1]);
+	teardown(f);
+}
+END_TEST
+
+/* More in one turn than either ring holds. */
+START_TEST(many_at_once)
+{
+	struct fixture *f = setup();
+	unsigned i;
+
+	for (i = 0; i < MANY; i++)
+		start(f, i, 'w', f->fd, i * 7);
+	finish(f);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(f->op[i].res, 4);
+	for (i = 0; i < MANY; i++)
+		start(f, i, 'r', f->fd, 0);
+	finish(f);
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(f->op[i].res, 4);
+		ck_assert_uint_eq(f->op[i].value, i * 7);
+	}
+	teardown(f);
+}
+END_TEST
+
+/* Reads of an empty pipe stay in flight: the rest must wait its turn. */
+START_TEST(many_that_wait)
+{
+	struct fixture *f = setup();
+	static char bytes[4 * MANY];
+	size_t left = sizeof(bytes);
+	unsigned i;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	for (i = 0; i < MANY; i++) {
+		struct op *op = prepare(f, i);
+
+		aio_readv(f->aio, fds[0], &op->iov, 1, 0, &op->aio);
+	}
+	for (i = 0; i < 5; i++)
+		ev_run(loop_ev(f->loop), EVRUN_NOWAIT);
+	ck_assert_uint_eq(f->pending, MANY);
+	ck_assert_int_eq(write(fds[1], bytes, left), (ssize_t)left);
+	finish(f);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(f->op[i].res, 4);
+	close(fds[0]);
+	close(fds[1]);
+	teardown(f);
+}
+END_TEST
+
+static void
+chain_done(struct aio_op *aio, int res)
+{
+	struct op *op = (struct op *)aio;
+
+	ck_assert_int_eq(res, 4);
+	if (++op->value < 1000)
+		aio_writev(op->f->aio, op->f->fd, &op->iov, 1, 0, aio);
+	else
+		op->f->pending--;
+}
+
+/* An operation may start itself anew from its own completion. */
+START_TEST(started_by_completion)
+{
+	struct fixture *f = setup();
+	uint32_t value = 0;
+	struct op *op = prepare(f, 0);
+
+	op->aio.done = chain_done;
+	aio_writev(f->aio, f->fd, &op->iov, 1, 0, &op->aio);
+	finish(f);
+	ck_assert_int_eq(pread(f->fd, &value, 4, 0), 4);
+	ck_assert_uint_eq(value, 999);
+	teardown(f);
+}
+END_TEST
+
+/* The descriptor of the engine's ring, found from outside. */
+static int
+ring_fd(void)
+{
+	char path[32], target[64];
+	ssize_t n;
+	int fd;
+
+	for (fd = 3; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (strcmp(target, "anon_inode:[io_uring]") == 0)
+			return fd;
+	}
+	return -1;
+}
+
+START_TEST(ring_is_restricted)
+{
+	struct fixture *f = setup();
+	int efd = f->fd;
+	int fd = ring_fd();
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(io_uring_register((unsigned)fd,
+	    IORING_REGISTER_FILES, &efd, 1), -EACCES);
+	ck_assert_int_eq(io_uring_register((unsigned)fd,
+	    IORING_UNREGISTER_EVENTFD, NULL, 0), -EACCES);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(creation_fails_cleanly)
+{
+	struct loop *loop = loop_create();
+	struct rlimit rl, none;
+
+	ck_assert_ptr_nonnull(loop);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	none = rl;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	errno = 0;
+	ck_assert_ptr_null(aio_create(loop));
+	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	loop_destroy(loop);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("aio");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, write_sync_read);
+	tcase_add_test(tc, errors_are_results);
+	tcase_add_test(tc, many_at_once);
+	tcase_add_test(tc, many_that_wait);
+	tcase_add_test(tc, started_by_completion);
+	tcase_add_test(tc, ring_is_restricted);
+	tcase_add_test(tc, creation_fails_cleanly);
+	return test_main("aio", tc);
+}

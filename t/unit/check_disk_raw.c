@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Raw disks: what is written is read back, in pieces of every shape; a file
+ * that is no disk, or somebody else's, is refused with a reason; a file that
+ * shrinks is an error and not an endless loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "devices/disk.h"
+#include "testhost.h"
+
+#define SIZE	(8u << 20)
+
+struct fixture {
+	char		 dir[32];
+	char		 path[64];
+	char		 err[256];
+	struct loop	*loop;
+	struct aio	*aio;
+	struct disk	*d;
+	bool		 inside;
+};
+
+struct request {
+	struct disk_req	 req;
+	struct fixture	*f;
+	struct iovec	 iov[DISK_IOV_MAX];
+	bool		 done;
+	int		 res;
+};
+
+static void
+make(const char *path, off_t size)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(ftruncate(fd, size), 0);
+	close(fd);
+}
+
+static void
+setup(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	strcpy(f->dir, "/tmp/check_disk.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
+	make(f->path, SIZE);
+	f->loop = loop_create();
+	f->aio = aio_create(f->loop);
+	ck_assert_ptr_nonnull(f->aio);
+	f->d = disk_open(f->path, false, f->err, sizeof(f->err));
+	ck_assert_msg(f->d != NULL, "%s", f->err);
+	disk_attach(f->d, f->aio);
+}
+
+static void
+teardown(struct fixture *f)
+{
+	disk_close(f->d);
+	aio_destroy(f->aio);
+	loop_destroy(f->loop);
+	unlink(f->path);
+	ck_assert_int_eq(rmdir(f->dir), 0);
+}
+
+static void
+request_done(struct disk_req *req, int res)
+{
+	struct request *r = (struct request *)req;
+
+	ck_assert(!r->f->inside);
+	ck_assert(!r->done);
+	r->done = true;
+	r->res = res;
+}
+
+static void
+submit(struct fixture *f, struct request *r, enum disk_op op, uint64_t off)
+{
+	unsigned i;
+
+	r->f = f;
+	r->done = false;
+	r->req.op = op;
+	r->req.offset = off;
+	r->req.iov = r->iov;
+	r->req.done = request_done;
+	r->req.len = 0;
+	for (i = 0; i < r->req.niov; i++)
+		r->req.len += r->iov[i].iov_len;
+	f->inside = true;
+	disk_submit(f->d, &r->req);
+	f->inside = false;
+}
+
+static int
+wait_for(struct request *r)
+{
+	while (!r->done)
+		ev_run(loop_ev(r->f->loop), EVRUN_ONCE);
+	return r->res;
+}
+
+/* One request over `len` bytes, cut into elements of `step`. */
+static int
+transfer(struct fixture *f, enum disk_op op, uint64_t off, uint8_t *p,
+    size_t len, size_t step)
+{
+	struct request r = { 0 };
+	size_t n;
+
+	for (; len != 0; p += n, len -= n) {
+		n = len < step ? len : step;
+		ck_assert_uint_lt(r.req.niov, DISK_IOV_MAX);
+		r.iov[r.req.niov++] = (struct iovec){ p, n };
+	}
+	submit(f, &r, op, off);
+	return wait_for(&r);
+}
+
+static void
+fill(uint8_t *p, size_t len, uint64_t seed)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		p[i] = (uint8_t)test_random(&seed);
+}
+
+/* Elements below, at and above the engine's piece of 1 MiB. */
+START_TEST(written_is_read)
+{
+	static const size_t steps[] = {
+		SIZE, 1u << 20, (1u << 20) + 1, (1u << 20) - 1, 40000,
+		(3u << 20) + 512,
+	};
+	uint8_t *out = malloc(SIZE), *in = malloc(SIZE);
+	struct fixture f;
+	unsigned i;
+
+	setup(&f);
+	ck_assert_uint_eq(disk_size(f.d), SIZE);
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		fill(out, SIZE, i + 1);
+		memset(in, 0, SIZE);
+		ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, out, SIZE,
+		    steps[i]), 0);
+		ck_assert_int_eq(transfer(&f, DISK_READ, 0, in, SIZE,
+		    steps[(i + 1) % 6]), 0);
+		ck_assert_mem_eq(in, out, SIZE);
+	}
+	/* The last sector, alone. */
+	ck_assert_int_eq(transfer(&f, DISK_WRITE, SIZE - 512, in, 512, 100),
+	    0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, SIZE - 512, out, 512, 512),
+	    0);
+	ck_assert_mem_eq(in, out, 512);
+	free(out);
+	free(in);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(flush)
+{
+	struct request r = { 0 };
+	struct fixture f;
+
+	setup(&f);
+	submit(&f, &r, DISK_FLUSH, 0);
+	ck_assert(!r.done);
+	ck_assert_int_eq(wait_for(&r), 0);
+	teardown(&f);
+}
+END_TEST
+
+/* A read that meets the end of a file cut short meanwhile. */
+START_TEST(truncated_file)
+{
+	uint8_t *p = malloc(SIZE);
+	struct fixture f;
+
+	setup(&f);
+	ck_assert_int_eq(truncate(f.path, 1024), 0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1024, 1024), 0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1536, 1536), -EIO);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 4096, p, 512, 512), -EIO);
+	free(p);
+	teardown(&f);
+}
+END_TEST
+
+/* Opens the fixture's path a second time; true if refused with `why`. */
+static bool
+refused(struct fixture *f, bool readonly, const char *why)
+{
+	struct disk *d = disk_open(f->path, readonly, f->err,
+	    sizeof(f->err));
+	char want[160];
+
+	if (d != NULL) {
+		disk_close(d);
+		return false;
+	}
+	snprintf(want, sizeof(want), "disk %s: %s", f->path, why);
+	ck_assert_str_eq(f->err, want);
+	return true;
+}
+
+START_TEST(in_use)
+{
+	static const char why[] = "is in use by another process";
+	struct fixture f;
+	struct disk *d;
+	int fd;
+
+	setup(&f);
+	ck_assert(refused(&f, false, why));
+	ck_assert(refused(&f, true, why));
+	disk_close(f.d);
+	ck_assert(!refused(&f, false, why));
+	/* Either lock of somebody else is enough. */
+	fd = open(f.path, O_RDWR);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	ck_assert(refused(&f, false, why));
+	ck_assert_int_eq(flock(fd, LOCK_UN), 0);
+	{
+		struct flock fl = { .l_type = F_WRLCK };
+
+		ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	}
+	ck_assert(refused(&f, false, why));
+	close(fd);
+	/* Readers share, and keep a writer out. */
+	f.d = disk_open(f.path, true, f.err, sizeof(f.err));
+	ck_assert_ptr_nonnull(f.d);
+	d = disk_open(f.path, true, f.err, sizeof(f.err));
+	ck_assert_ptr_nonnull(d);
+	ck_assert(refused(&f, false, why));
+	disk_close(d);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(readonly_is_not_written)
+{
+	uint8_t p[512] = { 0 };
+	struct fixture f;
+
+	setup(&f);
+	disk_close(f.d);
+	f.d = disk_open(f.path, true, f.err, sizeof(f.err));
+	ck_assert_ptr_nonnull(f.d);
+	disk_attach(f.d, f.aio);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 512, 512), 0);
+	ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, p, 512, 512), -EBADF);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(files_that_are_no_disks)
+{
+	struct fixture f;
+	struct fixture g = { 0 };
+
+	setup(&f);
+	snprintf(g.path, sizeof(g.path), "%s/x", f.dir);
+	ck_assert(refused(&g, false, "No such file or directory"));
+	make(g.path, 511);
+	ck_assert(refused(&g, false,
+	    "its size is not a multiple of 512 bytes"));
+	make(g.path, 513);
+	ck_assert(refused(&g, true,
+	    "its size is not a multiple of 512 bytes"));
+	make(g.path, 512);
+	ck_assert(!refused(&g, false, ""));
+	unlink(g.path);
+	/* Opening a FIFO must not wait for its other end. */
+	ck_assert_int_eq(mkfifo(g.path, 0600), 0);
+	ck_assert(refused(&g, false, "is not a regular file"));
+	ck_assert(refused(&g, true, "is not a regular file"));
+	unlink(g.path);
+	snprintf(g.path, sizeof(g.path), "%s", f.dir);
+	ck_assert(refused(&g, true, "is not a regular file"));
+	ck_assert(refused(&g, false, "Is a directory"));
+	snprintf(g.path, sizeof(g.path), "/dev/null");
+	ck_assert(refused(&g, false, "is not a regular file"));
+	teardown(&f);
+}
+END_TEST
+
+/* The lock is not inherited by what the daemon may execute. */
+START_TEST(descriptor_is_closed_on_exec)
+{
+	struct fixture f;
+	int fd, flags;
+
+	setup(&f);
+	for (fd = 3; fd < 64; fd++) {
+		flags = fcntl(fd, F_GETFD);
+		if (flags != -1 && fcntl(fd, F_GETFL) != -1) {
+			struct stat a, b;
+
+			ck_assert_int_eq(stat(f.path, &a), 0);
+			ck_assert_int_eq(fstat(fd, &b), 0);
+			if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+				break;
+		}
+	}
+	ck_assert_int_lt(fd, 64);
+	ck_assert_int_eq(flags & FD_CLOEXEC, FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	teardown(&f);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("disk_raw");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, written_is_read);
+	tcase_add_test(tc, flush);
+	tcase_add_test(tc, truncated_file);
+	tcase_add_test(tc, in_use);
+	tcase_add_test(tc, readonly_is_not_written);
+	tcase_add_test(tc, files_that_are_no_disks);
+	tcase_add_test(tc, descriptor_is_closed_on_exec);
+	return test_main("disk_raw", tc);
+}
