@@ -72,11 +72,10 @@ open_disks(struct guest *g, char *err, size_t errlen)
 	struct disk *d;
 
 	while (g->ndisks < g->conf->ndisks) {
-		errno = EIO;
 		d = disk_open(g->conf->disk[g->ndisks], false, err, errlen);
 		if (d == NULL) {
 			close_disks(g);
-			return -errno;
+			return -EIO;
 		}
 		g->disk[g->ndisks++] = d;
 	}

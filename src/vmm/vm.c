@@ -99,7 +99,7 @@ boot(struct vm *vm)
 		return 0;
 	vm->guest = NULL;
 	vm->reason = VM_REASON_ERROR;
-	snprintf(vm->msg, sizeof(vm->msg), "cannot start a thread: %s",
+	snprintf(vm->msg, sizeof(vm->msg), "cannot start: %s",
 	    strerror(-error));
 	log_error("vm %s: %s", vm->conf->name, vm->msg);
 	return error;
@@ -133,6 +133,7 @@ on_idle(void *cookie)
 	struct vm *vm = cookie;
 
 	vm->idle = true;
+	vm->exits = guest_exits(vm->guest);
 	if (vm->force)
 		abandon_guest(vm);
 }

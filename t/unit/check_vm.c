@@ -4,6 +4,8 @@
  * a hypervisor of the test's own.  Loop and vCPU are pthreads that a thread
  * checker may watch.
  */
+#include <sys/resource.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -320,6 +322,27 @@ START_TEST(hypervisor_refuses)
 	f = (struct fakehv){ .fail_vcpu = "no vCPU here" };
 	fakehv_setup(&f);
 	start_fails("no vCPU here");
+}
+END_TEST
+
+/* No descriptor left for the guest's timer: nothing of it remains. */
+START_TEST(no_resources)
+{
+	struct rlimit old, none;
+
+	make_vm(NULL);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(vm_start(vm), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(status().state, VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_ERROR);
+	ck_assert_str_eq(vm_message(vm), "cannot start: Too many open files");
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_RUNNING);
+	stop_vm();
 }
 END_TEST
 
@@ -641,6 +664,7 @@ main(void)
 	tcase_add_test(tc, missing_disk);
 	tcase_add_test(tc, locked_disk);
 	tcase_add_test(tc, hypervisor_refuses);
+	tcase_add_test(tc, no_resources);
 	tcase_add_loop_test(tc, guest_ends, 0,
 	    sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tc, halt_is_noticed);
