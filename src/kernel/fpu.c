@@ -25,6 +25,7 @@
 
 static u64 fpu_mask __ro_after_init;
 static u64 fpu_host_xcr0 __ro_after_init;
+static u64 fpu_host_xss __ro_after_init;
 static size_t fpu_size __ro_after_init;
 
 /* Bytes of an XSAVE area, standard format, for the features in `mask`. */
@@ -51,6 +52,8 @@ int __init fpu_init(void)
 	fpu_host_xcr0 = xgetbv(XCR0);
 	fpu_mask = fpu_host_xcr0 & FPU_MASK;
 	fpu_size = fpu_area_size(fpu_mask);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, fpu_host_xss);
 	return 0;
 }
 
@@ -93,13 +96,20 @@ void fpu_free(void *fpu)
 void fpu_load(struct vcpu *v)
 {
 	struct xregs_state *x = v->fpu;
+	const u32 zero = 0;
 
 	kernel_fpu_begin_mask(0);
+	/* Some AMD CPUs restore FIP, FDP and FOP only after an exception. */
+	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
+		asm volatile("fnclex; emms; fildl %0" : : "m" (zero));
 	asm volatile("xrstor64 %0"
 		     : : "m" (*x), "a" ((u32)fpu_mask),
 			 "d" ((u32)(fpu_mask >> 32)) : "memory");
 	if (v->xcr0 != fpu_host_xcr0)
 		xsetbv(XCR0, v->xcr0);
+	/* No intercept keeps a guest from XSAVES: let it find nothing. */
+	if (fpu_host_xss)
+		wrmsrl(MSR_IA32_XSS, 0);
 }
 
 /*
@@ -116,6 +126,8 @@ void fpu_put(struct vcpu *v)
 	struct xregs_state *x = v->fpu;
 
 	fpu_sync(v);
+	if (fpu_host_xss)
+		wrmsrl(MSR_IA32_XSS, fpu_host_xss);
 	if (v->xcr0 != fpu_host_xcr0)
 		xsetbv(XCR0, fpu_host_xcr0);
 	asm volatile("xsave64 %0"

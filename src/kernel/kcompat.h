@@ -4,7 +4,12 @@
 #define VMM_KCOMPAT_H
 
 #include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
 #include <linux/version.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "vmm needs Linux 6.1 or later"
@@ -16,5 +21,24 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags |= flags;
 }
 #endif
+
+/* Interrupts off. */
+static inline void kcompat_rcu_note(void)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	rcu_virt_note_context_switch(smp_processor_id());
+#else
+	rcu_virt_note_context_switch();
+#endif
+}
+
+/* Asks for a branch prediction barrier before user mode; preemption off. */
+static inline void kcompat_ibpb_exit_to_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
 
 #endif /* VMM_KCOMPAT_H */

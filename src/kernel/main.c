@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/reboot.h>
 #include <linux/slab.h>
 #include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
@@ -20,6 +21,7 @@
 
 const struct cpu_ops *vmm_cpu;
 struct vmm_counters vmm_counters;
+bool vmm_rebooting;			/* set once */
 
 static DEFINE_MUTEX(host_lock);
 static unsigned int host_users;		/* host_lock */
@@ -33,7 +35,7 @@ static int host_online(unsigned int cpu)
 	ret = vmm_cpu->cpu_enable();
 	preempt_enable();
 	if (ret)
-		pr_err("CPU %u: virtualization is in use by another hypervisor: stop its guests and unload it (rmmod kvm_amd kvm_intel kvm)\n",
+		pr_err_ratelimited("CPU %u: virtualization is in use by another hypervisor: stop its guests and unload it (rmmod kvm_amd kvm_intel kvm)\n",
 		       cpu);
 	return ret;
 }
@@ -73,7 +75,9 @@ int vmm_host_get(void)
 	int ret = 0;
 
 	mutex_lock(&host_lock);
-	if (host_users == 0) {
+	if (vmm_rebooting) {
+		ret = -ESHUTDOWN;
+	} else if (host_users == 0) {
 		ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "vmm:online",
 					host_online, host_offline);
 		if (ret >= 0) {
@@ -95,6 +99,31 @@ void vmm_host_put(void)
 	mutex_unlock(&host_lock);
 }
 
+/*
+ * A kernel started by kexec must find virtualization off.  The vCPUs look at
+ * vmm_rebooting with interrupts off, so none is between that look and the
+ * guest when its CPU gets the interrupt.
+ */
+static void host_reboot_cpu(void *unused)
+{
+	vmm_cpu->cpu_disable();
+}
+
+static int host_reboot(struct notifier_block *nb, unsigned long action,
+		       void *unused)
+{
+	mutex_lock(&host_lock);
+	WRITE_ONCE(vmm_rebooting, true);
+	if (host_users)
+		on_each_cpu(host_reboot_cpu, NULL, 1);
+	mutex_unlock(&host_lock);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block host_reboot_nb = {
+	.notifier_call = host_reboot,
+};
+
 static int vmm_get_info(void __user *arg)
 {
 	struct vmm_info info = {
@@ -110,11 +139,13 @@ static int vmm_get_info(void __user *arg)
 static int vmm_get_cpuid(struct vmm_cpuid __user *arg)
 {
 	struct vmm_cpuid *c;
-	u32 room;
+	u32 room, reserved;
 	int ret = 0;
 
-	if (get_user(room, &arg->count))
+	if (get_user(room, &arg->count) || get_user(reserved, &arg->reserved))
 		return -EFAULT;
+	if (reserved)
+		return -EINVAL;
 	c = kzalloc(sizeof(*c), GFP_KERNEL);
 	if (!c)
 		return -ENOMEM;
@@ -183,6 +214,10 @@ static int __init vmm_init(void)
 {
 	int ret;
 
+	if (!tsc_khz) {
+		pr_err("this host has no usable TSC\n");
+		return -EOPNOTSUPP;
+	}
 	vmm_cpu = &svm_ops;
 	ret = vmm_cpu->check();
 	if (ret)
@@ -194,13 +229,15 @@ static int __init vmm_init(void)
 	if (ret)
 		return ret;
 	register_syscore_ops(&host_syscore_ops);
+	register_reboot_notifier(&host_reboot_nb);
 	ret = misc_register(&vmm_misc);
 	if (ret)
-		goto err_syscore;
+		goto err_hooks;
 	pr_info("%s\n", vmm_cpu->name);
 	return 0;
 
-err_syscore:
+err_hooks:
+	unregister_reboot_notifier(&host_reboot_nb);
 	unregister_syscore_ops(&host_syscore_ops);
 	vmm_cpu->exit();
 	return ret;
@@ -209,6 +246,7 @@ err_syscore:
 static void __exit vmm_exit(void)
 {
 	misc_deregister(&vmm_misc);
+	unregister_reboot_notifier(&host_reboot_nb);
 	unregister_syscore_ops(&host_syscore_ops);
 	vmm_cpu->exit();
 }

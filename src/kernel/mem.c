@@ -28,7 +28,6 @@ static bool mem_valid(const struct vmm_memory *m)
 	return m->flags == 0 && m->reserved == 0 && m->size != 0 &&
 	       PAGE_ALIGNED(m->gpa | m->size | m->address) &&
 	       m->gpa < limit && m->size <= limit - m->gpa &&
-	       m->size <= VMM_MAX_MEMORY &&
 	       m->address < TASK_SIZE_MAX &&
 	       m->size <= TASK_SIZE_MAX - m->address;
 }

@@ -43,7 +43,7 @@ static int read_pat(struct vcpu *v, u64 *val)
 	return 0;
 }
 
-static int write_pat(struct vcpu *v, u64 val)
+bool pat_valid(u64 val)
 {
 	int i;
 
@@ -52,8 +52,15 @@ static int write_pat(struct vcpu *v, u64 val)
 		u8 type = val >> i;
 
 		if (type > 7 || type == 2 || type == 3)
-			return -EPERM;
+			return false;
 	}
+	return true;
+}
+
+static int write_pat(struct vcpu *v, u64 val)
+{
+	if (!pat_valid(val))
+		return -EPERM;
 	vmm_cpu->set_pat(v, val);
 	return 0;
 }

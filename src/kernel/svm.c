@@ -13,13 +13,17 @@
 #include <asm/debugreg.h>
 #include <asm/io.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 
+#include "kcompat.h"
 #include "svm.h"
 #include "svm_caps.h"
 
 #define SVM_ENTRY_TABLE	(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)
 #define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */
+#define DR7_FIXED	0x400UL
+#define DR7_IO_TYPES	0xeeee0400UL	/* of breakpoints that are off */
 #define IOPM_ORDER	2		/* 12 KiB, rounded up */
 #define MSRPM_ORDER	1		/* 8 KiB */
 
@@ -36,6 +40,7 @@ struct svm_cpu {
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *svm_iopm; /* I, every port exits */
 static void *svm_msrpm;		/* I */
+static bool svm_emulated __ro_after_init;	/* by QEMU's own translator */
 
 /*
  * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
@@ -105,6 +110,8 @@ static int svm_init(void)
 {
 	int cpu, i;
 
+	svm_emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+		       hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
 	if (!svm_iopm || !svm_msrpm)
@@ -175,11 +182,14 @@ static const u8 svm_intercepts[] = {
 	INTERCEPT_RDTSCP, INTERCEPT_MONITOR, INTERCEPT_MWAIT, INTERCEPT_RDPRU,
 };
 
-static void svm_vmcb_init(struct vcpu *v, struct vmcb *vmcb)
+/* An empty VMCB with what holds for all of the vCPU's life. */
+void svm_vmcb_init(struct vcpu *v)
 {
+	struct vmcb *vmcb = to_vmcb(v);
 	struct vmcb_control_area *c = &vmcb->control;
 	int i;
 
+	memset(vmcb, 0, sizeof(*vmcb));
 	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
 		intercept(vmcb, svm_intercepts[i]);
 	/*
@@ -211,8 +221,8 @@ static int svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	}
 	svm->vmcb_pa = __pa(svm->vmcb);
-	svm_vmcb_init(v, svm->vmcb);
 	v->data = svm;
+	svm_vmcb_init(v);
 	return 0;
 }
 
@@ -222,27 +232,46 @@ static void svm_vcpu_free(struct vcpu *v)
 	kfree(v->data);
 }
 
-/* Debug registers: the CPU holds the guest's only once it has used them. */
-void svm_dr_load(struct vcpu *v)
+/*
+ * Debug registers: VMRUN switches DR6 and DR7.  DR0-3 are the guest's for one
+ * entry, if it uses them; else its access to them exits.  The host's DR7 must
+ * not be on while they are: it would watch addresses that the guest chose.
+ */
+static void svm_dr_load(struct vcpu *v)
 {
+	if (hw_breakpoint_active())
+		set_debugreg(DR7_FIXED, 7);
 	set_debugreg(v->dr[0], 0);
 	set_debugreg(v->dr[1], 1);
 	set_debugreg(v->dr[2], 2);
 	set_debugreg(v->dr[3], 3);
-	to_svm(v)->dr_loaded = true;
 	svm_intercept_dr(to_vmcb(v), false);
 }
 
-static void svm_dr_put(struct vcpu *v)
+static void svm_dr_save(struct vcpu *v)
 {
-	if (!to_svm(v)->dr_loaded)
-		return;
 	get_debugreg(v->dr[0], 0);
 	get_debugreg(v->dr[1], 1);
 	get_debugreg(v->dr[2], 2);
 	get_debugreg(v->dr[3], 3);
-	to_svm(v)->dr_loaded = false;
+	to_svm(v)->dr_wanted = false;
 	svm_intercept_dr(to_vmcb(v), true);
+}
+
+/*
+ * QEMU's translator has VMRUN and #VMEXIT change the value of DR7 alone.  It
+ * sets breakpoints on MOV to DR7, and clears them then by the types that DR7
+ * had before: none, if those were of I/O.
+ */
+static void svm_emulate_dr7_load(u64 dr7)
+{
+	set_debugreg(dr7 & DR7_ENABLED ? dr7 : DR7_IO_TYPES, 7);
+}
+
+static void svm_emulate_dr7_save(u64 dr7)
+{
+	set_debugreg(dr7 & ~DR7_ENABLED, 7);
+	set_debugreg(DR7_IO_TYPES, 7);
 }
 
 /* A fresh ASID, so that nothing cached under an old one is used: 15.16. */
@@ -269,21 +298,16 @@ static void svm_load(struct vcpu *v)
 		v->cpu = cpu;
 		svm->asid_gen = 0;
 	}
-	if (svm->asid_gen != c->asid_gen)
-		svm_new_asid(v, c);
 	/*
 	 * The daemon's threads share one mm, so the host's own barrier, on a
 	 * change of mm, never comes between two of its guests.
 	 */
 	if (c->last_vm != v->vm->id) {
 		c->last_vm = v->vm->id;
-		if (boot_cpu_has(X86_FEATURE_IBPB))
-			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		indirect_branch_prediction_barrier();
 	}
-	if (svm->vmcb->save.dr7 & DR7_ENABLED)
-		svm_dr_load(v);
-	asm volatile("vmsave %%rax"
-		     : : "a" (page_to_phys(c->host)) : "memory");
+	/* What the guest teaches the predictors is not for the daemon. */
+	kcompat_ibpb_exit_to_user();
 }
 
 /*
@@ -296,26 +320,61 @@ static void svm_pkru_restore(u32 pkru)
 		wrpkru(pkru);
 }
 
+/* Switches what VMRUN and svm_enter() leave out, and enters. */
+static void svm_switch(struct vcpu *v, struct svm_cpu *c)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
+	bool dr = svm->dr_wanted || (save->dr7 & DR7_ENABLED);
+
+	if (unlikely(dr))
+		svm_dr_load(v);
+	if (unlikely(svm_emulated && (dr || hw_breakpoint_active())))
+		svm_emulate_dr7_load(save->dr7);
+
+	/* Each time: an IPI may have changed the LDT since the last. */
+	asm volatile("vmsave %%rax"
+		     : : "a" (page_to_phys(c->host)) : "memory");
+	svm_enter(svm->vmcb_pa, page_to_phys(c->host), v->gpr);
+	svm_pkru_restore(pkru);
+	/* NMIs, too, only now that all is the host's again. */
+	asm volatile("stgi" : : : "memory");
+
+	if (unlikely(dr)) {
+		svm_dr_save(v);
+		if (svm_emulated)
+			svm_emulate_dr7_save(save->dr7);
+	}
+	/* #DB of the host expects nothing old in DR6. */
+	if (unlikely(save->dr6 != DR6_RESERVED))
+		set_debugreg(DR6_RESERVED, 6);
+	/* #VMEXIT has switched all breakpoints off, the host's too. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+}
+
 static void svm_run(struct vcpu *v)
 {
 	struct vmcb_control_area *c = &to_vmcb(v)->control;
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 	struct svm_vcpu *svm = to_svm(v);
-	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
 
+	/* No earlier: the flush that may come with it must be run, here. */
+	if (svm->asid_gen != cpu->asid_gen)
+		svm_new_asid(v, cpu);
 	c->event_inj = (u32)svm->event;
 	c->event_inj_err = svm->event >> 32;
-	svm->event = 0;
-
-	svm_enter(svm->vmcb_pa,
-		  page_to_phys(this_cpu_ptr(&svm_cpus)->host), v->gpr);
-
-	svm_pkru_restore(pkru);
+	svm->event = svm->later;
+	svm->later = 0;
+	svm_switch(v, cpu);
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	/* #VMEXIT has switched all breakpoints off, the host's too. */
-	if (hw_breakpoint_active()) {
-		svm_dr_put(v);
-		hw_breakpoint_restore();
-	}
+	/*
+	 * Guest mode is a quiescent state: one that is left only for the
+	 * host's interrupts must not hold up RCU.
+	 */
+	if (c->exit_code == SVM_EXIT_INTR)
+		kcompat_rcu_note();
 }
 
 static bool svm_intr_enabled(struct vcpu *v)
@@ -351,9 +410,19 @@ static void svm_intr_window(struct vcpu *v, bool want)
 	}
 }
 
+/*
+ * An exception that came while an interrupt was being delivered waits until
+ * that is through: its vector has been acknowledged and cannot come again.
+ */
 void svm_inject(struct vcpu *v, u64 event)
 {
-	to_svm(v)->event = event;
+	struct svm_vcpu *svm = to_svm(v);
+	u32 type = svm->event & SVM_EVTINJ_TYPE_MASK;
+
+	if (svm->event && type != SVM_EVTINJ_TYPE_EXEPT)
+		svm->later = event;
+	else
+		svm->event = event;
 }
 
 static u64 svm_rax(struct vcpu *v)
@@ -405,7 +474,6 @@ const struct cpu_ops svm_ops = {
 	.set_state	= svm_set_state,
 	.get_regs	= svm_get_regs,
 	.load		= svm_load,
-	.put		= svm_dr_put,
 	.enter		= svm_run,
 	.handle_fast	= svm_handle_fast,
 	.handle_slow	= svm_handle_slow,

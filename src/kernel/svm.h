@@ -12,8 +12,9 @@ struct svm_vcpu {
 	struct vmcb	*vmcb;
 	u64		 vmcb_pa;
 	u64		 event;		/* VMM_EVENT_*, for the next entry */
+	u64		 later;		/* an exception, for the one after it */
 	u64		 asid_gen;	/* generation asid belongs to; 0: none */
-	bool		 dr_loaded;	/* DR0-3 on the CPU are the guest's */
+	bool		 dr_wanted;	/* the guest is about to use DR0-7 */
 };
 
 static inline struct svm_vcpu *to_svm(struct vcpu *v)
@@ -30,7 +31,7 @@ static inline struct vmcb *to_vmcb(struct vcpu *v)
 asmlinkage void svm_enter(u64 vmcb_pa, u64 host_pa, u64 *gpr);
 
 /* svm.c */
-void svm_dr_load(struct vcpu *v);
+void svm_vmcb_init(struct vcpu *v);
 void svm_inject(struct vcpu *v, u64 event);
 
 /* svm_state.c */

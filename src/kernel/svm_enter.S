@@ -9,6 +9,13 @@
 #include <asm/frame.h>
 #include <asm/nospec-branch.h>
 
+/* Some 6.12 kernels do not know this leak of the host's stores yet. */
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+#define KCOMPAT_CLEAR_CPU_BUFFERS VM_CLEAR_CPU_BUFFERS
+#else
+#define KCOMPAT_CLEAR_CPU_BUFFERS
+#endif
+
 /* Offsets into the array of general registers: VMM_RAX and so on, times 8 */
 #define GPR_RCX		8
 #define GPR_RDX		16
@@ -27,7 +34,8 @@
  * FS, GS, TR, LDTR and the SYSCALL and SYSENTER MSRs; the rest is ours.
  *
  * The interrupt flag that VMRUN finds decides whether physical interrupts end
- * guest mode, so it must be set; CLGI keeps them out until we are through.
+ * guest mode, so it must be set; CLGI keeps them out, and NMIs, until the
+ * caller says STGI.
  */
 SYM_FUNC_START(svm_enter)
 	push	%rbp
@@ -55,6 +63,7 @@ SYM_FUNC_START(svm_enter)
 	mov	GPR_R(15)(%rdx), %r15
 	mov	GPR_RDX(%rdx), %rdx
 
+	KCOMPAT_CLEAR_CPU_BUFFERS
 	clgi
 	sti
 	vmload	%rax
@@ -63,7 +72,6 @@ SYM_FUNC_START(svm_enter)
 	pop	%rax
 	vmload	%rax
 	cli
-	stgi
 
 	pop	%rax
 	mov	%rcx, GPR_RCX(%rax)

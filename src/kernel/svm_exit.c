@@ -4,8 +4,6 @@
  * Codes and what EXITINFO holds: APM volume 2, appendix C and chapter 15.
  */
 #include <linux/kvm_para.h>
-#include <linux/rcupdate.h>
-#include <linux/smp.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
@@ -59,7 +57,7 @@ static void skip(struct vcpu *v, unsigned int len)
 
 /*
  * An exit may come in the middle of an event's delivery; it is delivered
- * again.  Software interrupts and INT3, INTO are not: RIP still points at the
+ * again, and before any that waits for it.  Software interrupts and INT3, INTO are not: RIP still points at the
  * instruction, which will run again.  15.7.2.
  */
 static void keep_event(struct vcpu *v)
@@ -73,17 +71,8 @@ static void keep_event(struct vcpu *v)
 	if (type == SVM_EVTINJ_TYPE_EXEPT &&
 	    (vector == BP_VECTOR || vector == OF_VECTOR))
 		return;
-	svm_inject(v, (u64)c->exit_int_info_err << 32 | info);
-}
-
-/*
- * The host's interrupt has had its handler by now.  A guest that never leaves
- * for anything else must not hold up RCU: guest mode is a quiescent state.
- */
-static enum next exit_interrupt(void)
-{
-	rcu_virt_note_context_switch(smp_processor_id());
-	return NEXT_ENTER;
+	to_svm(v)->later = to_svm(v)->event;
+	to_svm(v)->event = (u64)c->exit_int_info_err << 32 | info;
 }
 
 static enum next exit_cpuid(struct vcpu *v)
@@ -145,7 +134,10 @@ static enum next exit_window(struct vcpu *v)
 	return NEXT_USER;
 }
 
-/* The #MC was the host's: let it have its handler. */
+/*
+ * The #MC was the host's: let it have its handler.  That one takes the kernel
+ * for the culprit; the function with a guest's registers is not for modules.
+ */
 static enum next exit_machine_check(struct vcpu *v)
 {
 	asm volatile("int %0" : : "i" (MC_VECTOR));
@@ -154,6 +146,7 @@ static enum next exit_machine_check(struct vcpu *v)
 
 static enum next exit_shutdown(struct vcpu *v)
 {
+	v->shutdown = true;
 	v->run->reason = VMM_EXIT_SHUTDOWN;
 	return NEXT_USER;
 }
@@ -179,12 +172,11 @@ enum next svm_handle_fast(struct vcpu *v)
 {
 	const struct vmcb_control_area *c = &to_vmcb(v)->control;
 
-	if (unlikely(c->exit_code_hi))
+	if (unlikely(c->exit_code == (u32)SVM_EXIT_ERR))
 		return exit_hw(v, VMM_EXIT_INVALID);
 	keep_event(v);
 	switch (c->exit_code) {
 	case SVM_EXIT_INTR:
-		return exit_interrupt();
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_SMI:
 	case SVM_EXIT_INIT:
@@ -198,7 +190,7 @@ enum next svm_handle_fast(struct vcpu *v)
 	case SVM_EXIT_VINTR:
 		return exit_window(v);
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7 + 8:
-		svm_dr_load(v);
+		to_svm(v)->dr_wanted = true;
 		return NEXT_ENTER;
 	case SVM_EXIT_VMMCALL:
 		return exit_vmmcall(v);

@@ -88,7 +88,7 @@ static bool state_valid(const struct vmm_state *s)
 	       !(upper_32_bits(r->cr0)) && !(upper_32_bits(r->cr4)) &&
 	       !((r->cr0 & X86_CR0_NW) && !(r->cr0 & X86_CR0_CD)) &&
 	       !upper_32_bits(s->dr6) && !upper_32_bits(s->dr7) &&
-	       s->cr8 <= 15 &&
+	       s->cr8 <= 15 && pat_valid(s->pat) &&
 	       (s->event == 0 ||
 		((s->event & VMM_EVENT_VALID) &&
 		 !(s->event & ~(VMM_EVENT_VECTOR | VMM_EVENT_TYPE |
@@ -128,6 +128,7 @@ int svm_set_state(struct vcpu *v, const struct vmm_state *s)
 
 	if (!state_valid(s))
 		return -EINVAL;
+	svm_vmcb_init(v);
 	set_regs(v, &s->regs);
 	save->gdtr.base = s->gdtr.base;
 	save->gdtr.limit = s->gdtr.limit;
@@ -144,9 +145,10 @@ int svm_set_state(struct vcpu *v, const struct vmm_state *s)
 	save->sysenter_cs = s->sysenter_cs;
 	save->sysenter_esp = s->sysenter_esp;
 	save->sysenter_eip = s->sysenter_eip;
-	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | s->cr8;
+	vmcb->control.int_ctl |= s->cr8;
 	vmcb->control.int_state = s->shadow ? SVM_INTERRUPT_SHADOW_MASK : 0;
 	to_svm(v)->event = s->event;
+	to_svm(v)->later = 0;
 	to_svm(v)->asid_gen = 0;
 	return 0;
 }

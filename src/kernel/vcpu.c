@@ -27,7 +27,7 @@
 static bool vcpu_must_return(struct vcpu *v)
 {
 	return (read_thread_flags() & (LEAVE_FLAGS & ~_TIF_NEED_RESCHED)) ||
-	       READ_ONCE(v->run->immediate_exit);
+	       READ_ONCE(v->run->immediate_exit) || READ_ONCE(vmm_rebooting);
 }
 
 static void vcpu_enter(struct vcpu *v)
@@ -38,11 +38,13 @@ static void vcpu_enter(struct vcpu *v)
 	start = rdtsc();
 	vmm_cpu->enter(v);
 	v->guest_tsc += rdtsc() - start;
-	v->exits++;
 
 	/* The tick that ended guest time is still to be charged to it. */
 	local_irq_enable();
+	v->exits++;
+	local_irq_disable();
 	vtime_account_guest_exit();
+	local_irq_enable();
 }
 
 /* Enters the guest until an exit needs more than handle_fast(). */
@@ -54,7 +56,8 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	vmm_cpu->load(v);
 	do {
 		local_irq_disable();
-		if (read_thread_flags() & LEAVE_FLAGS) {
+		if ((read_thread_flags() & LEAVE_FLAGS) ||
+		    READ_ONCE(vmm_rebooting)) {
 			local_irq_enable();
 			next = NEXT_LOOP;
 			break;
@@ -62,7 +65,6 @@ static enum next vcpu_run_fast(struct vcpu *v)
 		vcpu_enter(v);
 		next = vmm_cpu->handle_fast(v);
 	} while (next == NEXT_ENTER);
-	vmm_cpu->put(v);
 	fpu_put(v);
 	return next;
 }
@@ -76,12 +78,18 @@ static void vcpu_wait(struct vcpu *v)
 	__set_current_state(TASK_RUNNING);
 }
 
-static void vcpu_run_loop(struct vcpu *v)
+static void vcpu_run_loop(struct vcpu *v, bool window)
 {
 	enum next next = NEXT_LOOP;
 
+	vmm_cpu->intr_window(v, window);
 	while (next != NEXT_USER) {
 		cond_resched();
+		/* Open already, perhaps by the HLT that STI's shadow covered */
+		if (window && vmm_cpu->intr_ready(v)) {
+			v->run->reason = VMM_EXIT_INTR_WINDOW;
+			return;
+		}
 		if (vcpu_must_return(v)) {
 			v->run->reason = VMM_EXIT_NONE;
 			return;
@@ -135,12 +143,12 @@ static int vcpu_take_interrupt(struct vcpu *v)
 /* Does the daemon have to decode an instruction, or to explain a state? */
 static bool vcpu_shows_regs(const struct vmm_run *run)
 {
-	switch (run->reason) {
+	switch (READ_ONCE(run->reason)) {
 	case VMM_EXIT_NONE:
 	case VMM_EXIT_INTR_WINDOW:
 		return false;
 	case VMM_EXIT_IO:
-		return run->io.flags & VMM_IO_STRING;
+		return READ_ONCE(run->io.flags) & VMM_IO_STRING;
 	default:
 		return true;
 	}
@@ -149,20 +157,19 @@ static bool vcpu_shows_regs(const struct vmm_run *run)
 static int vcpu_run(struct vcpu *v)
 {
 	struct vmm_run *run = v->run;
-	bool window;
 	int ret;
 
+	if (READ_ONCE(vmm_rebooting))
+		return -ESHUTDOWN;
+	if (v->shutdown) {
+		run->reason = VMM_EXIT_SHUTDOWN;
+		return 0;
+	}
 	vcpu_finish_io(v);
 	ret = vcpu_take_interrupt(v);
 	if (ret)
 		return ret;
-	window = READ_ONCE(run->intr_window);
-	if (window && vmm_cpu->intr_ready(v)) {
-		run->reason = VMM_EXIT_INTR_WINDOW;
-	} else {
-		vmm_cpu->intr_window(v, window);
-		vcpu_run_loop(v);
-	}
+	vcpu_run_loop(v, READ_ONCE(run->intr_window));
 	run->intr_ready = vmm_cpu->intr_ready(v);
 	run->halted = v->halted;
 	run->exits = v->exits;
@@ -196,6 +203,8 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 	int ret;
 
 	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
+	    memchr_inv(s->gdtr.reserved, 0, sizeof(s->gdtr.reserved)) ||
+	    memchr_inv(s->idtr.reserved, 0, sizeof(s->idtr.reserved)) ||
 	    s->halted > 1 || s->shadow > 1 || !fpu_xcr0_valid(s->xcr0))
 		return -EINVAL;
 	ret = vmm_cpu->set_state(v, s);
@@ -203,7 +212,8 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 		return ret;
 	memcpy(v->dr, s->dr, sizeof(v->dr));
 	v->xcr0 = s->xcr0;
-	v->halted = s->halted;
+	v->halted = s->halted && !s->event;	/* any event ends HLT */
+	v->shutdown = false;
 	v->io_in = false;
 	return 0;
 }

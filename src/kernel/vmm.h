@@ -70,9 +70,8 @@ struct cpu_ops {
 	/* Fills the run page's registers. */
 	void	(*get_regs)(struct vcpu *v, struct vmm_regs *regs);
 
-	/* The CPU now carries this vCPU, or no longer; preemption off. */
+	/* The CPU now carries this vCPU; preemption off. */
 	void	(*load)(struct vcpu *v);
-	void	(*put)(struct vcpu *v);
 
 	/* One entry and exit; interrupts off. */
 	void	(*enter)(struct vcpu *v);
@@ -130,9 +129,10 @@ struct vcpu {
 	void			*fpu;		/* v, guest's XSAVE area */
 	u64			 gpr[VMM_NGPR];	/* v, less RAX and RSP */
 	u64			 xcr0;		/* v */
-	u64			 dr[4];		/* v, while not on the CPU */
+	u64			 dr[4];		/* v */
 	int			 cpu;		/* v, last run on, or -1 */
 	bool			 halted;	/* v */
+	bool			 shutdown;	/* v, until its state is set */
 	bool			 io_in;		/* v, an IN waits for data */
 	u8			 io_size;	/* v */
 	u64			 exits;		/* v */
@@ -145,6 +145,7 @@ struct vcpu {
 
 /* main.c: virtualization is on while a VM lives */
 extern const struct cpu_ops *vmm_cpu;
+extern bool vmm_rebooting;		/* never enter a guest again */
 int vmm_host_get(void);
 void vmm_host_put(void);
 
@@ -194,7 +195,9 @@ void npt_free(u64 *root, void (*leaf)(struct page *page));
 void cpuid_supported(struct vmm_cpuid *c);
 void cpuid_exec(struct vcpu *v);
 
-/* msr.c: 0, or -EPERM where the guest gets #GP; may sleep */
+/* msr.c */
+bool pat_valid(u64 val);
+/* 0, or -EPERM where the guest gets #GP; may sleep */
 int msr_read(struct vcpu *v, u32 msr, u64 *val);
 int msr_write(struct vcpu *v, u32 msr, u64 val);
 
