@@ -57,7 +57,7 @@ struct pci {
 	const struct dev_host	*host;
 	struct bus		*bus;
 	uint32_t		 address;	/* CONFIG_ADDRESS */
-	uint32_t		 next_io;	/* first port not assigned yet */
+	uint32_t		 next_io;	/* first unassigned port */
 	struct pci_dev		*slot[PCI_NSLOTS];
 	struct pci_dev		 bridge;
 };
@@ -109,6 +109,7 @@ pci_dev_init(struct pci_dev *d, const struct pci_ident *id,
 	put16(d->config + PCI_CLASS + 1, (uint16_t)(id->class_code >> 8));
 	put16(d->config + PCI_SUBVENDOR, id->subvendor);
 	put16(d->config + PCI_SUBDEVICE, id->subdevice);
+	/* For the guest's eyes: no device waits for it. */
 	put16(d->wmask + PCI_COMMAND, PCI_COMMAND_MASTER);
 	pci_set_writable(d, PCI_CACHE_LINE, 1);
 	if (ops->intx_level != NULL) {

@@ -39,7 +39,7 @@ struct pci_ident {
 	uint16_t	 device;
 	uint16_t	 subvendor;
 	uint16_t	 subdevice;
-	uint32_t	 class_code;	/* class, subclass, interface: 24 bits */
+	uint32_t	 class_code;	/* 24 bits: class down to interface */
 	uint8_t		 revision;
 };
 

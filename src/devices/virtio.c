@@ -19,6 +19,9 @@
 #define VIRTIO_CORE_FEATURES	(VIRTIO_F_VERSION_1 | \
 	VIRTIO_RING_F_INDIRECT_DESC | VIRTIO_RING_F_EVENT_IDX)
 
+/* A guest may fail its devices as often as it likes, but not fill the log. */
+#define VIRTIO_LOG_INTERVAL	10000000000ull	/* ns */
+
 /* What a driver may set. */
 #define VIRTIO_S_DRIVER_BITS	(VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER | \
 	VIRTIO_S_FEATURES_OK | VIRTIO_S_DRIVER_OK | VIRTIO_S_FAILED)
@@ -53,6 +56,7 @@ struct virtio {
 	void				(*stop_done)(void *);	/* l */
 	void				*stop_arg;	/* l */
 	struct ev_prepare		 publish;	/* l */
+	uint64_t			 log_after;	/* l: ns */
 	struct virtio_queue		 queue[];	/* ops->nqueues */
 };
 
@@ -340,9 +344,8 @@ virtio_status_task(void *arg)
 		virtio_begin_stop(v);
 		return;
 	}
-	/* A write amid another vCPU's reset is lost in it. */
-	if (!v->stopping)
-		virtio_add_status(v, c->status, c->features);
+	/* Amid another vCPU's reset it starts nothing, and is lost in it. */
+	virtio_add_status(v, c->status, c->features);
 	dev_call_done(&c->call);
 }
 
@@ -368,9 +371,10 @@ virtio_enable_task(void *arg)
 	struct virtio_queue *q = &v->queue[c->queue];
 	uint16_t size = c->cfg.size;
 
-	if (!v->stopping && !atomic_load(&q->enabled) &&
+	if (!atomic_load(&q->enabled) &&
 	    (atomic_load(&v->status) & VIRTIO_S_DRIVER_OK) == 0 &&
-	    size != 0 && size <= v->ops->queue_max && (size & (size - 1)) == 0) {
+	    size != 0 && size <= v->ops->queue_max &&
+	    (size & (size - 1)) == 0) {
 		q->cfg = c->cfg;
 		atomic_store(&q->enabled, true);
 	}
@@ -402,10 +406,15 @@ void
 virtio_fail(struct virtio *v, const char *why)
 {
 	uint8_t old = atomic_fetch_or(&v->status, VIRTIO_S_NEEDS_RESET);
+	uint64_t now = v->host->now(v->host->cookie);
 
 	if ((old & VIRTIO_S_NEEDS_RESET) != 0)
 		return;
-	log_warn("%s: %s; the device waits for a reset", v->name, why);
+	if (now >= v->log_after) {
+		v->log_after = now + VIRTIO_LOG_INTERVAL;
+		log_warn("%s: %s; the device waits for a reset", v->name,
+		    why);
+	}
 	virtio_interrupt(v, VIRTIO_ISR_CONFIG);
 }
 

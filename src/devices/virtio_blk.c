@@ -88,7 +88,7 @@ struct virtio_blk {
 	struct blk_req		*free;
 	unsigned		 in_flight;	/* requests */
 	size_t			 bytes;		/* of data in flight */
-	bool			 starved;	/* popping stopped at the limit */
+	bool			 starved;	/* popping met a limit */
 	bool			 stopping;
 	uint64_t		 log_after;	/* ns: no error line before */
 	struct blk_req		 req[BLK_QUEUE_MAX];

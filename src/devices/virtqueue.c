@@ -55,11 +55,10 @@ struct vq_used {
 };
 _Static_assert(sizeof(struct vq_used) == 4, "vq_used");
 
-/* Where a walk along a chain stands: in the ring's table or an indirect one. */
+/* Where a walk along a chain is: in the ring's table or an indirect one. */
 struct vq_walk {
 	const struct vq_desc	*table;
 	uint32_t		 entries;
-	uint32_t		 left;		/* descriptors it may yet visit */
 	bool			 indirect;
 };
 
@@ -153,7 +152,10 @@ vq_hush(struct virtqueue *vq)
 	vq->hushed = true;
 }
 
-/* Adds what a descriptor points at to the chain. */
+/*
+ * Adds what a descriptor points at to the chain.  One that goes in circles
+ * ends here, being too long.
+ */
 static int
 vq_add(const struct virtqueue *vq, struct vq_chain *c,
     const struct vq_desc *d)
@@ -192,7 +194,6 @@ vq_enter(const struct virtqueue *vq, struct vq_walk *w,
 	if (w->table == NULL)
 		return -EFAULT;
 	w->entries = d->len / sizeof(struct vq_desc);
-	w->left = VQ_CHAIN_MAX;
 	w->indirect = true;
 	return 0;
 }
@@ -205,9 +206,8 @@ vq_enter(const struct virtqueue *vq, struct vq_walk *w,
 static int
 vq_fetch(struct vq_walk *w, uint32_t i, struct vq_desc *d)
 {
-	if (i >= w->entries || w->left == 0)
+	if (i >= w->entries)
 		return -EPROTO;
-	w->left--;
 	memcpy(d, (const uint8_t *)w->table + i * sizeof(*d), sizeof(*d));
 	atomic_signal_fence(memory_order_seq_cst);
 	return 0;
@@ -219,7 +219,6 @@ vq_walk(const struct virtqueue *vq, struct vq_chain *c)
 	struct vq_walk w = {
 		.table = vq->desc,
 		.entries = vq->size,
-		.left = vq->size,
 	};
 	struct vq_desc d = { .next = c->head };
 	int error;

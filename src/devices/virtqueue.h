@@ -20,8 +20,8 @@
 #include "devices/gmem.h"
 
 /*
- * Elements of one chain, readable and writable, indirect tables included; a
- * chain in the ring itself is no longer than the ring.
+ * Elements of one chain, readable and writable, indirect tables included.  A
+ * driver makes none longer than this by filling the largest ring.
  */
 #define VQ_CHAIN_MAX		256
 #define VQ_SIZE_MAX		VQ_CHAIN_MAX

@@ -597,12 +597,18 @@ static void
 release_later(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct fixture *f = w->data;
+	struct vring r;
 
 	(void)ev;
 	(void)revents;
 	/* Still waiting, and the loop free to come here. */
 	ck_assert_uint_eq(f->e.stopping, 1);
 	ck_assert_uint_eq(vguest_status(&f->g), 0x0f);
+	/* What another vCPU does meanwhile is lost in the reset. */
+	vguest_set_status(&f->g, 0x8f);
+	vguest_queue(&f->g, &r, 1, 8);
+	ck_assert_uint_eq(vguest_in(&f->g, 0x1c, 2), 0);
+	ck_assert_uint_eq(f->e.started, 1);
 	echo_release(&f->e);
 }
 
