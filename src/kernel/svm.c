@@ -265,7 +265,16 @@ static void svm_dr_save(struct vcpu *v)
  */
 static void svm_emulate_dr7_load(u64 dr7)
 {
-	set_debugreg(dr7 & DR7_ENABLED ? dr7 : DR7_IO_TYPES, 7);
+	u64 type;
+	int i;
+
+	/* What is off the guest may switch on, with another type. */
+	for (i = 0; i < HBP_NUM; i++) {
+		type = 0xfULL << (16 + 4 * i);
+		if (!(dr7 & (3ULL << 2 * i)))
+			dr7 = (dr7 & ~type) | (DR7_IO_TYPES & type);
+	}
+	set_debugreg(dr7, 7);
 }
 
 static void svm_emulate_dr7_save(u64 dr7)
