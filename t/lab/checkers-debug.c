@@ -21,6 +21,7 @@
 #define WATCHED		4
 #define VARS		8	/* 0-3 watched, 4-7 their neighbours */
 #define DR6_HITS	0xf
+#define STOP_SECONDS	30	/* more than any breakpoint may take */
 
 /* Enabled for this process, on writes, 4 bytes each. */
 #define DR7_WRITES	0xdddd0055UL
@@ -98,7 +99,10 @@ wait_stop(const struct check *c, pid_t pid, int sig)
 {
 	int status;
 
-	if (waitpid(pid, &status, 0) == -1 || !WIFSTOPPED(status))
+	alarm(STOP_SECONDS);
+	if (waitpid(pid, &status, 0) == -1)
+		check_fail(c, "no stop in %d s", STOP_SECONDS);
+	if (!WIFSTOPPED(status))
 		check_fail(c, "the traced process is gone");
 	if (WSTOPSIG(status) != sig)
 		check_fail(c, "it stops by %s", strsignal(WSTOPSIG(status)));
@@ -128,8 +132,15 @@ check_stop(const struct check *c, pid_t pid, const struct shared *s,
 }
 
 static void
+on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void
 run_debug(struct check *c)
 {
+	const struct sigaction alarmed = { .sa_handler = on_alarm };
 	struct shared *s;
 	unsigned var;
 	uint32_t count = 0;
@@ -141,6 +152,7 @@ run_debug(struct check *c)
 		check_fail(c, "%s", strerror(errno));
 	if (pid == 0)
 		write_all(c, s);
+	sigaction(SIGALRM, &alarmed, NULL);
 	wait_stop(c, pid, SIGSTOP);
 	do {
 		set_watch(c, pid, s, count);
