@@ -57,8 +57,8 @@ static void skip(struct vcpu *v, unsigned int len)
 
 /*
  * An exit may come in the middle of an event's delivery; it is delivered
- * again, and before any that waits for it.  Software interrupts and INT3, INTO are not: RIP still points at the
- * instruction, which will run again.  15.7.2.
+ * again, and before any that waits for it.  Software interrupts and INT3, INTO
+ * are not: RIP still points at the instruction, which will run again.  15.7.2.
  */
 static void keep_event(struct vcpu *v)
 {
