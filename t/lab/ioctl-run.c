@@ -229,15 +229,20 @@ GUEST_BLOB16(code_fault, "ud2");
 static void
 test_shutdown(void)
 {
-	struct vmm_state s;
+	struct vmm_state good, s;
 	struct guest g;
 
 	guest_open(&g);
 	GUEST_REAL(&g, code_fault);
-	guest_get(&g, &s);
+	guest_get(&g, &good);
+	s = good;
 	s.idtr.limit = 0;
 	guest_set(&g, &s);
 	guest_run(&g, VMM_EXIT_SHUTDOWN);
+	/* It stays so, without an entry, until a new state ends it. */
+	guest_run(&g, VMM_EXIT_SHUTDOWN);
+	guest_set(&g, &good);
+	guest_vector(&g, 6);
 }
 
 /* The run page is the daemon's to scribble on. */

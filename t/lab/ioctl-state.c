@@ -179,6 +179,9 @@ static const struct bad {
 	BAD(event, 0x20),			/* not valid */
 	BAD(event, VMM_EVENT_VALID | 0x1000),
 	BAD(event, VMM_EVENT_VALID | 0x40000000),
+	BAD(pat, 0x0007040600070402),		/* no such types */
+	BAD(pat, 0x0307040600070406),
+	BAD(pat, 0x0007040608070406),
 	BAD(halted, 2),
 	BAD(shadow, 2),
 	BAD(gdtr.reserved[0], 1),
