@@ -252,10 +252,7 @@ client_watch(struct client *c)
 	client_ok(c);
 }
 
-/*
- * A guest posts its last output before the news that it has stopped, so
- * viewers have it all by now.
- */
+/* A guest that has stopped writes no more: its viewers get the rest. */
 void
 client_guest_changed(struct client *c, struct vm_entry *e,
     const struct buf *row)
@@ -271,6 +268,7 @@ client_guest_changed(struct client *c, struct vm_entry *e,
 		client_check_wait(c);
 		loop_post(c->loop, &c->resume);
 	} else if (c->console != NULL && vm_entry_state(e) == VM_STOPPED) {
+		console_flush(c->console);
 		client_close(c);
 		client_rearm(c);
 	}

@@ -39,8 +39,8 @@ struct console *console_create(struct loop *loop);
 void console_destroy(struct console *c);
 
 /*
- * Guest output, any thread.  Viewers are served by a loop task posted at most
- * once per turn.
+ * Guest output, any thread.  Viewers get it within 10 ms; the first after a
+ * silence as long at once.
  */
 void console_write(struct console *c, const char *p, size_t n);
 
@@ -60,5 +60,8 @@ void console_set_input_ready(struct console *c, void (*fn)(void *cookie),
  */
 void console_attach(struct console *c, struct console_viewer *v);
 void console_detach(struct console *c, struct console_viewer *v);
+
+/* Serves all viewers what is there, now; loop thread. */
+void console_flush(struct console *c);
 
 #endif /* VMMD_CONSOLE_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The console: viewers get every byte in order, scrollback first; what the
- * ring lost is counted to the byte; input is bounded; a writer in another
+ * The console: viewers get every byte in order, scrollback first, and soon;
+ * what the ring lost is counted to the byte; input is bounded; a writer in another
  * thread is never held up and nothing races (run under TSan too).
  */
 #include <check.h>
@@ -20,6 +20,7 @@ struct viewer {
 	struct buf		 got;
 	uint64_t		 missed;
 	bool			 leave;		/* detaches in output() */
+	int			 calls;
 	char			 stop;		/* ends the loop */
 };
 
@@ -29,6 +30,7 @@ viewer_output(struct console_viewer *cv, const char *p, size_t n,
 {
 	struct viewer *v = (struct viewer *)cv;
 
+	v->calls++;
 	v->missed += missed;
 	ck_assert_int_eq(buf_append(&v->got, p, n), 0);
 	if (v->leave)
@@ -140,6 +142,124 @@ START_TEST(viewers_may_leave_in_output)
 END_TEST
 
 static void
+on_pause(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct viewer *v = w->data;
+
+	(void)ev;
+	(void)revents;
+	loop_break(v->loop);
+}
+
+/* Turns the loop for 50 ms. */
+static void
+turn_loop(struct viewer *v)
+{
+	ev_timer t;
+
+	ev_timer_init(&t, on_pause, 0.05, 0.0);
+	t.data = v;
+	ev_timer_start(loop_ev(v->loop), &t);
+	loop_run(v->loop);
+}
+
+/*
+ * The first byte after a silence goes out at once, those that follow together;
+ * afterwards it is silent again.  A test that itself took as long as the pause
+ * says nothing.
+ */
+START_TEST(bytes_are_collected)
+{
+	struct loop *l = loop_create();
+	struct console *c = console_create(l);
+	struct viewer v;
+	uint64_t start;
+	bool quick;
+	int i;
+
+	viewer_init(&v, l, c);
+	console_attach(c, &v.v);
+	for (i = 1; i <= 2; i++) {
+		turn_loop(&v);
+		v.stop = 'a';
+		v.calls = 0;
+		start = loop_now_ns();
+		put(c, "a");
+		loop_run(l);
+		ck_assert_int_eq(v.calls, 1);
+		v.stop = 'd';
+		put(c, "b");
+		ev_run(loop_ev(l), EVRUN_NOWAIT);
+		put(c, "c");
+		put(c, "d");
+		quick = loop_now_ns() - start < 9000000;
+		loop_run(l);
+		if (quick)
+			ck_assert_int_eq(v.calls, 2);
+		v.stop = '\0';
+	}
+	ck_assert_uint_eq(v.got.len, 8);
+	ck_assert_mem_eq(buf_head(&v.got), "abcdabcd", 8);
+	console_detach(c, &v.v);
+	console_destroy(c);
+	buf_free(&v.got);
+	loop_destroy(l);
+}
+END_TEST
+
+/* Whoever must not wait for the pause gets all, once. */
+START_TEST(flush_is_at_once)
+{
+	struct loop *l = loop_create();
+	struct console *c = console_create(l);
+	struct viewer v;
+
+	viewer_init(&v, l, c);
+	console_attach(c, &v.v);
+	put(c, "ab");
+	console_flush(c);
+	put(c, "c");
+	console_flush(c);
+	ck_assert_uint_eq(v.got.len, 3);
+	turn_loop(&v);
+	ck_assert_uint_eq(v.got.len, 3);
+	console_detach(c, &v.v);
+	console_destroy(c);
+	buf_free(&v.got);
+	loop_destroy(l);
+}
+END_TEST
+
+/* Without viewers nobody is woken; the next to attach is served again. */
+START_TEST(viewers_come_and_go)
+{
+	struct loop *l = loop_create();
+	struct console *c = console_create(l);
+	struct viewer v;
+	int i;
+
+	viewer_init(&v, l, c);
+	for (i = 0; i < 3; i++) {
+		put(c, "-");
+		turn_loop(&v);
+		put(c, "-");
+		turn_loop(&v);
+		console_attach(c, &v.v);
+		v.stop = '!';
+		put(c, "!");
+		loop_run(l);
+		v.stop = '\0';
+		console_detach(c, &v.v);
+	}
+	/* Each sees the scrollback: 2 more, and what the last said. */
+	ck_assert_uint_eq(v.got.len, 3 + 6 + 9);
+	console_destroy(c);
+	buf_free(&v.got);
+	loop_destroy(l);
+}
+END_TEST
+
+static void
 count_ready(void *cookie)
 {
 	++*(int *)cookie;
@@ -229,6 +349,9 @@ main(void)
 	tcase_add_test(tc, scrollback_then_live);
 	tcase_add_test(tc, ring_edge);
 	tcase_add_test(tc, viewers_may_leave_in_output);
+	tcase_add_test(tc, bytes_are_collected);
+	tcase_add_test(tc, flush_is_at_once);
+	tcase_add_test(tc, viewers_come_and_go);
 	tcase_add_test(tc, input_is_bounded);
 	tcase_add_test(tc, writer_in_another_thread);
 	suite_add_tcase(s, tc);

@@ -489,12 +489,14 @@ START_TEST(console_never_read)
 	c = vm_console(vm("a"));
 	for (i = 0; i < 100; i++) {
 		console_write(c, flood, sizeof(flood));
+		console_flush(c);
 		turn(2);
 	}
 	say(other, "wait fail\n");
 	expect(other, "event vm=fail");
 	ck_assert(drain_finds(fd, " bytes lost]\r\n"));
 	console_write(c, "here again", 10);
+	console_flush(c);
 	ck_assert(drain_finds(fd, "here again"));
 	close(fd);
 	close(other);
