@@ -22,6 +22,12 @@
 #define AIO_SQ_ENTRIES	128
 #define AIO_CQ_ENTRIES	1024
 
+/*
+ * What one turn of the loop submits at most: the kernel may copy as much from
+ * or to its cache before the submission returns.
+ */
+#define AIO_TURN_BYTES	(1u << 20)
+
 /* How long to leave a kernel alone that took no submission. */
 #define AIO_RETRY_SECONDS	0.005
 
@@ -32,6 +38,7 @@ struct aio {
 	ev_io			 completed;
 	ev_prepare		 submit;
 	ev_timer		 retry;
+	ev_idle			 more;		/* active: the next turn is due */
 	struct aio_op		*head;		/* wait to enter the ring */
 	struct aio_op		**tail;
 	unsigned		 in_flight;	/* entered, not reaped */
@@ -84,13 +91,36 @@ aio_enter(struct aio *a, struct aio_op *op)
 	return true;
 }
 
-/* Moves what waits into the ring, as much as there is room for. */
-static void
-aio_fill(struct aio *a)
+static size_t
+aio_bytes(const struct aio_op *op)
 {
-	while (a->head != NULL && a->in_flight < AIO_CQ_ENTRIES &&
-	    aio_enter(a, a->head))
+	size_t sum = 0;
+	unsigned i;
+
+	if (op->opcode == IORING_OP_FSYNC)
+		return 0;
+	for (i = 0; i < op->niov; i++)
+		sum += op->iov[i].iov_len;
+	return sum;
+}
+
+/*
+ * Moves what waits into the ring, as much as there is room for and the turn's
+ * *budget allows, which the last may overdraw.
+ */
+static void
+aio_fill(struct aio *a, ssize_t *budget)
+{
+	size_t bytes;
+
+	while (a->head != NULL && *budget > 0 &&
+	    a->in_flight < AIO_CQ_ENTRIES) {
+		bytes = aio_bytes(a->head);
+		if (!aio_enter(a, a->head))
+			break;
+		*budget -= (ssize_t)bytes;
 		a->head = a->head->next;
+	}
 	if (a->head == NULL)
 		a->tail = &a->head;
 }
@@ -103,25 +133,39 @@ static void
 aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct aio *a = w->data;
+	ssize_t budget = AIO_TURN_BYTES;
 	int n = 1;
 
 	(void)revents;
-	aio_fill(a);
+	aio_fill(a, &budget);
 	while (n > 0 && io_uring_sq_ready(&a->ring) != 0) {
 		n = io_uring_submit(&a->ring);
-		aio_fill(a);
+		aio_fill(a, &budget);
 	}
+	/* While it is active the loop goes on without waiting. */
+	if (a->head != NULL && budget <= 0)
+		ev_idle_start(ev, &a->more);
+	else
+		ev_idle_stop(ev, &a->more);
 	if (io_uring_sq_ready(&a->ring) == 0) {
 		a->refused = false;
 		return;
 	}
 	if (!a->refused)
-		log_warn("disk I/O is delayed: %s", strerror(-n));
+		log_warn("disk I/O is delayed: %s", strerror(n < 0 ? -n : EAGAIN));
 	a->refused = true;
 	if (!ev_is_active(&a->retry)) {
 		ev_timer_set(&a->retry, AIO_RETRY_SECONDS, 0.);
 		ev_timer_start(ev, &a->retry);
 	}
+}
+
+static void
+aio_more(struct ev_loop *ev, ev_idle *w, int revents)
+{
+	(void)ev;
+	(void)w;
+	(void)revents;
 }
 
 /* It has woken the loop; the submission follows at the end of the turn. */
@@ -175,6 +219,7 @@ aio_start_watchers(struct aio *a)
 	ev_prepare_start(ev, &a->submit);
 
 	ev_timer_init(&a->retry, aio_retry, AIO_RETRY_SECONDS, 0.);
+	ev_idle_init(&a->more, aio_more);
 }
 
 struct aio *
@@ -228,6 +273,7 @@ aio_destroy(struct aio *a)
 	assert(a->in_flight == 0 && a->head == NULL);
 	ev = loop_ev(a->loop);
 	ev_timer_stop(ev, &a->retry);
+	ev_idle_stop(ev, &a->more);
 	ev_prepare_stop(ev, &a->submit);
 	ev_io_stop(ev, &a->completed);
 	io_uring_queue_exit(&a->ring);

@@ -18,7 +18,7 @@
 #include "devices/disk.h"
 #include "devices/disk_lock.h"
 
-#define DISK_PIECE_MAX		(1u << 20)
+#define DISK_PIECE_MAX		(256u << 10)
 #define DISK_RETRIES_MAX	100
 
 /* Immutable after disk_attach(). */
@@ -41,7 +41,7 @@ disk_check(struct disk *d, bool readonly)
 		return "is not a regular file";
 	error = disk_lock(d->fd, readonly);
 	if (error == -EAGAIN)
-		return "is in use by another process";
+		return "is in use by another guest or process";
 	if (error != 0)
 		return strerror(-error);
 	/* Again: who held the lock until now may have changed the size. */

@@ -27,6 +27,7 @@
 
 #define PIT_DUE_MAX	128
 #define PIT_MIN_GAP	60		/* ticks: 50 us */
+#define PIT_PATIENCE	1193		/* ticks: 1 ms */
 #define PIT_NEVER	INT64_MAX
 
 #define REG_CONTROL	3		/* port 43 */
@@ -275,10 +276,15 @@ pit_gap(const struct pit_channel *c)
 	return gap > PIT_MIN_GAP ? gap : PIT_MIN_GAP;
 }
 
-/*
- * Gives one of the edges due, if the guest can take it; returns the tick at
- * which to look again.
- */
+/* Is an edge due while the guest has not taken the last? */
+static bool
+pit_blocked(const struct pit *p)
+{
+	return p->s.due != 0 && p->waits != NULL &&
+	    p->waits(p->cookie, p->irq);
+}
+
+/* Gives one of the edges due; returns the tick at which to look again. */
 static int64_t
 pit_deliver(struct pit *p, int64_t t)
 {
@@ -288,8 +294,6 @@ pit_deliver(struct pit *p, int64_t t)
 		return PIT_NEVER;
 	if (t < p->s.raised + gap)
 		return p->s.raised + gap;
-	if (p->waits != NULL && p->waits(p->cookie, p->irq))
-		return t + (gap > PIT_MIN_GAP ? gap : PIT_MIN_GAP);
 	p->host->set_irq(p->host->cookie, p->irq, false);
 	p->host->set_irq(p->host->cookie, p->irq, true);
 	p->s.raised = t;
@@ -333,10 +337,15 @@ pit_fold(void *dev, uint64_t now)
 	int64_t again, next;
 
 	pit_collect(p, t);
-	again = pit_deliver(p, t);
-	next = pit_next(p, t);
-	if (next < again)
-		again = next;
+	if (pit_blocked(p)) {
+		/* Nothing it does to its timer may cost the host more. */
+		again = t + PIT_PATIENCE;
+	} else {
+		again = pit_deliver(p, t);
+		next = pit_next(p, t);
+		if (next < again)
+			again = next;
+	}
 	if (again == PIT_NEVER)
 		return DEV_NO_DEADLINE;
 	return p->epoch + pit_ticks_to_ns(again);

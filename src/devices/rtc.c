@@ -326,7 +326,9 @@ rtc_fold(void *dev, uint64_t now)
 	wanted = r->s.cmos[REG_B] & ~r->s.cmos[REG_C];
 	if ((wanted & B_PIE) != 0 && rtc_interval(r) != 0)
 		at = rtc_next_period(r);
-	if ((wanted & B_UIE) != 0 && !rtc_stopped(r)) {
+	/* At the end of its time the clock stands: no update comes. */
+	if ((wanted & B_UIE) != 0 && !rtc_stopped(r) &&
+	    rtc_guest_ns(r) < RTC_TIME_MAX) {
 		second = now + (uint64_t)(NS_PER_SEC - rtc_fraction(r));
 		at = second < at ? second : at;
 	}

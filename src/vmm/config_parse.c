@@ -289,19 +289,26 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	struct vm_config *vm;
 	struct vm_lines *lines;
 
+	char *own_name = strdup(name), *cmdline = strdup("");
+
 	vm = reallocarray(c->vm, c->nvms + 1, sizeof(*vm));
 	if (vm != NULL)
 		c->vm = vm;
 	lines = reallocarray(ps->lines, c->nvms + 1, sizeof(*lines));
 	if (lines != NULL)
 		ps->lines = lines;
-	if (vm == NULL || lines == NULL) {
+	if (vm == NULL || lines == NULL || own_name == NULL ||
+	    cmdline == NULL) {
+		free(own_name);
+		free(cmdline);
 		parser_error(ps, line, "out of memory");
 		return;
 	}
 	ps->section = SECTION_VM;
 	lines[c->nvms] = (struct vm_lines){ .section = line };
 	vm[c->nvms++] = (struct vm_config){
+		.name = own_name,
+		.cmdline = cmdline,
 		.memory = DEFAULT_MEMORY,
 		.autostart = true,
 		.on_reboot = ON_REBOOT_RESTART,

@@ -5,6 +5,7 @@
 #include "vmm/daemon.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,19 @@ daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
 	d->env.name = d->conf->name;
 }
 
+/* Those that the loop handles; kept back until it does. */
+static void
+daemon_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void
 daemon_watch(struct daemon *d, ev_signal *w,
     void (*fn)(struct ev_loop *, ev_signal *, int), int signum)
@@ -141,6 +155,7 @@ daemon_start_watchers(struct daemon *d)
 	daemon_watch(d, &d->intr, daemon_terminate, SIGINT);
 	ev_timer_init(&d->bound, daemon_bound_over, 0, 0);
 	d->bound.data = d;
+	daemon_signals(SIG_UNBLOCK);
 }
 
 static void
@@ -168,7 +183,7 @@ daemon_find_hv(const char *backend)
 	}
 	hv = hv_find(backend, err, sizeof(err));
 	if (hv == NULL)
-		log_error("backend %s: %s", backend, err);
+		log_error("%s", err);
 	return hv;
 }
 
@@ -213,6 +228,7 @@ daemon_create(const char *conf_path)
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return NULL;
+	daemon_signals(SIG_BLOCK);
 	d->conf_path = conf_path;
 	d->conf = reload_read(conf_path);
 	if (d->conf == NULL || daemon_open(d) != 0)

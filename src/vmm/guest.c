@@ -255,7 +255,8 @@ on_prepared(void *cookie, int error)
 	for (i = 0; i < g->ndisks; i++)
 		disk_attach(g->disk[i], g->env->aio);
 	console_set_input_ready(g->console, input_ready, g);
-	ev_timer_start(loop_ev(g->env->loop), &g->halt_timer);
+	if (g->env->hv->is_halted != NULL)
+		ev_timer_start(loop_ev(g->env->loop), &g->halt_timer);
 	g->running = true;
 	vcpu_run(g->vcpu);
 	g->ops->running(g->cookie);

@@ -142,7 +142,7 @@ struct hv_ops {
 	/*
 	 * vCPU thread, after a run that a kick ended: is the vCPU halted
 	 * with interrupts disabled and nothing to wake it?  For backends
-	 * whose kernel keeps HLT to itself.
+	 * whose kernel keeps HLT to itself; NULL for others.
 	 */
 	bool (*is_halted)(struct hv_vcpu *vcpu);
 

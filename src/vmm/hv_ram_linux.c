@@ -14,6 +14,7 @@
 #include "vmm/hv_backend.h"
 
 #define MIB		((uint64_t)1024 * 1024)
+#define UNMAP_STEP	((size_t)32 * 1024 * 1024)
 #define HUGE_PAGE	((size_t)2 * 1024 * 1024)
 
 /*
@@ -29,7 +30,7 @@ map_range(size_t size)
 	p = mmap(NULL, all, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
-		return (NULL);
+		return NULL;
 	head = -(uintptr_t)p & (HUGE_PAGE - 1);
 	if (head > 0)
 		munmap(p, head);
@@ -37,7 +38,20 @@ map_range(size_t size)
 	/* Hints: the guest runs without either. */
 	madvise(p + head, size, MADV_HUGEPAGE);
 	madvise(p + head, size, MADV_DONTDUMP);
-	return (p + head);
+	return p + head;
+}
+
+/* In steps: nobody else's page faults shall wait for a whole guest's pages. */
+static void
+unmap_range(char *p, size_t size)
+{
+	size_t off, step;
+
+	for (off = 0; off < size; off += step) {
+		step = size - off < UNMAP_STEP ? size - off : UNMAP_STEP;
+		madvise(p + off, step, MADV_DONTNEED);
+	}
+	munmap(p, size);
 }
 
 void
@@ -47,7 +61,7 @@ hv_ram_unmap(struct gmem *gm)
 
 	for (i = 0; i < gm->nranges; i++)
 		if (gm->range[i].hva != NULL)
-			munmap(gm->range[i].hva, gm->range[i].size);
+			unmap_range(gm->range[i].hva, gm->range[i].size);
 }
 
 int
@@ -59,19 +73,19 @@ hv_ram_map(struct gmem *gm, char *err, size_t errlen)
 	unsigned i;
 
 	if (size > host)
-		return (hv_fail(err, errlen, ENOMEM, "memory: the guest wants "
+		return hv_fail(err, errlen, ENOMEM, "memory: the guest wants "
 		    "%" PRIu64 " MiB, this host has %" PRIu64 " MiB",
-		    size / MIB, host / MIB));
+		    size / MIB, host / MIB);
 	for (i = 0; i < gm->nranges; i++)
 		gm->range[i].hva = NULL;
 	for (i = 0; i < gm->nranges; i++) {
 		gm->range[i].hva = map_range(gm->range[i].size);
 		if (gm->range[i].hva == NULL) {
 			hv_ram_unmap(gm);
-			return (hv_fail(err, errlen, ENOMEM, "memory: %" PRIu64
+			return hv_fail(err, errlen, ENOMEM, "memory: %" PRIu64
 			    " MiB for the guest: %s", size / MIB,
-			    strerror(ENOMEM)));
+			    strerror(ENOMEM));
 		}
 	}
-	return (0);
+	return 0;
 }

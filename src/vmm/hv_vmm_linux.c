@@ -65,17 +65,17 @@ open_device(struct hv_vm *vm, char *err, size_t errlen)
 			hint = "; load the module: modprobe vmm";
 		else if (error == EACCES || error == EPERM)
 			hint = "; run as root or join its group";
-		return (hv_fail(err, errlen, error, "backend vmm: %s: %s%s",
-		    DEV_VMM, strerror(error), hint));
+		return hv_fail(err, errlen, error, "backend vmm: %s: %s%s",
+		    DEV_VMM, strerror(error), hint);
 	}
 	if (ioctl(vm->dev, VMM_GET_INFO, &info) == 0 && info.abi == VMM_ABI) {
 		vm->run_size = info.run_size;
 		vm->tsc_khz = info.tsc_khz;
-		return (0);
+		return 0;
 	}
 	close(vm->dev);
-	return (hv_fail(err, errlen, ENOTSUP, "backend vmm: %s speaks another "
-	    "version; load the module that came with this vmmd", DEV_VMM));
+	return hv_fail(err, errlen, ENOTSUP, "backend vmm: %s speaks another "
+	    "version; load the module that came with this vmmd", DEV_VMM);
 }
 
 /* Gives the guest every feature that host and driver have. */
@@ -87,13 +87,13 @@ setup_cpuid(struct hv_vm *vm)
 
 	table = calloc(1, sizeof(*table));
 	if (table == NULL)
-		return (-ENOMEM);
+		return -ENOMEM;
 	table->count = VMM_MAX_CPUID;
 	if (ioctl(vm->dev, VMM_GET_CPUID, table) == -1 ||
 	    ioctl(vm->fd, VMM_SET_CPUID, table) == -1)
 		error = -errno;
 	free(table);
-	return (error);
+	return error;
 }
 
 /* Opens the device and makes a VM without memory. */
@@ -104,7 +104,7 @@ vm_open(struct hv_vm *vm, char *err, size_t errlen)
 
 	error = open_device(vm, err, errlen);
 	if (error != 0)
-		return (error);
+		return error;
 	vm->fd = ioctl(vm->dev, VMM_CREATE_VM, 0);
 	if (vm->fd == -1) {
 		error = hv_fail(err, errlen, errno,
@@ -116,13 +116,13 @@ vm_open(struct hv_vm *vm, char *err, size_t errlen)
 	}
 	error = setup_cpuid(vm);
 	if (error == 0)
-		return (0);
+		return 0;
 	hv_fail(err, errlen, -error, "backend vmm: CPUID table: %s",
 	    strerror(-error));
 	close(vm->fd);
 close_dev:
 	close(vm->dev);
-	return (error);
+	return error;
 }
 
 static void
@@ -141,7 +141,7 @@ add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 
 	error = hv_ram_map(gm, err, errlen);
 	if (error != 0)
-		return (error);
+		return error;
 	vm->gm = *gm;
 	for (i = 0; i < gm->nranges; i++) {
 		memset(&m, 0, sizeof(m));
@@ -152,10 +152,10 @@ add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 			error = hv_fail(err, errlen, errno, "backend vmm: "
 			    "giving memory to the guest: %s", strerror(errno));
 			hv_ram_unmap(gm);
-			return (error);
+			return error;
 		}
 	}
-	return (0);
+	return 0;
 }
 
 static int
@@ -166,7 +166,7 @@ vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
-		return (hv_fail(err, errlen, ENOMEM, "out of memory"));
+		return hv_fail(err, errlen, ENOMEM, "out of memory");
 	error = vm_open(vm, err, errlen);
 	if (error != 0)
 		goto free_vm;
@@ -174,12 +174,12 @@ vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 	if (error != 0)
 		goto close;
 	*vmp = vm;
-	return (0);
+	return 0;
 close:
 	vm_close(vm);
 free_vm:
 	free(vm);
-	return (error);
+	return error;
 }
 
 static void
@@ -217,14 +217,14 @@ vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 		goto close;
 	}
 	*vcpup = v;
-	return (0);
+	return 0;
 close:
 	close(v->fd);
 free_vcpu:
 	free(v);
 fail:
-	return (hv_fail(err, errlen, -error, "backend vmm: creating vCPU %u: "
-	    "%s", id, strerror(-error)));
+	return hv_fail(err, errlen, -error, "backend vmm: creating vCPU %u: "
+	    "%s", id, strerror(-error));
 }
 
 static void
@@ -244,12 +244,12 @@ vmm_probe(char *err, size_t errlen)
 
 	error = vm_open(&vm, err, errlen);
 	if (error != 0)
-		return (error);
+		return error;
 	error = vmm_vcpu_create(&vcpu, &vm, 0, err, errlen);
 	if (error == 0)
 		vmm_vcpu_destroy(vcpu);
 	vm_close(&vm);
-	return (error);
+	return error;
 }
 
 static void
@@ -276,7 +276,7 @@ vmm_get_regs(struct hv_vcpu *v, struct hv_regs *r)
 	struct vmm_state s;
 
 	if (ioctl(v->fd, VMM_GET_STATE, &s) == -1)
-		return (-errno);
+		return -errno;
 	_Static_assert(sizeof(r->gpr) == sizeof(s.regs.gpr), "same order");
 	memcpy(r->gpr, s.regs.gpr, sizeof(r->gpr));
 	r->rip = s.regs.rip;
@@ -298,7 +298,7 @@ vmm_get_regs(struct hv_vcpu *v, struct hv_regs *r)
 	r->gdtr.limit = s.gdtr.limit;
 	r->idtr.base = s.idtr.base;
 	r->idtr.limit = s.idtr.limit;
-	return (0);
+	return 0;
 }
 
 static int
@@ -307,7 +307,7 @@ vmm_set_regs(struct hv_vcpu *v, const struct hv_regs *r)
 	struct vmm_state s;
 
 	if (ioctl(v->fd, VMM_GET_STATE, &s) == -1)
-		return (-errno);
+		return -errno;
 	memcpy(s.regs.gpr, r->gpr, sizeof(s.regs.gpr));
 	s.regs.rip = r->rip;
 	s.regs.rflags = r->rflags;
@@ -328,7 +328,7 @@ vmm_set_regs(struct hv_vcpu *v, const struct hv_regs *r)
 	s.gdtr.limit = r->gdtr.limit;
 	s.idtr.base = r->idtr.base;
 	s.idtr.limit = r->idtr.limit;
-	return (ioctl(v->fd, VMM_SET_STATE, &s) == 0 ? 0 : -errno);
+	return ioctl(v->fd, VMM_SET_STATE, &s) == 0 ? 0 : -errno;
 }
 
 static void
@@ -440,7 +440,7 @@ vmm_run(struct hv_vcpu *v, struct hv_exit *e)
 static bool
 vmm_intr_ready(struct hv_vcpu *v)
 {
-	return (v->run->intr_ready);
+	return v->run->intr_ready;
 }
 
 static int
@@ -450,7 +450,7 @@ vmm_inject(struct hv_vcpu *v, uint8_t vector)
 	v->run->intr_ready = 0;
 	v->run->vector = vector;
 	v->run->inject = 1;
-	return (0);
+	return 0;
 }
 
 static void
@@ -464,14 +464,6 @@ vmm_kick(struct hv_vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(v->thread, HV_KICK_SIGNAL);
-}
-
-/* The driver reports HLT with interrupts disabled by itself. */
-static bool
-vmm_is_halted(struct hv_vcpu *v)
-{
-	(void)v;
-	return (false);
 }
 
 static void
@@ -498,6 +490,5 @@ const struct hv_ops hv_vmm_ops = {
 	.inject = vmm_inject,
 	.intr_window = vmm_intr_window,
 	.kick = vmm_kick,
-	.is_halted = vmm_is_halted,
 	.stats = vmm_stats,
 };

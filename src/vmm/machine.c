@@ -33,6 +33,8 @@
 #define CHIPS		6	/* PIC, PIT, RTC, i8042, UART, PCI */
 #define DEVICES_MAX	(CHIPS + VM_DISKS_MAX)
 
+#define FOLD_MIN_NS	50000
+
 #define IRQ_TIMER	0
 #define IRQ_KEYBOARD	1
 #define IRQ_COM1	4
@@ -337,7 +339,8 @@ machine_fold(struct machine *m)
 	}
 	m->intr = pic_pending(&m->pic);
 	pthread_mutex_unlock(&m->mtx);
-	return earliest;
+	/* No chip, whatever the guest made of it, keeps the host spinning. */
+	return earliest > now + FOLD_MIN_NS ? earliest : now + FOLD_MIN_NS;
 }
 
 bool

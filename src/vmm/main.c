@@ -2,10 +2,15 @@
 /*
  * vmmd(8): options, and the daemon's life from here to its exit status.
  */
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -76,6 +81,32 @@ check_config(const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* Whatever is opened later must not end up as somebody's standard output. */
+static void
+fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+/* Each guest takes some descriptors, and the control socket must get its own */
+static void
+raise_files(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		log_warn("daemon: limit of open files: %s", strerror(errno));
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -86,10 +117,12 @@ main(int argc, char *argv[])
 	parse_options(&o, argc, argv);
 	if (o.check)
 		return check_config(o.conf);
+	fill_standard();
 	log_open("vmmd", o.use_syslog);
 	if (o.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	signal(SIGPIPE, SIG_IGN);
+	raise_files();
 	d = daemon_create(o.conf);
 	if (d == NULL)
 		return EXIT_FAILURE;

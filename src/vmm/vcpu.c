@@ -130,7 +130,7 @@ vcpu_attend(struct vcpu *v)
 		return;
 	}
 	if (atomic_exchange(&v->check_halt, false) &&
-	    v->hv->is_halted(v->guest.hv)) {
+	    v->hv->is_halted != NULL && v->hv->is_halted(v->guest.hv)) {
 		vcpu_end(v, VM_REASON_HALTED);
 		return;
 	}
@@ -414,7 +414,11 @@ call_done(struct dev_call *c)
 	struct vcpu *v = c->cookie;
 
 	pthread_mutex_lock(&v->lock);
-	/* From here on the caller may return and take `c` with it. */
+	/*
+	 * From here on the caller may return, take `c` with it and run the
+	 * guest: vcpu_stop() must not take it for idle.
+	 */
+	v->in_call = false;
 	c->cookie = NULL;
 	pthread_cond_broadcast(&v->cond);
 	pthread_mutex_unlock(&v->lock);
@@ -437,6 +441,5 @@ vcpu_call(struct vcpu *v, struct dev_call *c)
 	pthread_mutex_lock(&v->lock);
 	while (c->cookie != NULL)
 		pthread_cond_wait(&v->cond, &v->lock);
-	v->in_call = false;
 	pthread_mutex_unlock(&v->lock);
 }

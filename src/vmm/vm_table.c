@@ -259,9 +259,12 @@ vm_table_start(struct vm_table *vt, struct vm_entry *e)
 int
 vm_table_stop(struct vm_table *vt, struct vm_entry *e, bool force)
 {
+	int error;
+
 	e->want_start = false;
-	vt->forced |= force;
-	return vm_stop(e->vm, force);
+	error = vm_stop(e->vm, force);
+	vt->forced |= force && error == 0;
+	return error;
 }
 
 bool
@@ -276,7 +279,7 @@ vm_table_stop_all(struct vm_table *vt, bool force)
 	struct vm_entry *e;
 
 	vt->closing = true;
-	vt->forced |= force;
 	for (e = vt->first; e != NULL; e = e->next)
-		(void)vm_stop(e->vm, force);
+		if (vm_stop(e->vm, force) == 0)
+			vt->forced |= force;
 }

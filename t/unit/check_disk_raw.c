@@ -218,7 +218,7 @@ refused(struct fixture *f, bool readonly, const char *why)
 
 START_TEST(in_use)
 {
-	static const char why[] = "is in use by another process";
+	static const char why[] = "is in use by another guest or process";
 	struct fixture f;
 	struct disk *d;
 	int fd;
