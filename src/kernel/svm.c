@@ -7,10 +7,8 @@
 
 #include <linux/cc_platform.h>
 #include <linux/gfp.h>
-#include <linux/hw_breakpoint.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <asm/debugreg.h>
 #include <asm/io.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -21,9 +19,6 @@
 #include "svm_caps.h"
 
 #define SVM_ENTRY_TABLE	(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)
-#define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */
-#define DR7_FIXED	0x400UL
-#define DR7_IO_TYPES	0xeeee0400UL	/* of breakpoints that are off */
 #define IOPM_ORDER	2		/* 12 KiB, rounded up */
 #define MSRPM_ORDER	1		/* 8 KiB */
 
@@ -40,7 +35,6 @@ struct svm_cpu {
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *svm_iopm; /* I, every port exits */
 static void *svm_msrpm;		/* I */
-static bool svm_emulated __ro_after_init;	/* by QEMU's own translator */
 
 /*
  * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
@@ -110,8 +104,7 @@ static int svm_init(void)
 {
 	int cpu, i;
 
-	svm_emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
-		       hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
+	svm_dr_init();
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
 	if (!svm_iopm || !svm_msrpm)
@@ -165,11 +158,6 @@ static void intercept(struct vmcb *vmcb, unsigned int bit)
 	__set_bit(bit, (unsigned long *)vmcb->control.intercepts);
 }
 
-static void svm_intercept_dr(struct vmcb *vmcb, bool on)
-{
-	vmcb->control.intercepts[INTERCEPT_DR] = on ? ~0U : 0;
-}
-
 /* Exits that need no thought of the guest's: 15.9 to 15.13. */
 static const u8 svm_intercepts[] = {
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
@@ -199,7 +187,7 @@ void svm_vmcb_init(struct vcpu *v)
 	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + AC_VECTOR);
 	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + DB_VECTOR);
 	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + MC_VECTOR);
-	svm_intercept_dr(vmcb, true);
+	svm_dr_intercept(vmcb, true);
 	c->iopm_base_pa = __pa(svm_iopm);
 	c->msrpm_base_pa = __pa(svm_msrpm);
 	c->tsc_offset = -v->vm->tsc_base;
@@ -230,57 +218,6 @@ static void svm_vcpu_free(struct vcpu *v)
 {
 	free_page((unsigned long)to_vmcb(v));
 	kfree(v->data);
-}
-
-/*
- * Debug registers: VMRUN switches DR6 and DR7.  DR0-3 are the guest's for one
- * entry, if it uses them; else its access to them exits.  The host's DR7 must
- * not be on while they are: it would watch addresses that the guest chose.
- */
-static void svm_dr_load(struct vcpu *v)
-{
-	if (hw_breakpoint_active())
-		set_debugreg(DR7_FIXED, 7);
-	set_debugreg(v->dr[0], 0);
-	set_debugreg(v->dr[1], 1);
-	set_debugreg(v->dr[2], 2);
-	set_debugreg(v->dr[3], 3);
-	svm_intercept_dr(to_vmcb(v), false);
-}
-
-static void svm_dr_save(struct vcpu *v)
-{
-	get_debugreg(v->dr[0], 0);
-	get_debugreg(v->dr[1], 1);
-	get_debugreg(v->dr[2], 2);
-	get_debugreg(v->dr[3], 3);
-	to_svm(v)->dr_wanted = false;
-	svm_intercept_dr(to_vmcb(v), true);
-}
-
-/*
- * QEMU's translator has VMRUN and #VMEXIT change the value of DR7 alone.  It
- * sets breakpoints on MOV to DR7, and clears them then by the types that DR7
- * had before: none, if those were of I/O.
- */
-static void svm_emulate_dr7_load(u64 dr7)
-{
-	u64 type;
-	int i;
-
-	/* What is off the guest may switch on, with another type. */
-	for (i = 0; i < HBP_NUM; i++) {
-		type = 0xfULL << (16 + 4 * i);
-		if (!(dr7 & (3ULL << 2 * i)))
-			dr7 = (dr7 & ~type) | (DR7_IO_TYPES & type);
-	}
-	set_debugreg(dr7, 7);
-}
-
-static void svm_emulate_dr7_save(u64 dr7)
-{
-	set_debugreg(dr7 & ~DR7_ENABLED, 7);
-	set_debugreg(DR7_IO_TYPES, 7);
 }
 
 /* A fresh ASID, so that nothing cached under an old one is used: 15.16. */
@@ -333,14 +270,8 @@ static void svm_pkru_restore(u32 pkru)
 static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 {
 	struct svm_vcpu *svm = to_svm(v);
-	struct vmcb_save_area *save = &svm->vmcb->save;
 	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
-	bool dr = svm->dr_wanted || (save->dr7 & DR7_ENABLED);
-
-	if (unlikely(dr))
-		svm_dr_load(v);
-	if (unlikely(svm_emulated && (dr || hw_breakpoint_active())))
-		svm_emulate_dr7_load(save->dr7);
+	bool dr = svm_dr_enter(v);
 
 	/* Each time: an IPI may have changed the LDT since the last. */
 	asm volatile("vmsave %%rax"
@@ -350,17 +281,7 @@ static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 	/* NMIs, too, only now that all is the host's again. */
 	asm volatile("stgi" : : : "memory");
 
-	if (unlikely(dr)) {
-		svm_dr_save(v);
-		if (svm_emulated)
-			svm_emulate_dr7_save(save->dr7);
-	}
-	/* #DB of the host expects nothing old in DR6. */
-	if (unlikely(save->dr6 != DR6_RESERVED))
-		set_debugreg(DR6_RESERVED, 6);
-	/* #VMEXIT has switched all breakpoints off, the host's too. */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+	svm_dr_leave(v, dr);
 }
 
 static void svm_run(struct vcpu *v)

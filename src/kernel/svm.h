@@ -34,6 +34,13 @@ asmlinkage void svm_enter(u64 vmcb_pa, u64 host_pa, u64 *gpr);
 void svm_vmcb_init(struct vcpu *v);
 void svm_inject(struct vcpu *v, u64 event);
 
+/* svm_dr.c; enter and leave around svm_enter(), interrupts off */
+void svm_dr_init(void);
+void svm_dr_intercept(struct vmcb *vmcb, bool on);
+/* True if DR0-3 are the guest's now: for svm_dr_leave(). */
+bool svm_dr_enter(struct vcpu *v);
+void svm_dr_leave(struct vcpu *v, bool dr);
+
 /* svm_state.c */
 void svm_get_regs(struct vcpu *v, struct vmm_regs *r);
 void svm_get_state(struct vcpu *v, struct vmm_state *s);
