@@ -41,6 +41,9 @@
 /* When a guest is asked again whether it can take input. */
 #define CLIENT_INPUT_RETRY	0.02
 
+/* How often a peer that sends no more is looked for. */
+#define CLIENT_HANGUP_CHECK	1.0
+
 struct client {
 	struct control_env	*env;
 	struct loop		*loop;
@@ -55,6 +58,7 @@ struct client {
 	ev_io			 rd, wr;
 	ev_timer		 linger;
 	ev_timer		 retry;
+	ev_timer		 hangup;	/* looks for the end after eof */
 	struct loop_task	 end;		/* the connection */
 	struct loop_task	 resume;	/* requests */
 	struct buf		 in, out;
@@ -93,6 +97,7 @@ client_end(struct client *c)
 	ev_io_stop(ev, &c->wr);
 	ev_timer_stop(ev, &c->linger);
 	ev_timer_stop(ev, &c->retry);
+	ev_timer_stop(ev, &c->hangup);
 	loop_cancel(c->loop, &c->resume);
 	loop_post(c->loop, &c->end);
 }
@@ -109,6 +114,8 @@ client_over(void *arg)
 static void
 client_close(struct client *c)
 {
+	if (c->over)
+		return;
 	client_leave_console(c);
 	c->wait = CLIENT_WAIT_NOTHING;
 	c->watching = false;
@@ -238,6 +245,10 @@ void
 client_console(struct client *c, struct vm_entry *e)
 {
 	client_ok(c);
+	if (c->over)
+		return;
+	/* From here on the connection is the guest's line, and only that. */
+	c->watching = false;
 	c->console = vm_console(e->vm);
 	c->waited = e;
 	console_attach(c->console, &c->viewer);
@@ -354,18 +365,33 @@ client_resume(void *arg)
 	client_process(arg);
 }
 
+static void
+client_check_hangup(struct client *c)
+{
+	struct pollfd pfd = { .fd = c->fd };
+
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP) != 0)
+		client_end(c);
+}
+
 /*
  * The peer may have shut down only its own direction ("echo status | nc -N"):
- * then what it asked for still goes out.
+ * then what it asked for still goes out, and it may go away for good later.
  */
 static void
 client_eof(struct client *c)
 {
-	struct pollfd pfd = { .fd = c->fd };
-
 	c->eof = true;
-	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP) != 0)
-		client_end(c);
+	ev_timer_again(loop_ev(c->loop), &c->hangup);
+	client_check_hangup(c);
+}
+
+static void
+client_hangup(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)revents;
+	client_check_hangup(w->data);
 }
 
 static void
@@ -438,6 +464,8 @@ client_init_watchers(struct client *c)
 	c->linger.data = c;
 	ev_timer_init(&c->retry, client_retry, 0, CLIENT_INPUT_RETRY);
 	c->retry.data = c;
+	ev_timer_init(&c->hangup, client_hangup, 0, CLIENT_HANGUP_CHECK);
+	c->hangup.data = c;
 	c->end.fn = client_over;
 	c->end.arg = c;
 	c->resume.fn = client_resume;

@@ -357,6 +357,22 @@ START_TEST(gone_while_waiting)
 }
 END_TEST
 
+/* The same, but it shut its own direction down first: its place is freed. */
+START_TEST(gone_after_half_close)
+{
+	int fd = dial_greeted();
+
+	say(fd, "start slow\nwait slow\n");
+	shutdown(fd, SHUT_WR);
+	turn(8);
+	ck_assert_uint_eq(env.nclients, 1);
+	close(fd);
+	while (env.nclients != 0)
+		ev_run(loop_ev(loop), EVRUN_ONCE);
+	fake_vm_runs(vm("slow"));
+}
+END_TEST
+
 START_TEST(events)
 {
 	int fd = dial_greeted(), other = dial_greeted();
@@ -638,6 +654,7 @@ control_case(void)
 	tcase_add_test(tc, nul_byte);
 	tcase_add_test(tc, half_closed);
 	tcase_add_test(tc, gone_while_waiting);
+	tcase_add_test(tc, gone_after_half_close);
 	tcase_add_test(tc, events);
 	tcase_add_test(tc, console_both_ways);
 	tcase_add_test(tc, console_ends_with_guest);

@@ -423,6 +423,21 @@ START_TEST(force_during_call)
 }
 END_TEST
 
+/* Once the call is answered the guest may run: force waits until it does not. */
+START_TEST(force_after_answer)
+{
+	answer = false;
+	quiet = false;
+	start();
+	dev_call_done(calling);
+	vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	ck_assert_ptr_nonnull(stopping);
+	complete();
+	until(fakehv_look().vms == 0);
+}
+END_TEST
+
 /* The same, with force coming second. */
 START_TEST(force_after_stop_during_call)
 {
@@ -478,6 +493,7 @@ main(void)
 	tcase_add_test(tc, detached_outlives_vm);
 	tcase_add_test(tc, stop_during_call);
 	tcase_add_test(tc, force_during_call);
+	tcase_add_test(tc, force_after_answer);
 	tcase_add_test(tc, force_after_stop_during_call);
 	tcase_add_test(tc, stop_between_calls);
 	return test_main("guest", tc);

@@ -345,6 +345,20 @@ START_TEST(update_interrupt)
 }
 END_TEST
 
+/* The clock stands at the end of 2099, and asks for nothing more. */
+START_TEST(end_of_time)
+{
+	struct rig r;
+
+	make(&r, 4102444799);
+	wr(&r, 0x0b, 0x12);
+	r.t.now += 5 * NS;
+	(void)rd(&r, 0x0c);
+	ck_assert_uint_eq(fold(&r), DEV_NO_DEADLINE);
+	check_time(&r, 4102444799);
+}
+END_TEST
+
 /* A flag that is up raises the line the moment it is enabled. */
 START_TEST(enabling_shows_the_flag)
 {
@@ -579,6 +593,7 @@ main(void)
 	tcase_add_test(tc, set_while_running);
 	tcase_add_test(tc, reset_keeps_the_time);
 	tcase_add_test(tc, update_interrupt);
+	tcase_add_test(tc, end_of_time);
 	tcase_add_test(tc, enabling_shows_the_flag);
 	tcase_add_test(tc, periodic_rates);
 	tcase_add_test(tc, periodic_flag_by_polling);
