@@ -52,33 +52,42 @@ int mem_add(struct vm *vm, const struct vmm_memory *m)
 	return 0;
 }
 
-/* Maps pages[] from `gpa` on; gives back those that were mapped already. */
-static long mem_map_pages(struct vm *vm, u64 gpa, struct page **pages, long n)
+/*
+ * Fills `n` entries of one leaf table; gives back pages whose entries are in
+ * use already, and returns how many.
+ */
+static long mem_map_pages(struct vm *vm, u64 *entry, struct page **pages,
+			  long n)
 {
+	const u64 present = vmm_cpu->npt.present, bits = vmm_cpu->npt.page;
 	long i, unused = 0;
-	u64 *entry;
 
-	for (i = 0; i < n; i++, gpa += PAGE_SIZE) {
-		entry = npt_entry(vm, gpa);
-		if (!entry || (*entry & vmm_cpu->npt.present)) {
+	for (i = 0; i < n; i++) {
+		if (entry[i] & present) {
 			unpin_user_page(pages[i]);
 			unused++;
 			continue;
 		}
-		WRITE_ONCE(*entry,
-			   page_to_phys(pages[i]) | vmm_cpu->npt.page);
+		WRITE_ONCE(entry[i], page_to_phys(pages[i]) | bits);
 	}
 	vm->pinned += n - unused;
 	atomic_long_add(n - unused, &vmm_counters.pinned_pages);
 	return unused;
 }
 
-/* Pins and maps up to `n` pages from `gpa`; returns how many, or -errno. */
-static long mem_pin(struct vm *vm, const struct mem_range *r, u64 gpa, long n)
+/*
+ * Pins and maps up to `n` pages from `gpa`, all in one 2 MiB block; `entry` is
+ * the first's.  Returns how many, or -errno.
+ */
+static long mem_pin(struct vm *vm, const struct mem_range *r, u64 gpa,
+		    u64 *entry, long n)
 {
 	long got, unused;
 	int ret;
 
+	/* pin_user_pages_fast() takes no pages for all there are. */
+	if (n == 0)
+		return 0;
 	ret = account_locked_vm(vm->mm, n, true);
 	if (ret)
 		return ret;
@@ -86,20 +95,33 @@ static long mem_pin(struct vm *vm, const struct mem_range *r, u64 gpa, long n)
 				  FOLL_WRITE | FOLL_LONGTERM, vm->block);
 	unused = n - max(got, 0L);
 	if (got > 0)
-		unused += mem_map_pages(vm, gpa, vm->block, got);
+		unused += mem_map_pages(vm, entry, vm->block, got);
 	account_locked_vm(vm->mm, unused, false);
 	return got;
 }
 
+/* Pins what else there is of the 2 MiB block around a page; it may fail. */
+static void mem_pin_around(struct vm *vm, const struct mem_range *r, u64 gpa,
+			   u64 *entry)
+{
+	u64 block = round_down(gpa, BLOCK_SIZE_2M), end;
+	long before;
+
+	before = (gpa - max(block, r->gpa)) >> PAGE_SHIFT;
+	mem_pin(vm, r, gpa - before * PAGE_SIZE, entry - before, before);
+	gpa += PAGE_SIZE;
+	end = min(block + BLOCK_SIZE_2M, r->gpa + r->size);
+	mem_pin(vm, r, gpa, entry + 1, (end - gpa) >> PAGE_SHIFT);
+}
+
 /*
- * Pins the 2 MiB block around the page, as far as the range reaches, so that
- * a guest faults once where the host has a huge page.  If the block cannot
- * be had whole, the page alone will do.
+ * A guest faults once where the host has a huge page: the page itself brings
+ * it, and the rest of its block is then had by one look at it.
  */
 static int mem_fault_locked(struct vm *vm, u64 gpa)
 {
 	const struct mem_range *r = mem_find(vm, gpa);
-	u64 *entry, start, end;
+	u64 *entry;
 	long got;
 
 	if (!r)
@@ -110,16 +132,11 @@ static int mem_fault_locked(struct vm *vm, u64 gpa)
 		return -ENOMEM;
 	if (*entry & vmm_cpu->npt.present)
 		return 0;
-	start = max(round_down(gpa, BLOCK_SIZE_2M), r->gpa);
-	end = min(round_down(gpa, BLOCK_SIZE_2M) + BLOCK_SIZE_2M,
-		  r->gpa + r->size);
-	got = mem_pin(vm, r, start, (end - start) >> PAGE_SHIFT);
-	if (*entry & vmm_cpu->npt.present)
-		return 0;
-	got = mem_pin(vm, r, gpa, 1);
-	if (*entry & vmm_cpu->npt.present)
-		return 0;
-	return got < 0 ? got : -ENOMEM;
+	got = mem_pin(vm, r, gpa, entry, 1);
+	if (got != 1)
+		return got < 0 ? got : -ENOMEM;
+	mem_pin_around(vm, r, gpa, entry);
+	return 0;
 }
 
 int mem_fault(struct vm *vm, u64 gpa)
