@@ -6,11 +6,10 @@
  * wrap; a position modulo the ring's size is its place.  Viewers are called
  * without the mutex, from a copy, so a slow one never holds the guest.
  *
- * A guest writes byte by byte, and to wake the loop and a viewer's process
- * costs ten times what the byte does.  So the first byte after silence goes
- * out at once, which is all that a person who types sees, and what follows is
- * collected for CONSOLE_PAUSE.  `awake` says that the loop will look anyway:
- * it is queued or pauses, or nobody views.
+ * A guest writes byte by byte, and to wake a viewer's process costs ten times
+ * what the byte does.  So what it writes is collected for CONSOLE_PAUSE, for
+ * which `awake` says that the loop will serve it; without viewers it stays so
+ * until one attaches, and the loop is left alone.
  */
 #include "vmm/console.h"
 
@@ -24,14 +23,13 @@
 /* Bytes handed to a viewer at once. */
 #define CONSOLE_CHUNK	4096
 
-#define CONSOLE_PAUSE	0.010	/* s */
+#define CONSOLE_PAUSE	0.002	/* s */
 
 /* l: loop thread only; m: the mutex; others are immutable. */
 struct console {
 	struct loop		*loop;
 	struct loop_task	 task;
 	ev_timer		 pause;		/* l */
-	uint64_t		 served;	/* l: viewers have up to here */
 	pthread_mutex_t		 mtx;
 	bool			 awake;		/* m */
 	uint64_t		 out_head;	/* m: bytes ever written */
@@ -53,7 +51,8 @@ ring_put(char *ring, size_t size, uint64_t pos, const char *p, size_t n)
 	size_t first = n < size - at ? n : size - at;
 
 	memcpy(ring + at, p, first);
-	memcpy(ring, p + first, n - first);
+	if (n > first)
+		memcpy(ring, p + first, n - first);
 }
 
 static void
@@ -118,44 +117,35 @@ console_serve_viewer(struct console *c, struct console_viewer *v)
 	c->current = NULL;
 }
 
-/* Serves all, then pauses; without viewers, until one attaches. */
-static void
-console_serve(void *arg)
+void
+console_flush(struct console *c)
 {
-	struct console *c = arg;
 	struct console_viewer *v;
 
-	c->served = console_head(c);
+	pthread_mutex_lock(&c->mtx);
+	c->awake = false;
+	pthread_mutex_unlock(&c->mtx);
 	for (v = c->viewers; v != NULL; v = c->next) {
 		c->next = v->next;
 		console_serve_viewer(c, v);
 	}
-	if (c->viewers != NULL)
-		ev_timer_again(loop_ev(c->loop), &c->pause);
-}
-
-/* Is there more than viewers were served?  If not, the next byte posts. */
-static bool
-console_look(struct console *c)
-{
-	bool more;
-
-	pthread_mutex_lock(&c->mtx);
-	more = c->out_head != c->served;
-	c->awake = more;
-	pthread_mutex_unlock(&c->mtx);
-	return more;
 }
 
 static void
 console_paused(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	struct console *c = w->data;
-
 	(void)revents;
 	ev_timer_stop(ev, w);
-	if (console_look(c))
-		console_serve(c);
+	console_flush(w->data);
+}
+
+static void
+console_wake(void *arg)
+{
+	struct console *c = arg;
+
+	if (c->viewers != NULL)
+		ev_timer_again(loop_ev(c->loop), &c->pause);
 }
 
 struct console *
@@ -171,7 +161,7 @@ console_create(struct loop *loop)
 		return NULL;
 	}
 	c->loop = loop;
-	c->task.fn = console_serve;
+	c->task.fn = console_wake;
 	c->task.arg = c;
 	ev_timer_init(&c->pause, console_paused, 0.0, CONSOLE_PAUSE);
 	c->pause.data = c;
@@ -252,13 +242,7 @@ console_attach(struct console *c, struct console_viewer *v)
 	v->pos = head > sizeof(c->out) ? head - sizeof(c->out) : 0;
 	v->next = c->viewers;
 	c->viewers = v;
-	console_serve(c);
-}
-
-void
-console_flush(struct console *c)
-{
-	console_serve(c);
+	console_flush(c);
 }
 
 void

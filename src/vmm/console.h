@@ -38,10 +38,7 @@ struct console *console_create(struct loop *loop);
 /* With no viewer left and no thread that still writes. */
 void console_destroy(struct console *c);
 
-/*
- * Guest output, any thread.  Viewers get it within 10 ms; the first after a
- * silence as long at once.
- */
+/* Guest output, any thread.  Viewers get it a few milliseconds later. */
 void console_write(struct console *c, const char *p, size_t n);
 
 /* Takes up to `n` bytes of input; any thread.  Returns how many. */
