@@ -28,6 +28,7 @@ struct bus {
 	struct bus_range	*range;
 	unsigned		 nranges;
 	unsigned		 nalloc;
+	unsigned		 last;		/* found last, or any number */
 };
 
 struct bus *
@@ -111,15 +112,26 @@ bus_del_pio(struct bus *b, uint32_t base)
 	    (b->nranges - i) * sizeof(b->range[0]));
 }
 
-/* Copies out the range of a port; false if nobody claims it. */
 static bool
-bus_lookup(const struct bus *b, uint32_t port, struct bus_range *r)
+bus_holds(const struct bus *b, unsigned i, uint32_t port)
 {
-	unsigned i = bus_find(b, port);
+	return i < b->nranges && b->range[i].base <= port &&
+	    port < b->range[i].end;
+}
 
-	if (i == b->nranges || b->range[i].base > port)
-		return false;
-	*r = b->range[i];
+/*
+ * Copies out the range of a port; false if nobody claims it.  Who uses a
+ * device uses it again, so the last range is tried first.
+ */
+static bool
+bus_lookup(struct bus *b, uint32_t port, struct bus_range *r)
+{
+	if (!bus_holds(b, b->last, port)) {
+		b->last = bus_find(b, port);
+		if (!bus_holds(b, b->last, port))
+			return false;
+	}
+	*r = b->range[b->last];
 	return true;
 }
 
