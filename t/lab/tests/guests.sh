@@ -1,0 +1,106 @@
+# Sourced by the tests that t/lab/guests runs, after lib.sh: guests with
+# t/lab/guest-test, and what to say and do to them.
+# shellcheck shell=sh
+
+SOCKET=/run/vmmd.sock
+
+# guest NAME TEST [WORD...]: the first lines of a section, started by hand.
+guest()
+{
+	printf '[vm %s]\nkernel = /boot/vmlinuz\ninitrd = /boot/initrd\n' "$1"
+	printf 'memory = 128M\nautostart = no\non-reboot = stop\n'
+	shift
+	printf 'cmdline = console=ttyS0 panic=-1 quiet vmmd.run=/bin/guest-test\n'
+	test=$1
+	shift
+	printf 'cmdline = vmmd.test=%s %s\n' "$test" "$*"
+}
+
+# Tries five times a second for a minute, or longer where all is slow.
+within_a_minute()
+{
+	for _ in $(seq 300); do
+		! "$@" || return 0
+		usleep 200000
+	done
+	return 1
+}
+
+shows()
+{
+	grep -q "$2" "/tmp/$1.console"
+}
+
+# says GUEST TEXT: its console shows a line with the text, soon.
+says()
+{
+	within_a_minute shows "$@" && return
+	echo "# the console of $1 does not show '$2':"
+	tail -n 20 "/tmp/$1.console"
+	return 1
+}
+
+# watch GUEST: its console goes to /tmp/GUEST.console, and what is written to
+# /tmp/GUEST.keys is typed at it.
+watch()
+{
+	[ -p "/tmp/$1.keys" ] || mkfifo "/tmp/$1.keys"
+	vmmctl console "$1" <"/tmp/$1.keys" >"/tmp/$1.console" &
+	sleep 1000000 >"/tmp/$1.keys" &
+}
+
+# begin GUEST TEXT: starts it, and waits until it says so.
+begin()
+{
+	vmmctl start "$1" || return
+	watch "$1"
+	says "$1" "$2"
+}
+
+# ended GUEST REASON: waits for the end of a guest.
+ended()
+{
+	reason=$(vmmctl wait "$1" 2>"/tmp/$1.message")
+	[ "$reason" = "$2" ] && return
+	echo "# $1 ended by '$reason', not by $2: $(cat "/tmp/$1.message")"
+	tail -n 20 "/tmp/$1.console"
+	return 1
+}
+
+# logged TEXT: the daemon has said so, or says it soon.
+in_log()
+{
+	grep -q "$1" "$VMMD_LOG"
+}
+
+logged()
+{
+	within_a_minute in_log "$1"
+}
+
+# fails TEXT COMMAND...: it does, and says why in one line.
+fails()
+{
+	text=$1
+	shift
+	if "$@" >/tmp/failed 2>&1; then
+		echo "# '$*' should have failed"
+		return 1
+	fi
+	[ "$(grep -c '' /tmp/failed)" = 1 ] && grep -q "$text" /tmp/failed &&
+	    return
+	echo "# '$*' does not say '$text':"
+	cat /tmp/failed
+	return 1
+}
+
+# A disk of so many MiB of random bytes.
+random_disk()
+{
+	dd if=/dev/urandom of="$1" bs=1M count="$2" status=none
+}
+
+state_is()
+{
+	[ "$(field "$1" state)" = "$2" ]
+}
