@@ -4,10 +4,13 @@
  *
  * usage: until STRING COMMAND...
  *
- * Prints "busy N idle N", in ms: the time the host's processors worked, and
- * the time they idled, from before the command is started until STRING
- * appears in its output.  In the lab's --icount mode a busy ns is one
- * instruction.  The command is then ended by SIGTERM.
+ * Prints "busy N idle N", in ms: the time the host's processor worked, and the
+ * time it idled, from before the command is started until STRING appears in
+ * its output.  In the lab's --icount mode a busy ns is one instruction.  The
+ * command is then ended by SIGTERM.
+ *
+ * Waiting for a disk is idle time, too, which /proc/uptime leaves out: in that
+ * mode a second passes while the emulator's own disk turns a millisecond.
  */
 #include <sys/wait.h>
 
@@ -22,24 +25,42 @@
 
 struct sample {
 	double	elapsed;	/* ms */
-	double	idle;		/* ms, in steps of 10 */
+	double	idle;		/* ms */
 };
+
+/* ns that all processors have idled. */
+static double
+idle_time(void)
+{
+	double sum = 0, ns;
+	char line[256];
+	FILE *f;
+	int n = 0;
+
+	f = fopen("/proc/timer_list", "r");
+	if (f == NULL)
+		err(1, "/proc/timer_list");
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, " .idle_sleeptime : %lf", &ns) == 1 ||
+		    sscanf(line, " .iowait_sleeptime: %lf", &ns) == 1) {
+			sum += ns;
+			n++;
+		}
+	fclose(f);
+	if (n == 0)
+		errx(1, "/proc/timer_list: no idle times");
+	return (sum);
+}
 
 static struct sample
 sample(void)
 {
 	struct timespec ts;
 	struct sample s;
-	double up, idle;
-	FILE *f;
 
-	f = fopen("/proc/uptime", "r");
-	if (f == NULL || fscanf(f, "%lf %lf", &up, &idle) != 2)
-		err(1, "/proc/uptime");
-	fclose(f);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	s.elapsed = ts.tv_sec * 1e3 + ts.tv_nsec / 1e6;
-	s.idle = idle * 1e3 / sysconf(_SC_NPROCESSORS_ONLN);
+	s.idle = idle_time() / 1e6 / sysconf(_SC_NPROCESSORS_ONLN);
 	return (s);
 }
 
