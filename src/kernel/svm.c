@@ -271,8 +271,10 @@ static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 {
 	struct svm_vcpu *svm = to_svm(v);
 	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
-	bool dr = svm_dr_enter(v);
+	bool dr = svm_dr_wanted(v);
 
+	if (unlikely(dr || hw_breakpoint_active()))
+		svm_dr_load(v, dr);
 	/* Each time: an IPI may have changed the LDT since the last. */
 	asm volatile("vmsave %%rax"
 		     : : "a" (page_to_phys(c->host)) : "memory");
@@ -281,7 +283,9 @@ static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 	/* NMIs, too, only now that all is the host's again. */
 	asm volatile("stgi" : : : "memory");
 
-	svm_dr_leave(v, dr);
+	if (unlikely(dr || hw_breakpoint_active() ||
+		     svm->vmcb->save.dr6 != DR6_RESERVED))
+		svm_dr_save(v, dr);
 }
 
 static void svm_run(struct vcpu *v)

@@ -3,7 +3,9 @@
 #ifndef VMM_SVM_H
 #define VMM_SVM_H
 
+#include <linux/hw_breakpoint.h>
 #include <linux/types.h>
+#include <asm/debugreg.h>
 #include <asm/svm.h>
 
 #include "vmm.h"
@@ -34,12 +36,19 @@ asmlinkage void svm_enter(u64 vmcb_pa, u64 host_pa, u64 *gpr);
 void svm_vmcb_init(struct vcpu *v);
 void svm_inject(struct vcpu *v, u64 event);
 
-/* svm_dr.c; enter and leave around svm_enter(), interrupts off */
+/* svm_dr.c; load and save around svm_enter(), interrupts off */
 void svm_dr_init(void);
 void svm_dr_intercept(struct vmcb *vmcb, bool on);
-/* True if DR0-3 are the guest's now: for svm_dr_leave(). */
-bool svm_dr_enter(struct vcpu *v);
-void svm_dr_leave(struct vcpu *v, bool dr);
+void svm_dr_load(struct vcpu *v, bool wanted);
+void svm_dr_save(struct vcpu *v, bool wanted);
+
+#define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */
+
+/* Does the guest use DR0-3 in this entry? */
+static inline bool svm_dr_wanted(struct vcpu *v)
+{
+	return to_svm(v)->dr_wanted || (to_vmcb(v)->save.dr7 & DR7_ENABLED);
+}
 
 /* svm_state.c */
 void svm_get_regs(struct vcpu *v, struct vmm_regs *r);

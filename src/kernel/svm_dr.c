@@ -5,14 +5,11 @@
  * DR7 must not be on while they are: it would watch addresses that the guest
  * chose.
  */
-#include <linux/hw_breakpoint.h>
-#include <asm/debugreg.h>
 #include <asm/hypervisor.h>
 #include <asm/processor.h>
 
 #include "svm.h"
 
-#define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */
 #define DR7_FIXED	0x400UL
 #define DR7_IO_TYPES	0xeeee0400UL	/* of breakpoints that are off */
 
@@ -29,7 +26,7 @@ void svm_dr_intercept(struct vmcb *vmcb, bool on)
 	vmcb->control.intercepts[INTERCEPT_DR] = on ? ~0U : 0;
 }
 
-static void svm_dr_load(struct vcpu *v)
+static void load_addresses(struct vcpu *v)
 {
 	if (hw_breakpoint_active())
 		set_debugreg(DR7_FIXED, 7);
@@ -40,7 +37,7 @@ static void svm_dr_load(struct vcpu *v)
 	svm_dr_intercept(to_vmcb(v), false);
 }
 
-static void svm_dr_save(struct vcpu *v)
+static void save_addresses(struct vcpu *v)
 {
 	get_debugreg(v->dr[0], 0);
 	get_debugreg(v->dr[1], 1);
@@ -75,31 +72,25 @@ static void svm_emulate_dr7_save(u64 dr7)
 	set_debugreg(DR7_IO_TYPES, 7);
 }
 
-bool svm_dr_enter(struct vcpu *v)
+/* Called if the guest wants them, or the host has breakpoints. */
+void svm_dr_load(struct vcpu *v, bool wanted)
 {
-	u64 dr7 = to_vmcb(v)->save.dr7;
-	bool dr = to_svm(v)->dr_wanted || (dr7 & DR7_ENABLED);
-
-	if (unlikely(dr))
-		svm_dr_load(v);
-	if (unlikely(svm_emulated && (dr || hw_breakpoint_active())))
-		svm_emulate_dr7_load(dr7);
-	return dr;
+	if (wanted)
+		load_addresses(v);
+	if (svm_emulated)
+		svm_emulate_dr7_load(to_vmcb(v)->save.dr7);
 }
 
-void svm_dr_leave(struct vcpu *v, bool dr)
+/* The same, or the guest's DR6 is not as the host expects it in its #DB. */
+void svm_dr_save(struct vcpu *v, bool wanted)
 {
-	const struct vmcb_save_area *save = &to_vmcb(v)->save;
-
-	if (unlikely(dr)) {
-		svm_dr_save(v);
+	if (wanted) {
+		save_addresses(v);
 		if (svm_emulated)
-			svm_emulate_dr7_save(save->dr7);
+			svm_emulate_dr7_save(to_vmcb(v)->save.dr7);
 	}
-	/* #DB of the host expects nothing old in DR6. */
-	if (unlikely(save->dr6 != DR6_RESERVED))
-		set_debugreg(DR6_RESERVED, 6);
+	set_debugreg(DR6_RESERVED, 6);
 	/* #VMEXIT has switched all breakpoints off, the host's too. */
-	if (unlikely(hw_breakpoint_active()))
+	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
 }
