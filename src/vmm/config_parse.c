@@ -447,7 +447,8 @@ config_read(const char *path, struct buf *errors)
 
 	f = fopen(path, "re");
 	if (f == NULL) {
-		(void)buf_printf(errors, "%s: %s\n", path, strerror(errno));
+		(void)buf_printf(errors, "%s: %s%s\n", path, strerror(errno),
+		    errno == ENOENT ? "; -f names another" : "");
 		return NULL;
 	}
 	ps.conf = calloc(1, sizeof(*ps.conf));

@@ -189,7 +189,7 @@ find_verb(const char *name)
 	return NULL;
 }
 
-/* Options and name behind the verb, which is argv[0]. */
+/* Options and name behind the verb, which stood where argv[0] is. */
 static void
 parse_verb(struct request *rq, const struct verb *v, int argc, char *argv[])
 {
@@ -239,6 +239,8 @@ main(int argc, char *argv[])
 	v = optind < argc ? find_verb(argv[optind]) : NULL;
 	if (v == NULL)
 		usage();
+	/* getopt() begins its messages with it. */
+	argv[optind] = argv[0];
 	parse_verb(&rq, v, argc - optind, argv + optind);
 	if (conn_open(&cn, path) == 0)
 		status = v->fn(&cn, &rq);

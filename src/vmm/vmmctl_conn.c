@@ -35,6 +35,21 @@ conn_connect(const char *path)
 	return fd;
 }
 
+/* What to do about a connection that failed. */
+static const char *
+conn_hint(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return "run as root or as vmmd's user";
+	case ENAMETOOLONG:
+		return "a socket's path has at most 107 bytes";
+	default:
+		return "is vmmd running, with this socket?";
+	}
+}
+
 /* "vmmd 1 NAME VERSION", or an error in its place. */
 static int
 conn_check_greeting(struct conn *cn, const char *path)
@@ -63,7 +78,8 @@ conn_open(struct conn *cn, const char *path)
 	buf_init(&cn->in, PROTO_ROW_MAX);
 	cn->fd = conn_connect(path);
 	if (cn->fd < 0) {
-		warnx("%s: %s (is vmmd running?)", path, strerror(-cn->fd));
+		warnx("%s: %s (%s)", path, strerror(-cn->fd),
+		    conn_hint(-cn->fd));
 		return cn->fd;
 	}
 	return conn_check_greeting(cn, path);

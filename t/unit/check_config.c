@@ -259,7 +259,7 @@ START_TEST(unreadable_files)
 	ck_assert_ptr_null(config_read("/", &errors));
 	buf_append(&errors, "", 1);
 	ck_assert_str_eq(buf_head(&errors),
-	    "/nonexistent: No such file or directory\n"
+	    "/nonexistent: No such file or directory; -f names another\n"
 	    "/: Is a directory\n");
 }
 END_TEST
