@@ -3,10 +3,10 @@
  * The driver from hell: what a guest can do to its own virtio disks by ports,
  * rings and configuration space.
  *
- * usage: guest-scribble SEED SECONDS
+ * usage: guest-scribble SEED MILLISECONDS
  *
  * Takes the last virtio device of the bus, which no driver may hold, through a
- * list of games, each for SECONDS and each followed by a reset and one honest
+ * list of games, each for so long and each followed by a reset and one honest
  * read: so a device that is lost for good is noticed, and so is a game that
  * never reached it.  The last game, "wild", takes all devices and all of
  * memory, from which the guest need not recover.
@@ -472,9 +472,9 @@ main(int argc, char *argv[])
 	double seconds;
 
 	if (argc != 3)
-		errx(2, "usage: guest-scribble SEED SECONDS");
+		errx(2, "usage: guest-scribble SEED MILLISECONDS");
 	s->seed = strtoull(argv[1], NULL, 0) | 1ull << 32;
-	seconds = strtod(argv[2], NULL);
+	seconds = strtod(argv[2], NULL) / 1e3;
 	if (iopl(3) == -1)
 		err(1, "iopl");
 	find_devices(s);
