@@ -52,6 +52,7 @@ static inline bool svm_dr_wanted(struct vcpu *v)
 
 /* svm_state.c */
 void svm_get_regs(struct vcpu *v, struct vmm_regs *r);
+void svm_set_regs(struct vcpu *v, const struct vmm_regs *r, bool done);
 void svm_get_state(struct vcpu *v, struct vmm_state *s);
 int svm_set_state(struct vcpu *v, const struct vmm_state *s);
 int svm_set_efer(struct vcpu *v, u64 val);
@@ -59,5 +60,7 @@ int svm_set_efer(struct vcpu *v, u64 val);
 /* svm_exit.c */
 enum next svm_handle_fast(struct vcpu *v);
 enum next svm_handle_slow(struct vcpu *v);
+/* The instruction that exited is through: no shadow, but a single step. */
+void svm_instruction_done(struct vcpu *v);
 
 #endif /* VMM_SVM_H */

@@ -34,6 +34,18 @@ static void inject_exception_code(struct vcpu *v, u8 vector, u32 code)
 		   VMM_EVENT_HAS_ERROR | SVM_EVTINJ_TYPE_EXEPT | vector);
 }
 
+/* RFLAGS are still those from before it. */
+void svm_instruction_done(struct vcpu *v)
+{
+	struct vmcb *vmcb = to_vmcb(v);
+
+	vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF)) {
+		vmcb->save.dr6 |= DR_STEP;
+		inject_exception(v, DB_VECTOR);
+	}
+}
+
 /*
  * Moves RIP past the instruction that exited.  Where the CPU does not tell
  * the next RIP, `len` is the instruction's length without prefixes: a guest
@@ -48,11 +60,7 @@ static void skip(struct vcpu *v, unsigned int len)
 		save->rip = vmcb->control.next_rip;
 	else
 		save->rip += len;
-	vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
-	if (unlikely(save->rflags & X86_EFLAGS_TF)) {
-		save->dr6 |= DR_STEP;
-		inject_exception(v, DB_VECTOR);
-	}
+	svm_instruction_done(v);
 }
 
 /*
@@ -250,6 +258,8 @@ static enum next exit_npf(struct vcpu *v)
 			run->memory.flags |= VMM_MEMORY_WRITE;
 		if (c->exit_info_1 & NPF_FETCH)
 			run->memory.flags |= VMM_MEMORY_FETCH;
+		if (c->exit_int_info & SVM_EXITINTINFO_VALID)
+			run->memory.flags |= VMM_MEMORY_EVENT;
 		return NEXT_USER;
 	}
 	run->reason = VMM_EXIT_FAULT;

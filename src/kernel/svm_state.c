@@ -96,17 +96,32 @@ static bool state_valid(const struct vmm_state *s)
 				VMM_EVENT_ERROR))));
 }
 
-static void set_regs(struct vcpu *v, const struct vmm_regs *r)
+/* What instructions work with; `r` may be the run page, so read once. */
+static void set_user_regs(struct vcpu *v, const struct vmm_regs *r)
 {
 	struct vmcb_save_area *save = &to_vmcb(v)->save;
 
 	memcpy(v->gpr, r->gpr, sizeof(v->gpr));
-	save->rax = r->gpr[VMM_RAX];
-	save->rsp = r->gpr[VMM_RSP];
+	save->rax = v->gpr[VMM_RAX];
+	save->rsp = v->gpr[VMM_RSP];
 	save->rip = r->rip;
 	save->rflags = r->rflags | X86_EFLAGS_FIXED;
-	save->cr0 = r->cr0;
 	save->cr2 = r->cr2;
+}
+
+void svm_set_regs(struct vcpu *v, const struct vmm_regs *r, bool done)
+{
+	if (done)
+		svm_instruction_done(v);
+	set_user_regs(v, r);
+}
+
+static void set_regs(struct vcpu *v, const struct vmm_regs *r)
+{
+	struct vmcb_save_area *save = &to_vmcb(v)->save;
+
+	set_user_regs(v, r);
+	save->cr0 = r->cr0;
 	save->cr3 = r->cr3;
 	save->cr4 = r->cr4;
 	save->efer = r->efer | EFER_SVME;

@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+#include <asm/trapnr.h>
 #include <asm/tsc.h>
 
 #include "kcompat.h"
@@ -128,6 +129,49 @@ static void vcpu_finish_io(struct vcpu *v)
 	vmm_cpu->set_rax(v, rax);
 }
 
+/* An NMI, or an exception as the CPU's own are. */
+static bool event_valid(u64 event)
+{
+	u8 vector = event & VMM_EVENT_VECTOR;
+
+	if (!(event & VMM_EVENT_VALID))
+		return false;
+	switch (event & VMM_EVENT_TYPE) {
+	case VMM_EVENT_NMI:
+		return event == (VMM_EVENT_VALID | VMM_EVENT_NMI |
+				 X86_TRAP_NMI);
+	case VMM_EVENT_EXCEPTION:
+		return vector < 32 && vector != X86_TRAP_NMI &&
+		       !(event & ~(VMM_EVENT_VECTOR | VMM_EVENT_TYPE |
+				   VMM_EVENT_HAS_ERROR | VMM_EVENT_VALID |
+				   VMM_EVENT_ERROR));
+	default:
+		return false;
+	}
+}
+
+/* What the daemon made of an instruction: registers, an exception or both. */
+static int vcpu_take_event(struct vcpu *v)
+{
+	struct vmm_run *run = v->run;
+	u64 event = READ_ONCE(run->event);
+
+	if (event && !event_valid(event))
+		return -EINVAL;
+	if (event && vmm_cpu->event_pending(v))
+		return -EAGAIN;
+	if (READ_ONCE(run->set_regs)) {
+		vmm_cpu->set_regs(v, &run->regs, !event);
+		WRITE_ONCE(run->set_regs, 0);
+	}
+	if (event) {
+		vmm_cpu->inject(v, event);
+		WRITE_ONCE(run->event, 0);
+		v->halted = false;
+	}
+	return 0;
+}
+
 static int vcpu_take_interrupt(struct vcpu *v)
 {
 	if (!READ_ONCE(v->run->inject))
@@ -166,7 +210,9 @@ static int vcpu_run(struct vcpu *v)
 		return 0;
 	}
 	vcpu_finish_io(v);
-	ret = vcpu_take_interrupt(v);
+	ret = vcpu_take_event(v);
+	if (ret == 0)
+		ret = vcpu_take_interrupt(v);
 	if (ret)
 		return ret;
 	vcpu_run_loop(v, READ_ONCE(run->intr_window));

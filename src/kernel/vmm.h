@@ -69,6 +69,10 @@ struct cpu_ops {
 	int	(*set_state)(struct vcpu *v, const struct vmm_state *s);
 	/* Fills the run page's registers. */
 	void	(*get_regs)(struct vcpu *v, struct vmm_regs *regs);
+	/* Takes gpr, rip, rflags and cr2; `done`: of an instruction that
+	   came to its end. */
+	void	(*set_regs)(struct vcpu *v, const struct vmm_regs *regs,
+			    bool done);
 
 	/* The CPU now carries this vCPU; preemption off. */
 	void	(*load)(struct vcpu *v);
@@ -86,6 +90,7 @@ struct cpu_ops {
 
 	/* Queues an event for the next entry: VMM_EVENT_*. */
 	void	(*inject)(struct vcpu *v, u64 event);
+	bool	(*event_pending)(struct vcpu *v);
 
 	/* The registers that handlers outside the CPU kind need. */
 	u64	(*rax)(struct vcpu *v);

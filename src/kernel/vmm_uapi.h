@@ -147,9 +147,11 @@ struct vmm_state {
 	__u64			reserved[4];
 };
 
-/* An event that is to be delivered on the next entry. */
+/* An event that is to be delivered on the next entry; APM 2 15.20. */
 #define VMM_EVENT_VECTOR	0x00000000000000ffULL
-#define VMM_EVENT_TYPE		0x0000000000000700ULL	/* SVM, APM 2 15.20 */
+#define VMM_EVENT_TYPE		0x0000000000000700ULL
+#define VMM_EVENT_NMI		0x0000000000000200ULL
+#define VMM_EVENT_EXCEPTION	0x0000000000000300ULL
 #define VMM_EVENT_HAS_ERROR	0x0000000000000800ULL
 #define VMM_EVENT_VALID		0x0000000080000000ULL
 #define VMM_EVENT_ERROR		0xffffffff00000000ULL
@@ -173,6 +175,8 @@ enum {
 
 #define VMM_MEMORY_WRITE	(1U << 0)
 #define VMM_MEMORY_FETCH	(1U << 1)
+#define VMM_MEMORY_EVENT	(1U << 2)	/* by an event's delivery, not
+						   the instruction at RIP */
 
 /*
  * The page shared between the vCPU's thread and the driver.  The driver reads
@@ -186,8 +190,14 @@ struct vmm_run {
 	__u8	inject;		/* deliver interrupt `vector`; cleared when
 				   taken; only while intr_ready */
 	__u8	vector;
-	__u32	reserved0;
-	__u64	reserved1;
+	__u8	set_regs;	/* an instruction was performed: take gpr,
+				   rip, rflags and cr2 from `regs`; cleared
+				   when taken */
+	__u8	reserved0[3];
+	__u64	event;		/* deliver this exception or NMI, VMM_EVENT_*;
+				   cleared when taken; EINVAL if it is none,
+				   EAGAIN while another is in flight.  With
+				   set_regs, the instruction has faulted */
 
 	/* out */
 	__u32	reason;

@@ -370,8 +370,12 @@ test_deliver_no_ram(void)
 	far_stack(&g, NO_RANGE >> 4);
 	inject(&g, 0x66);
 	guest_run(&g, VMM_EXIT_MEMORY);
-	WANT_EQ(g.run->memory.flags, VMM_MEMORY_WRITE);
+	WANT_EQ(g.run->memory.flags, VMM_MEMORY_WRITE | VMM_MEMORY_EVENT);
 	WANT_EQ(g.run->intr_ready, 0);
+	/* Whoever takes it for an instruction's is told. */
+	g.run->event = VMM_EVENT_VALID | EVENT_EXCEPTION | VECTOR_UD;
+	WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), EAGAIN);
+	g.run->event = 0;
 	guest_get(&g, &s);
 	WANT_EQ(s.event, VMM_EVENT_VALID | 0x66);
 	far_stack(&g, 0x800);
