@@ -291,6 +291,15 @@ on_idle(void *cookie)
 }
 
 static void
+on_paused(void *cookie)
+{
+	struct guest *g = cookie;
+
+	if (g->ops != NULL)
+		g->ops->paused(g->cookie);
+}
+
+static void
 on_parked(void *cookie, enum vm_reason reason)
 {
 	struct guest *g = cookie;
@@ -326,6 +335,7 @@ static const struct vcpu_ops guest_vcpu_ops = {
 	.teardown = guest_teardown,
 	.prepared = on_prepared,
 	.idle = on_idle,
+	.paused = on_paused,
 	.parked = on_parked,
 	.gone = on_gone,
 };
@@ -392,6 +402,24 @@ guest_stop(struct guest *g)
 {
 	g->stopping = true;
 	vcpu_stop(g->vcpu);
+}
+
+void
+guest_pause(struct guest *g)
+{
+	vcpu_pause(g->vcpu);
+}
+
+void
+guest_resume(struct guest *g)
+{
+	vcpu_resume(g->vcpu);
+}
+
+void
+guest_reset(struct guest *g)
+{
+	vcpu_reset(g->vcpu);
 }
 
 void

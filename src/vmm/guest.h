@@ -20,10 +20,12 @@ struct vm_config;
  * once, with a message or ""; gone() last, and the guest is freed after it.
  * idle() may come before ended(), once a stop was asked for: the guest does
  * not run any more, but a request of its disks keeps its thread from parking.
+ * paused() answers guest_pause().
  */
 struct guest_ops {
 	void	(*running)(void *cookie);
 	void	(*idle)(void *cookie);
+	void	(*paused)(void *cookie);
 	void	(*ended)(void *cookie, enum vm_reason reason, const char *msg);
 	void	(*gone)(void *cookie);
 };
@@ -35,6 +37,17 @@ int guest_create(struct guest **gp, const struct vm_env *env,
 
 /* Ends it as soon as may be; submitted disk requests complete first. */
 void guest_stop(struct guest *g);
+
+/*
+ * Between running() and ended(): lets it run no further, its state kept, and
+ * lets it run on.  Disk requests go on meanwhile.  guest_resume() only after
+ * paused().
+ */
+void guest_pause(struct guest *g);
+void guest_resume(struct guest *g);
+
+/* Between running() and ended(), also when paused: ended() says reset. */
+void guest_reset(struct guest *g);
 
 /*
  * Calls nobody back any more, and frees itself when the kernel is done with

@@ -34,6 +34,12 @@ enum command {
 	COMMAND_TEARDOWN,
 };
 
+enum pause {
+	PAUSE_NONE,
+	PAUSE_WANTED,
+	PAUSE_DONE,		/* and the loop was told */
+};
+
 _Static_assert(DEADLINE_NONE == DEV_NO_DEADLINE, "deadlines pass through");
 
 struct vcpu {
@@ -45,14 +51,14 @@ struct vcpu {
 	bool			 exists;	/* l: guest.hv can be kicked */
 
 	atomic_bool		 attention;	/* a */
-	atomic_bool		 stop;		/* a */
-	atomic_bool		 reset;		/* a */
+	atomic_bool		 stop;		/* a; set under lock */
+	atomic_bool		 reset;		/* a; set under lock */
+	atomic_uint		 pause;		/* a; set under lock */
 	atomic_bool		 check_halt;	/* a */
 
 	pthread_mutex_t		 lock;
-	pthread_cond_t		 cond;		/* command; calls */
+	pthread_cond_t		 cond;		/* command, calls, pause */
 	enum command		 command;	/* k */
-	bool			 stopping;	/* k */
 	bool			 in_call;	/* k */
 
 	bool			 ended;		/* t */
@@ -66,6 +72,7 @@ struct vcpu {
 	char			 msg[VCPU_MSG_MAX];
 	struct loop_task	 prepared;
 	struct loop_task	 idle;
+	struct loop_task	 paused;
 	struct loop_task	 parked;
 	struct loop_task	 gone;
 };
@@ -116,11 +123,33 @@ vcpu_fold(struct vcpu *v)
 	v->armed = when;
 }
 
+/* Waits until the guest is resumed, or is to end. */
+static void
+vcpu_wait_resume(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	while (atomic_load(&v->pause) != PAUSE_NONE &&
+	    !atomic_load(&v->stop) && !atomic_load(&v->reset)) {
+		if (atomic_load(&v->pause) == PAUSE_DONE) {
+			pthread_cond_wait(&v->cond, &v->lock);
+			continue;
+		}
+		/* Another pause may follow a resume that was too short. */
+		atomic_store(&v->pause, PAUSE_DONE);
+		pthread_mutex_unlock(&v->lock);
+		loop_post(v->vc.loop, &v->paused);
+		pthread_mutex_lock(&v->lock);
+	}
+	pthread_mutex_unlock(&v->lock);
+}
+
 /* The slow path between two runs: somebody wants something. */
 static void
 vcpu_attend(struct vcpu *v)
 {
 	atomic_exchange(&v->attention, false);
+	if (atomic_load(&v->pause) != PAUSE_NONE)
+		vcpu_wait_resume(v);
 	if (atomic_load(&v->stop)) {
 		vcpu_end(v, VM_REASON_STOP);
 		return;
@@ -264,6 +293,14 @@ on_idle(void *arg)
 }
 
 static void
+on_paused(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->vc.ops->paused(v->vc.cookie);
+}
+
+static void
 on_parked(void *arg)
 {
 	struct vcpu *v = arg;
@@ -285,6 +322,7 @@ init_tasks(struct vcpu *v)
 {
 	v->prepared = (struct loop_task){ .fn = on_prepared, .arg = v };
 	v->idle = (struct loop_task){ .fn = on_idle, .arg = v };
+	v->paused = (struct loop_task){ .fn = on_paused, .arg = v };
 	v->parked = (struct loop_task){ .fn = on_parked, .arg = v };
 	v->gone = (struct loop_task){ .fn = on_gone, .arg = v };
 }
@@ -356,19 +394,45 @@ vcpu_teardown(struct vcpu *v)
 	give_command(v, COMMAND_TEARDOWN);
 }
 
-void
-vcpu_stop(struct vcpu *v)
+/* Asks for the end of the guest; true if it is in a call. */
+static bool
+vcpu_ask(struct vcpu *v, atomic_bool *what)
 {
 	bool in_call;
 
-	atomic_store(&v->stop, true);
 	pthread_mutex_lock(&v->lock);
-	v->stopping = true;
+	atomic_store(what, true);
 	in_call = v->in_call;
+	pthread_cond_broadcast(&v->cond);
 	pthread_mutex_unlock(&v->lock);
-	if (in_call)
-		loop_post(v->vc.loop, &v->idle);
 	vcpu_attention(v);
+	return in_call;
+}
+
+void
+vcpu_stop(struct vcpu *v)
+{
+	if (vcpu_ask(v, &v->stop))
+		loop_post(v->vc.loop, &v->idle);
+}
+
+void
+vcpu_pause(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	atomic_store(&v->pause, PAUSE_WANTED);
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+	vcpu_attention(v);
+}
+
+void
+vcpu_resume(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	atomic_store(&v->pause, PAUSE_NONE);
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
 }
 
 void
@@ -404,8 +468,7 @@ vcpu_attention(struct vcpu *v)
 void
 vcpu_reset(struct vcpu *v)
 {
-	atomic_store(&v->reset, true);
-	vcpu_attention(v);
+	(void)vcpu_ask(v, &v->reset);
 }
 
 static void
@@ -433,7 +496,7 @@ vcpu_call(struct vcpu *v, struct dev_call *c)
 	c->cookie = v;
 	pthread_mutex_lock(&v->lock);
 	v->in_call = true;
-	stopping = v->stopping;
+	stopping = atomic_load(&v->stop);
 	pthread_mutex_unlock(&v->lock);
 	if (stopping)
 		loop_post(v->vc.loop, &v->idle);

@@ -7,6 +7,9 @@
  *	thread:	  prepare -> [run guest ... ended] -> parked -> teardown -> .
  *	posts:	     prepared            (idle)     parked          gone
  *
+ * Between run and stop the guest may be paused and resumed, any number of
+ * times; the thread then waits with all its state, and posts `paused`.
+ *
  * The loop never waits for the thread, except to join it after `gone`.
  */
 #ifndef VMMD_VCPU_H
@@ -49,6 +52,8 @@ struct vcpu_ops {
 	 * the thread still waits for a device.  May not come before parked().
 	 */
 	void	(*idle)(void *cookie);
+	/* l: a pause was asked for, and the guest does not run meanwhile. */
+	void	(*paused)(void *cookie);
 	/* l: the guest does not run any more and never will. */
 	void	(*parked)(void *cookie, enum vm_reason reason);
 	/* l: teardown is done: vcpu_destroy() is next. */
@@ -69,6 +74,8 @@ int vcpu_create(struct vcpu **vp, const struct vcpu_conf *vc);
 void vcpu_destroy(struct vcpu *v);		/* after gone() */
 void vcpu_run(struct vcpu *v);			/* after prepared() */
 void vcpu_stop(struct vcpu *v);			/* at any time, repeatedly */
+void vcpu_pause(struct vcpu *v);		/* after vcpu_run() */
+void vcpu_resume(struct vcpu *v);		/* after paused() */
 void vcpu_check_halt(struct vcpu *v);		/* halted for good? see hv.h */
 void vcpu_teardown(struct vcpu *v);		/* after prepared() or parked() */
 const char *vcpu_message(const struct vcpu *v);	/* after prepared(), parked() */

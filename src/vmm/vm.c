@@ -5,7 +5,11 @@
  *
  *	start		stopped -> starting
  *	running()	starting -> running
- *	stop		starting, running -> stopping
+ *	pause		running, then
+ *	paused()	running -> paused
+ *	resume		paused -> running
+ *	reset		running, paused -> starting
+ *	stop		starting, running, paused -> stopping
  *	ended()		-> stopping, or -> starting if it boots again
  *	gone()		stopping -> stopped
  *
@@ -47,6 +51,7 @@ struct vm {
 	bool			 idle;		/* guest does not run any more */
 	bool			 stop;		/* asked for */
 	bool			 force;
+	bool			 reset;		/* asked for, too */
 	bool			 again;		/* boot again when gone */
 	ev_timer		 boot_timer;	/* for it */
 	uint64_t		 booted;	/* when, or 0 */
@@ -91,6 +96,7 @@ boot(struct vm *vm)
 
 	vm->ended = false;
 	vm->idle = false;
+	vm->reset = false;
 	vm->again = false;
 	vm->booted = 0;
 	error = guest_create(&vm->guest, vm->env, vm->conf, vm->console,
@@ -138,12 +144,26 @@ on_idle(void *cookie)
 		abandon_guest(vm);
 }
 
+static void
+on_paused(void *cookie)
+{
+	struct vm *vm = cookie;
+
+	/* A stop or a reset may have overtaken it. */
+	if (vm->state != VM_RUNNING)
+		return;
+	log_info("vm %s: paused", vm->conf->name);
+	set_state(vm, VM_PAUSED);
+}
+
 static bool
 boots_again(const struct vm *vm)
 {
-	return !vm->stop && vm->conf->on_reboot == ON_REBOOT_RESTART &&
+	if (vm->stop)
+		return false;
+	return vm->reset || (vm->conf->on_reboot == ON_REBOOT_RESTART &&
 	    (vm->reason == VM_REASON_RESET ||
-	    vm->reason == VM_REASON_SHUTDOWN);
+	    vm->reason == VM_REASON_SHUTDOWN));
 }
 
 static void
@@ -180,7 +200,8 @@ on_gone(void *cookie)
 	}
 	log_info("vm %s: %s, boots again", vm->conf->name,
 	    vm_reason_name(vm->reason));
-	ev_timer_set(&vm->boot_timer, when > now ?
+	/* The interval bounds what a guest can do, not the administrator. */
+	ev_timer_set(&vm->boot_timer, !vm->reset && when > now ?
 	    (double)(when - now) / (double)NS_PER_S : 0.0, 0.0);
 	ev_timer_start(loop_ev(vm->env->loop), &vm->boot_timer);
 }
@@ -188,6 +209,7 @@ on_gone(void *cookie)
 static const struct guest_ops vm_guest_ops = {
 	.running = on_running,
 	.idle = on_idle,
+	.paused = on_paused,
 	.ended = on_ended,
 	.gone = on_gone,
 };
@@ -266,6 +288,37 @@ vm_stop(struct vm *vm, bool force)
 	return 0;
 }
 
+int
+vm_pause(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING)
+		return -ESRCH;
+	guest_pause(vm->guest);
+	return 0;
+}
+
+int
+vm_resume(struct vm *vm)
+{
+	if (vm->state != VM_PAUSED)
+		return -ESRCH;
+	guest_resume(vm->guest);
+	log_info("vm %s: resumed", vm->conf->name);
+	set_state(vm, VM_RUNNING);
+	return 0;
+}
+
+int
+vm_reset(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return -ESRCH;
+	vm->reset = true;
+	guest_reset(vm->guest);
+	set_state(vm, VM_STARTING);
+	return 0;
+}
+
 const struct vm_config *
 vm_conf(const struct vm *vm)
 {
@@ -296,7 +349,7 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 	st->state = vm->state;
 	st->reason = vm->reason;
 	st->memory = vm->conf->memory;
-	if (vm->state == VM_RUNNING)
+	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
 		st->uptime_ns = loop_now_ns() - vm->booted;
 	st->exits = runs ? guest_exits(vm->guest) : vm->exits;
 	st->nvcpus = 1;
@@ -322,6 +375,7 @@ vm_state_name(enum vm_state s)
 		[VM_STOPPED] = "stopped",
 		[VM_STARTING] = "starting",
 		[VM_RUNNING] = "running",
+		[VM_PAUSED] = "paused",
 		[VM_STOPPING] = "stopping",
 	};
 

@@ -2,7 +2,9 @@
 /*
  * One guest, as the loop sees it: a small state machine.
  *
- *	stopped -> starting -> running -> stopping -> stopped
+ *	stopped -> starting -> running <-> paused
+ *	              ^           |           |
+ *	              +--(boots again)--------+-> stopping -> stopped
  *
  * A vCPU-0 thread does what may block (open, load, map, tear down) and posts
  * its results.  Every function here is for the loop thread and returns at
@@ -28,6 +30,7 @@ enum vm_state {
 	VM_STOPPED,
 	VM_STARTING,
 	VM_RUNNING,
+	VM_PAUSED,
 	VM_STOPPING,
 };
 
@@ -56,7 +59,7 @@ struct vm_status {
 	enum vm_state	 state;
 	enum vm_reason	 reason;	/* of the last stop */
 	uint64_t	 memory;	/* bytes */
-	uint64_t	 uptime_ns;	/* 0 unless running */
+	uint64_t	 uptime_ns;	/* 0 unless running or paused */
 	uint64_t	 exits;
 	unsigned	 nvcpus;
 	unsigned	 boots;		/* times the guest was entered afresh */
@@ -79,6 +82,23 @@ int vm_start(struct vm *vm);
  * gone; with `force` nothing is waited for but the kernel.  -ESRCH if stopped.
  */
 int vm_stop(struct vm *vm, bool force);
+
+/*
+ * Pauses a running guest: 0, and the state is VM_PAUSED as soon as it does not
+ * run any more; -ESRCH unless running.  Disk requests that it has made go on.
+ * Its clocks go on, too: to the guest a pause is a processor that was away.
+ */
+int vm_pause(struct vm *vm);
+
+/* Lets a paused guest run on: 0, -ESRCH unless paused. */
+int vm_resume(struct vm *vm);
+
+/*
+ * Presses the reset button: the guest is ended without being asked and boots
+ * again at once with the configuration it has, through VM_STARTING.  0,
+ * -ESRCH unless running or paused.
+ */
+int vm_reset(struct vm *vm);
 
 const struct vm_config *vm_conf(const struct vm *vm);
 /* Replaces the configuration of a stopped guest: 0, -EBUSY, -ENOMEM. */

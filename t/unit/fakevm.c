@@ -113,6 +113,35 @@ vm_stop(struct vm *vm, bool force)
 	return 0;
 }
 
+int
+vm_pause(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING)
+		return -ESRCH;
+	set_state(vm, VM_PAUSED);
+	return 0;
+}
+
+int
+vm_resume(struct vm *vm)
+{
+	if (vm->state != VM_PAUSED)
+		return -ESRCH;
+	set_state(vm, VM_RUNNING);
+	return 0;
+}
+
+int
+vm_reset(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return -ESRCH;
+	vm->reason = VM_REASON_RESET;
+	loop_post(vm->env->loop, &vm->task);
+	set_state(vm, VM_STARTING);
+	return 0;
+}
+
 const struct vm_config *
 vm_conf(const struct vm *vm)
 {
@@ -159,7 +188,7 @@ const char *
 vm_state_name(enum vm_state s)
 {
 	static const char *const names[] = {
-		"stopped", "starting", "running", "stopping",
+		"stopped", "starting", "running", "paused", "stopping",
 	};
 
 	return names[s];
