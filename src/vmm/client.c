@@ -2,9 +2,9 @@
 /*
  * A connection to the control socket: see client.h.
  *
- * Requests are answered in order: while one waits for a guest, or its reply
- * for the peer, the next stays in the input buffer, and once that is full, in
- * the kernel.  Output beyond its limit ends the connection, except for a
+ * Requests are answered in order: while one without a tag waits for a guest, or
+ * any reply for the peer, the next stays in the input buffer, and once that is
+ * full, in the kernel.  Output beyond its limit ends the connection, except for a
  * console, which loses bytes and says how many.  So no peer can make the
  * daemon wait or grow.
  *
@@ -13,6 +13,7 @@
  */
 #include "vmm/client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -44,6 +45,19 @@
 /* How often a peer that sends no more is looked for. */
 #define CLIENT_HANGUP_CHECK	1.0
 
+/* As it stands in front of what belongs to a request: "@tag " or "". */
+struct tag {
+	char	text[PROTO_TAG_MAX + 3];
+};
+
+/* A request that is answered later. */
+struct waiting {
+	enum client_wait	 what;
+	struct vm_entry		*e;
+	struct tag		 tag;
+	struct waiting		*next;
+};
+
 struct client {
 	struct control_env	*env;
 	struct loop		*loop;
@@ -62,9 +76,12 @@ struct client {
 	struct loop_task	 end;		/* the connection */
 	struct loop_task	 resume;	/* requests */
 	struct buf		 in, out;
-	enum client_wait	 wait;
-	struct vm_entry		*waited;	/* while `wait` */
+	struct tag		 tag;		/* of the current request */
+	struct tag		 watch_tag;	/* while `watching` */
+	struct waiting		*waits;		/* in the order they came */
+	unsigned		 nwaits;
 	struct console		*console;	/* or NULL */
+	struct vm_entry		*viewed;	/* while `console` */
 	struct console_viewer	 viewer;	/* of `console` */
 	uint64_t		 lost;		/* not yet told */
 };
@@ -73,6 +90,30 @@ static struct client *
 viewer_client(struct console_viewer *v)
 {
 	return (struct client *)((char *)v - offsetof(struct client, viewer));
+}
+
+static void
+client_free_waits(struct client *c)
+{
+	struct waiting *w;
+
+	while ((w = c->waits) != NULL) {
+		c->waits = w->next;
+		free(w);
+	}
+	c->nwaits = 0;
+}
+
+/* Must this be answered before the next request is looked at? */
+static bool
+client_is_held(const struct client *c)
+{
+	const struct waiting *w;
+
+	for (w = c->waits; w != NULL; w = w->next)
+		if (*w->tag.text == '\0')
+			return true;
+	return false;
 }
 
 static void
@@ -117,7 +158,7 @@ client_close(struct client *c)
 	if (c->over)
 		return;
 	client_leave_console(c);
-	c->wait = CLIENT_WAIT_NOTHING;
+	client_free_waits(c);
 	c->watching = false;
 	c->closing = true;
 	ev_timer_again(loop_ev(c->loop), &c->linger);
@@ -156,31 +197,68 @@ client_put(struct client *c, const char *p, size_t n)
 	client_rearm(c);
 }
 
+/* Rows, with the tag before each. */
+static void
+client_put_rows(struct client *c, const struct tag *tag,
+    const struct buf *rows)
+{
+	const char *p = buf_head(rows), *end = p + rows->len, *next;
+
+	if (*tag->text == '\0') {
+		if (rows->len > 0)
+			client_put(c, p, rows->len);
+		return;
+	}
+	for (; p < end && !c->over; p = next) {
+		next = memchr(p, '\n', end - p);
+		assert(next != NULL);
+		next++;
+		client_put(c, tag->text, strlen(tag->text));
+		client_put(c, p, next - p);
+	}
+}
+
+static void
+client_put_ok(struct client *c, const struct tag *tag)
+{
+	client_put(c, tag->text, strlen(tag->text));
+	client_put(c, "ok\n", 3);
+}
+
+static void
+client_put_err(struct client *c, const struct tag *tag, const char *code,
+    const char *text)
+{
+	char line[640];
+	int n;
+
+	n = snprintf(line, sizeof(line), "%serr %s %s\n", tag->text, code,
+	    text);
+	client_put(c, line, n);
+}
+
 void
 client_send(struct client *c, const struct buf *rows)
 {
-	if (rows->len > 0)
-		client_put(c, buf_head(rows), rows->len);
+	client_put_rows(c, &c->tag, rows);
 }
 
 void
 client_ok(struct client *c)
 {
-	client_put(c, "ok\n", 3);
+	client_put_ok(c, &c->tag);
 }
 
 void
 client_err(struct client *c, const char *code, const char *fmt, ...)
 {
-	char text[512], line[640];
+	char text[512];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	n = snprintf(line, sizeof(line), "err %s %s\n", code, text);
-	client_put(c, line, n);
+	client_put_err(c, &c->tag, code, text);
 }
 
 /*
@@ -203,41 +281,84 @@ client_output(struct console_viewer *v, const char *p, size_t n,
 	client_rearm(c);
 }
 
-/* Answers a request that waits, if the guest has got there. */
+/* Why a guest that was to start has not. */
 static void
-client_check_wait(struct client *c)
+client_not_started(struct client *c, const struct waiting *w,
+    const struct vm_status *st)
 {
-	const char *name = vm_entry_name(c->waited);
-	const char *msg = vm_message(c->waited->vm);
-	enum client_wait what = c->wait;
+	const char *msg = vm_message(w->e->vm);
+	char text[512];
+
+	snprintf(text, sizeof(text), "vm %s: not started: %s",
+	    vm_entry_name(w->e), *msg != '\0' ? msg :
+	    vm_reason_name(st->reason));
+	client_put_err(c, &w->tag, "failed", text);
+}
+
+/* Answers a request if the guest has got there; false if it waits on. */
+static bool
+client_answer(struct client *c, const struct waiting *w)
+{
 	struct vm_status st;
 	struct buf row;
 
-	vm_get_status(c->waited->vm, &st);
+	vm_get_status(w->e->vm, &st);
 	if (st.state != VM_STOPPED &&
-	    (what != CLIENT_WAIT_START || st.state != VM_RUNNING))
-		return;
-	c->wait = CLIENT_WAIT_NOTHING;
-	if (what == CLIENT_WAIT_START && st.state == VM_STOPPED) {
-		client_err(c, "failed", "vm %s: not started: %s", name,
-		    *msg != '\0' ? msg : vm_reason_name(st.reason));
-		return;
+	    (w->what != CLIENT_WAIT_START || st.state != VM_RUNNING))
+		return false;
+	if (w->what == CLIENT_WAIT_START && st.state == VM_STOPPED) {
+		client_not_started(c, w, &st);
+		return true;
 	}
-	if (what == CLIENT_WAIT_REASON) {
+	if (w->what == CLIENT_WAIT_REASON) {
 		buf_init(&row, PROTO_ROW_MAX);
-		if (command_event_row(&row, c->waited) == 0)
-			client_send(c, &row);
+		if (command_event_row(&row, w->e) == 0)
+			client_put_rows(c, &w->tag, &row);
 		buf_free(&row);
 	}
-	client_ok(c);
+	client_put_ok(c, &w->tag);
+	return true;
 }
 
 void
 client_wait(struct client *c, struct vm_entry *e, enum client_wait what)
 {
-	c->wait = what;
-	c->waited = e;
-	client_check_wait(c);
+	struct waiting *w, **wp, now = {
+		.what = what, .e = e, .tag = c->tag,
+	};
+
+	if (client_answer(c, &now))
+		return;
+	w = malloc(sizeof(*w));
+	if (w == NULL) {
+		client_err(c, "failed", "%s", strerror(ENOMEM));
+		return;
+	}
+	*w = now;
+	for (wp = &c->waits; *wp != NULL; wp = &(*wp)->next)
+		;
+	*wp = w;
+	c->nwaits++;
+}
+
+/* Answers what waits for the guest; true if that was any. */
+static bool
+client_check_waits(struct client *c, struct vm_entry *e)
+{
+	struct waiting *w, **wp = &c->waits;
+	bool any = false;
+
+	while ((w = *wp) != NULL) {
+		if (w->e != e || !client_answer(c, w)) {
+			wp = &w->next;
+			continue;
+		}
+		*wp = w->next;
+		free(w);
+		c->nwaits--;
+		any = true;
+	}
+	return any;
 }
 
 /* Of a stopped guest there is only what it has said. */
@@ -247,10 +368,10 @@ client_console(struct client *c, struct vm_entry *e)
 	client_ok(c);
 	if (c->over)
 		return;
-	/* From here on the connection is the guest's line, and only that. */
 	c->watching = false;
+	client_free_waits(c);
 	c->console = vm_console(e->vm);
-	c->waited = e;
+	c->viewed = e;
 	console_attach(c->console, &c->viewer);
 	if (vm_entry_state(e) == VM_STOPPED)
 		client_close(c);
@@ -260,6 +381,7 @@ void
 client_watch(struct client *c)
 {
 	c->watching = true;
+	c->watch_tag = c->tag;
 	client_ok(c);
 }
 
@@ -271,14 +393,12 @@ client_guest_changed(struct client *c, struct vm_entry *e,
 	if (c->over)
 		return;
 	if (c->watching)
-		client_send(c, row);
-	if (c->waited != e)
-		return;
-	if (c->wait != CLIENT_WAIT_NOTHING) {
-		/* The next request may change states itself: not from here. */
-		client_check_wait(c);
+		client_put_rows(c, &c->watch_tag, row);
+	/* The next request may change states itself: not from here. */
+	if (client_check_waits(c, e))
 		loop_post(c->loop, &c->resume);
-	} else if (c->console != NULL && vm_entry_state(e) == VM_STOPPED) {
+	if (c->console != NULL && c->viewed == e &&
+	    vm_entry_state(e) == VM_STOPPED) {
 		console_flush(c->console);
 		client_close(c);
 		client_rearm(c);
@@ -297,7 +417,45 @@ line_is_text(const char *p, size_t n)
 	return true;
 }
 
-/* Runs the next request; false if there is none, or none may run now. */
+static bool
+client_tag_waits(const struct client *c, const char *tag)
+{
+	const struct waiting *w;
+
+	for (w = c->waits; w != NULL; w = w->next)
+		if (strcmp(w->tag.text, tag) == 0)
+			return true;
+	return false;
+}
+
+/* Runs one request, whatever it is. */
+static void
+client_run(struct client *c, char *line)
+{
+	const char *tag = proto_tag(&line);
+
+	*c->tag.text = '\0';
+	if (tag == NULL) {
+		client_err(c, "syntax", "a tag is @ and 1 to %d letters, "
+		    "digits, `.', `-', `_'", PROTO_TAG_MAX);
+		return;
+	}
+	if (*tag != '\0')
+		snprintf(c->tag.text, sizeof(c->tag.text), "@%s ", tag);
+	if (*tag != '\0' && client_tag_waits(c, c->tag.text)) {
+		/* With the tag it would be the answer to the other one. */
+		*c->tag.text = '\0';
+		client_err(c, "syntax", "tag %s is that of a request that "
+		    "waits", tag);
+	} else if (c->nwaits >= CLIENT_WAITS_MAX) {
+		client_err(c, "busy", "%d requests wait already",
+		    CLIENT_WAITS_MAX);
+	} else {
+		command_run(c, line);
+	}
+}
+
+/* Takes the next request; false if there is none, or none may run now. */
 static bool
 client_request(struct client *c)
 {
@@ -305,8 +463,9 @@ client_request(struct client *c)
 	size_t n;
 
 	if (c->over || c->closing || c->console != NULL || c->in.len == 0 ||
-	    c->wait != CLIENT_WAIT_NOTHING || c->out.len >= CLIENT_OUTPUT_LOW)
+	    client_is_held(c) || c->out.len >= CLIENT_OUTPUT_LOW)
 		return false;
+	*c->tag.text = '\0';
 	end = memchr(buf_head(&c->in), '\n', c->in.len);
 	if (end == NULL && c->in.len < PROTO_LINE_MAX)
 		return false;
@@ -325,7 +484,7 @@ client_request(struct client *c)
 		client_close(c);
 		return false;
 	}
-	command_run(c, line);
+	client_run(c, line);
 	return true;
 }
 
@@ -354,7 +513,7 @@ client_process(struct client *c)
 		return;
 	client_input(c);
 	if (c->eof && !c->closing && !c->watching && c->console == NULL &&
-	    c->wait == CLIENT_WAIT_NOTHING && c->out.len < CLIENT_OUTPUT_LOW)
+	    c->waits == NULL && c->out.len < CLIENT_OUTPUT_LOW)
 		client_close(c);
 	client_rearm(c);
 }
@@ -510,6 +669,7 @@ client_destroy(struct client *c)
 		    MSG_NOSIGNAL);
 	loop_cancel(c->loop, &c->resume);
 	loop_cancel(c->loop, &c->end);
+	client_free_waits(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
 	close(c->fd);

@@ -14,13 +14,15 @@
 /* What a client that does not read may have waiting for it. */
 #define CLIENT_OUTPUT_MAX	(256 * 1024)
 
+/* Requests of one client that wait for guests. */
+#define CLIENT_WAITS_MAX	64
+
 struct client;
 struct control_env;
 struct vm_entry;
 
 /* What is answered later, when a guest's state has changed. */
 enum client_wait {
-	CLIENT_WAIT_NOTHING,
 	CLIENT_WAIT_START,
 	CLIENT_WAIT_STOP,
 	CLIENT_WAIT_REASON,
@@ -38,7 +40,10 @@ void client_destroy(struct client *c);
 struct control_env *client_env(const struct client *c);
 bool client_is_admin(const struct client *c);
 
-/* Sends whole rows; one that would not fit ends the connection. */
+/*
+ * Rows and replies belong to the current request and carry its tag.  Whole
+ * rows; one that would not fit ends the connection.
+ */
 void client_send(struct client *c, const struct buf *rows);
 
 /* End the reply to the current request. */
@@ -46,10 +51,13 @@ void client_ok(struct client *c);
 void client_err(struct client *c, const char *code, const char *fmt, ...)
     __attribute__((__format__(__printf__, 3, 4)));
 
-/* The reply comes when the guest is there, which may be at once. */
+/*
+ * The reply comes when the guest is there, which may be at once.  Only a
+ * request with a tag lets others run meanwhile.
+ */
 void client_wait(struct client *c, struct vm_entry *e, enum client_wait what);
 
-/* From here on the connection is the guest's serial line. */
+/* From here on the connection is the guest's serial line, and only that. */
 void client_console(struct client *c, struct vm_entry *e);
 
 /* Rows of events follow, between replies. */

@@ -5,6 +5,7 @@
  */
 #include "vmm/command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 
 #include "base/loop.h"
 #include "vmm/client.h"
+#include "vmm/command_table.h"
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
@@ -96,6 +98,15 @@ command_event_row(struct buf *b, const struct vm_entry *e)
 	return ret ?: buf_append(b, "\n", 1);
 }
 
+/* What came behind the verb. */
+struct command_args {
+	struct vm_entry	*e;		/* the guest, or NULL */
+	const char	*word;		/* the object, or NULL */
+	bool		 option;	/* given */
+};
+
+typedef void command_fn(struct client *c, const struct command_args *a);
+
 /* Sends what was gathered, or says why it could not be. */
 static void
 reply_rows(struct client *c, struct buf *b, int ret)
@@ -109,38 +120,49 @@ reply_rows(struct client *c, struct buf *b, int ret)
 	buf_free(b);
 }
 
-static void
-command_help(struct client *c, struct vm_entry *e, bool option)
+static int
+help_row(struct buf *b, const struct command *cmd)
 {
-	const struct command *cmd;
-	struct buf b;
-	int ret = 0;
+	int ret;
 
-	(void)e;
-	(void)option;
-	buf_init(&b, CLIENT_OUTPUT_MAX);
-	for (cmd = commands; cmd->name != NULL; cmd++) {
-		ret = ret ?: buf_printf(&b, "help");
-		ret = ret ?: proto_pair(&b, "verb", cmd->name);
-		ret = ret ?: proto_pair(&b, "args", cmd->args);
-		ret = ret ?: proto_pair(&b, "usage", cmd->usage);
-		ret = ret ?: buf_append(&b, "\n", 1);
+	ret = buf_printf(b, "help");
+	ret = ret ?: proto_pair(b, "verb", cmd->name);
+	ret = ret ?: proto_pair(b, "args", cmd->args);
+	ret = ret ?: proto_pair(b, "usage", cmd->usage);
+	ret = ret ?: proto_pair(b, "for",
+	    command_privilege_name(cmd->privilege));
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+static void
+command_help(struct client *c, const struct command_args *a)
+{
+	struct buf b;
+	int i, ret = 0;
+
+	if (a->word != NULL && command_find(a->word) == NULL) {
+		client_err(c, "unknown", "no command %.32s, try help",
+		    a->word);
+		return;
 	}
+	buf_init(&b, CLIENT_OUTPUT_MAX);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		if (a->word == NULL || strcmp(a->word, commands[i].name) == 0)
+			ret = ret ?: help_row(&b, &commands[i]);
 	reply_rows(c, &b, ret);
 }
 
 static void
-command_status(struct client *c, struct vm_entry *e, bool option)
+command_status(struct client *c, const struct command_args *a)
 {
 	const struct control_env *env = client_env(c);
 	const struct vm_entry *each;
 	struct buf b;
 	int ret = 0;
 
-	(void)option;
 	buf_init(&b, CLIENT_OUTPUT_MAX);
-	if (e != NULL) {
-		ret = guest_row(&b, env->backend, e);
+	if (a->e != NULL) {
+		ret = guest_row(&b, env->backend, a->e);
 	} else {
 		ret = daemon_row(&b, env);
 		for (each = vm_table_first(env->guests); each != NULL;
@@ -151,11 +173,11 @@ command_status(struct client *c, struct vm_entry *e, bool option)
 }
 
 static void
-command_start(struct client *c, struct vm_entry *e, bool option)
+command_start(struct client *c, const struct command_args *a)
 {
+	struct vm_entry *e = a->e;
 	int ret;
 
-	(void)option;
 	ret = vm_table_start(client_env(c)->guests, e);
 	if (ret == 0)
 		client_wait(c, e, CLIENT_WAIT_START);
@@ -171,121 +193,96 @@ command_start(struct client *c, struct vm_entry *e, bool option)
 }
 
 static void
-command_stop(struct client *c, struct vm_entry *e, bool force)
+command_stop(struct client *c, const struct command_args *a)
 {
-	if (vm_table_stop(client_env(c)->guests, e, force) == 0)
-		client_wait(c, e, CLIENT_WAIT_STOP);
+	if (vm_table_stop(client_env(c)->guests, a->e, a->option) == 0)
+		client_wait(c, a->e, CLIENT_WAIT_STOP);
 	else
 		client_err(c, "state", "vm %s: is not running",
-		    vm_entry_name(e));
+		    vm_entry_name(a->e));
 }
 
 static void
-command_console(struct client *c, struct vm_entry *e, bool option)
+command_console(struct client *c, const struct command_args *a)
 {
-	(void)option;
-	client_console(c, e);
+	client_console(c, a->e);
 }
 
 static void
-command_wait(struct client *c, struct vm_entry *e, bool option)
+command_wait(struct client *c, const struct command_args *a)
 {
-	(void)option;
-	client_wait(c, e, CLIENT_WAIT_REASON);
+	client_wait(c, a->e, CLIENT_WAIT_REASON);
 }
 
 static void
-command_events(struct client *c, struct vm_entry *e, bool option)
+command_events(struct client *c, const struct command_args *a)
 {
-	(void)e;
-	(void)option;
+	(void)a;
 	client_watch(c);
 }
 
-const struct command commands[] = {
-	{ "help", "", "list the commands", PRIVILEGE_ANY, OBJECT_NONE, NULL,
-	    command_help },
-	{ "status", "[NAME]", "show the daemon and its guests",
-	    PRIVILEGE_ADMIN, OBJECT_OPTIONAL, NULL, command_status },
-	{ "start", "NAME", "start a guest; ok when it runs", PRIVILEGE_ADMIN,
-	    OBJECT_GUEST, NULL, command_start },
-	{ "stop", "NAME [force]", "stop a guest; ok when it has stopped",
-	    PRIVILEGE_ADMIN, OBJECT_GUEST, "force", command_stop },
-	{ "console", "NAME", "become the guest's serial line",
-	    PRIVILEGE_ADMIN, OBJECT_GUEST, NULL, command_console },
-	{ "wait", "NAME", "wait until a guest has stopped and say why",
-	    PRIVILEGE_ADMIN, OBJECT_GUEST, NULL, command_wait },
-	{ "events", "", "report each change of a guest's state",
-	    PRIVILEGE_ADMIN, OBJECT_NONE, NULL, command_events },
-	{ NULL, NULL, NULL, PRIVILEGE_ANY, OBJECT_NONE, NULL, NULL },
+static command_fn *const command_fns[COMMAND_COUNT] = {
+	[COMMAND_CONSOLE] = command_console,
+	[COMMAND_EVENTS] = command_events,
+	[COMMAND_HELP] = command_help,
+	[COMMAND_START] = command_start,
+	[COMMAND_STATUS] = command_status,
+	[COMMAND_STOP] = command_stop,
+	[COMMAND_WAIT] = command_wait,
 };
-
-static const struct command *
-command_find(const char *name)
-{
-	const struct command *cmd;
-
-	for (cmd = commands; cmd->name != NULL; cmd++)
-		if (strcmp(cmd->name, name) == 0)
-			return cmd;
-	return NULL;
-}
 
 /* Takes the words behind the verb; false if they are not what it takes. */
 static bool
-command_words(const struct command *cmd, char *rest, const char **object,
-    bool *option)
+command_words(const struct command *cmd, char *rest, struct command_args *a)
 {
-	*object = NULL;
-	*option = false;
 	if (cmd->object != OBJECT_NONE) {
-		*object = proto_word(&rest);
-		if (**object == '\0')
-			*object = NULL;
-		if (*object == NULL && cmd->object == OBJECT_GUEST)
+		a->word = proto_word(&rest);
+		if (*a->word == '\0')
+			a->word = NULL;
+		if (a->word == NULL && cmd->object == OBJECT_GUEST)
 			return false;
 	}
 	rest += strspn(rest, " ");
 	if (cmd->option != NULL && *rest != '\0') {
-		*option = true;
+		a->option = true;
 		if (strcmp(proto_word(&rest), cmd->option) != 0)
 			return false;
 	}
 	return rest[strspn(rest, " ")] == '\0';
 }
 
+/* Finds the guest that the request names; false if there is none. */
+static bool
+command_guest(struct client *c, const struct command *cmd,
+    struct command_args *a)
+{
+	if (a->word == NULL || (cmd->object != OBJECT_GUEST &&
+	    cmd->object != OBJECT_OPTIONAL))
+		return true;
+	a->e = vm_table_find(client_env(c)->guests, a->word);
+	if (a->e == NULL)
+		client_err(c, "no-vm", "vm %.64s: no such guest", a->word);
+	return a->e != NULL;
+}
+
 void
 command_run(struct client *c, char *line)
 {
-	const char *verb = proto_word(&line), *object;
+	const char *verb = proto_word(&line);
 	const struct command *cmd = command_find(verb);
-	struct vm_entry *e = NULL;
-	bool option;
+	struct command_args a = { .e = NULL };
 
 	if (*verb == '\0') {
 		client_err(c, "syntax", "empty request, try help");
-		return;
-	}
-	if (cmd == NULL) {
+	} else if (cmd == NULL) {
 		client_err(c, "unknown", "no command %.32s, try help", verb);
-		return;
-	}
-	if (cmd->privilege == PRIVILEGE_ADMIN && !client_is_admin(c)) {
+	} else if (cmd->privilege == PRIVILEGE_ADMIN && !client_is_admin(c)) {
 		client_err(c, "denied", "%s: permission denied", cmd->name);
-		return;
-	}
-	if (!command_words(cmd, line, &object, &option)) {
+	} else if (!command_words(cmd, line, &a)) {
 		client_err(c, "syntax", "usage: %s%s%s", cmd->name,
 		    *cmd->args == '\0' ? "" : " ", cmd->args);
-		return;
+	} else if (command_guest(c, cmd, &a)) {
+		assert(command_fns[cmd - commands] != NULL);
+		command_fns[cmd - commands](c, &a);
 	}
-	if (object != NULL) {
-		e = vm_table_find(client_env(c)->guests, object);
-		if (e == NULL) {
-			client_err(c, "no-vm", "vm %.64s: no such guest",
-			    object);
-			return;
-		}
-	}
-	cmd->fn(c, e, option);
 }

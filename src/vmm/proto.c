@@ -80,6 +80,21 @@ proto_word(char **line)
 	return word;
 }
 
+char *
+proto_tag(char **line)
+{
+	char *tag, *p;
+
+	*line += strspn(*line, PROTO_SPACE);
+	if (**line != '@')
+		return *line + strlen(*line);
+	tag = proto_word(line) + 1;
+	for (p = tag; *p != '\0'; p++)
+		if (!isalnum((unsigned char)*p) && strchr(".-_", *p) == NULL)
+			return NULL;
+	return p == tag || p - tag > PROTO_TAG_MAX ? NULL : tag;
+}
+
 static int
 hex_digit(char c)
 {

@@ -16,6 +16,7 @@
 #define PROTO_VERSION		1
 #define PROTO_LINE_MAX		4096	/* a request, with its newline */
 #define PROTO_ROW_MAX		65536	/* a row, with its newline */
+#define PROTO_TAG_MAX		32	/* a tag, without its @ */
 #define PROTO_SOCKET		"/run/vmmd.sock"
 
 /* Appends " key=value", quoted as needed: 0, -ENOBUFS, -ENOMEM. */
@@ -27,6 +28,12 @@ int proto_pairf(struct buf *b, const char *key, const char *fmt, ...)
 
 /* Cuts the first word off *line, which then starts behind it. */
 char *proto_word(char **line);
+
+/*
+ * Cuts "@tag" off the beginning of a request.  NULL if what follows an @ is no
+ * tag: letters, digits, and . - _; "" if there is none.
+ */
+char *proto_tag(char **line);
 
 /*
  * Cuts the next pair off *line and undoes the quoting in place.  False at the

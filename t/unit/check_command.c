@@ -16,6 +16,7 @@
 #include "fakevm.h"
 #include "vmm/client.h"
 #include "vmm/command.h"
+#include "vmm/command_table.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
@@ -104,26 +105,30 @@ ask(const char *line)
 
 START_TEST(rows_are_sound)
 {
-	const struct command *cmd, *other;
+	const struct command *cmd;
+	int i;
 
-	for (cmd = commands; cmd->name != NULL; cmd++) {
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		cmd = &commands[i];
+		ck_assert_ptr_nonnull(cmd->name);
 		ck_assert_ptr_nonnull(cmd->args);
-		ck_assert_ptr_nonnull(cmd->fn);
 		ck_assert_uint_gt(strlen(cmd->usage), 0);
 		ck_assert_int_eq(*cmd->args == '\0',
 		    cmd->object == OBJECT_NONE);
-		for (other = commands; other != cmd; other++)
-			ck_assert_str_ne(other->name, cmd->name);
+		ck_assert_ptr_eq(command_find(cmd->name), cmd);
+		if (i > 0)
+			ck_assert_int_lt(strcmp(cmd[-1].name, cmd->name), 0);
 	}
 }
 END_TEST
 
-START_TEST(rows_are_documented)
+/* The page of the protocol as one text. */
+static const char *
+read_page(void)
 {
-	const char *top = getenv("srcdir");
-	const struct command *cmd;
+	const char *top = getenv("SRCDIR");
 	static char page[65536];
-	char path[4096], want[64];
+	char path[4096];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/man/vmmd-protocol.7",
@@ -132,26 +137,46 @@ START_TEST(rows_are_documented)
 	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
 	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
 	fclose(f);
-	for (cmd = commands; cmd->name != NULL; cmd++) {
-		snprintf(want, sizeof(want), "\n.It Ic %s", cmd->name);
-		ck_assert_msg(strstr(page, want) != NULL, "%s: no `%s'", path,
-		    want + 1);
+	return page;
+}
+
+/* Every verb has its item, and no item is about a verb that is not there. */
+START_TEST(rows_are_documented)
+{
+	const char *p = strstr(read_page(), "\n.Ss Verbs\n"), *end;
+	char verb[32];
+	int i = 0;
+
+	ck_assert_ptr_nonnull(p);
+	end = strstr(p, "\n.El\n");
+	while ((p = strstr(p, "\n.It Ic ")) != NULL && p < end) {
+		p += strlen("\n.It Ic ");
+		snprintf(verb, sizeof(verb), "%.*s",
+		    (int)strcspn(p, " \n"), p);
+		ck_assert_int_lt(i, COMMAND_COUNT);
+		ck_assert_str_eq(verb, commands[i].name);
+		i++;
 	}
+	ck_assert_int_eq(i, COMMAND_COUNT);
 }
 END_TEST
 
 START_TEST(help_lists_all)
 {
-	const struct command *cmd;
 	char want[64];
+	int i;
 
 	ask("help");
 	ck_assert_int_eq(strncmp(got, "vmmd 1 lab ", 11), 0);
-	for (cmd = commands; cmd->name != NULL; cmd++) {
-		snprintf(want, sizeof(want), "\nhelp verb=%s ", cmd->name);
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		snprintf(want, sizeof(want), "\nhelp verb=%s ",
+		    commands[i].name);
 		ck_assert_msg(strstr(got, want) != NULL, "%s", want);
 	}
 	ck_assert_str_eq(got + strlen(got) - 4, "\nok\n");
+	ck_assert_str_eq(ask("help stop"), "help verb=stop "
+	    "args=\"NAME [force]\" usage=\"stop a guest; ok when it has "
+	    "stopped\" for=admin\nok\n");
 }
 END_TEST
 
@@ -162,7 +187,21 @@ static const struct {
 	{ "   ", "err syntax empty request, try help\n" },
 	{ "frobnicate", "err unknown no command frobnicate, try help\n" },
 	{ "STATUS", "err unknown no command STATUS, try help\n" },
-	{ "help me", "err syntax usage: help\n" },
+	{ "help me", "err unknown no command me, try help\n" },
+	{ "help stop it", "err syntax usage: help [VERB]\n" },
+	{ "@", "err syntax a tag is @ and 1 to 32 letters, digits, `.', "
+	    "`-', `_'\n" },
+	{ "@ help", "err syntax a tag is @ and 1 to 32 letters, digits, "
+	    "`.', `-', `_'\n" },
+	{ "@a@b help", "err syntax a tag is @ and 1 to 32 letters, digits, "
+	    "`.', `-', `_'\n" },
+	{ "@x23456789012345678901234567890123 help", "err syntax a tag is @ "
+	    "and 1 to 32 letters, digits, `.', `-', `_'\n" },
+	{ "@x", "@x err syntax empty request, try help\n" },
+	{ "@x @y help", "@x err unknown no command @y, try help\n" },
+	{ " @x2345678901234567890123456789012 stop a",
+	    "@x2345678901234567890123456789012 "
+	    "err state vm a: is not running\n" },
 	{ "events a", "err syntax usage: events\n" },
 	{ "start", "err syntax usage: start NAME\n" },
 	{ "start a b", "err syntax usage: start NAME\n" },
@@ -189,20 +228,20 @@ END_TEST
 
 START_TEST(privilege)
 {
-	const struct command *cmd;
 	char request[64], want[64];
+	int i;
 
 	client_destroy(client);
 	close(peer);
 	connect_as(false);
 	ask("help");
 	ck_assert_str_eq(got + strlen(got) - 4, "\nok\n");
-	for (cmd = commands; cmd->name != NULL; cmd++) {
-		if (cmd->privilege == PRIVILEGE_ANY)
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		if (commands[i].privilege == PRIVILEGE_ANY)
 			continue;
-		snprintf(request, sizeof(request), "%s a", cmd->name);
+		snprintf(request, sizeof(request), "%s a", commands[i].name);
 		snprintf(want, sizeof(want),
-		    "err denied %s: permission denied\n", cmd->name);
+		    "err denied %s: permission denied\n", commands[i].name);
 		ck_assert_str_eq(ask(request), want);
 	}
 	ck_assert_uint_eq(vm_table_running(env.guests), 0);

@@ -272,6 +272,90 @@ START_TEST(pipelined)
 }
 END_TEST
 
+/* Those with a tag are answered as it comes, each in its own name. */
+START_TEST(tagged)
+{
+	int fd = dial_greeted();
+
+	say(fd, "@1 start slow\n@2 wait slow\n@3 wait a\n@h help wait\n");
+	expect(fd, "@3 event vm=a state=stopped reason=- message=\"\"\n"
+	    "@3 ok\n@h help verb=wait args=NAME usage=\"wait until a guest "
+	    "has stopped and say why\" for=admin\n@h ok\n");
+	/* A tag is taken until it is answered. */
+	say(fd, "@2 status a\n");
+	expect(fd, "err syntax tag 2 is that of a request that waits\n");
+	fake_vm_runs(vm("slow"));
+	expect(fd, "@1 ok\n");
+	say(fd, "@1 stop slow\n");
+	expect(fd, "@2 event vm=slow state=stopped reason=stop "
+	    "message=\"\"\n@2 ok\n@1 ok\n");
+	close(fd);
+}
+END_TEST
+
+/* One without a tag holds up all that come after it. */
+START_TEST(untagged_holds)
+{
+	int fd = dial_greeted();
+
+	say(fd, "@1 start slow\nwait slow\n@2 wait a\n");
+	expect_quiet(fd);
+	fake_vm_runs(vm("slow"));
+	expect(fd, "@1 ok\n");
+	expect_quiet(fd);
+	fake_vm_ends(vm("slow"), VM_REASON_RESET, "");
+	expect(fd, "event vm=slow state=stopped reason=reset message=\"\"\n"
+	    "ok\n@2 event vm=a state=stopped reason=- message=\"\"\n"
+	    "@2 ok\n");
+	close(fd);
+}
+END_TEST
+
+START_TEST(tagged_events)
+{
+	int fd = dial_greeted();
+
+	say(fd, "@ev events\n@s start fail\n");
+	expect(fd, "@ev ok\n"
+	    "@ev event vm=fail state=starting reason=- message=\"\"\n"
+	    "@ev event vm=fail state=stopped reason=error "
+	    "message=\"kernel /fail: \\\"no\\\" file\"\n"
+	    "@s err failed vm fail: not started: kernel /fail: "
+	    "\"no\" file\n");
+	close(fd);
+}
+END_TEST
+
+START_TEST(tagged_without_end)
+{
+	int fd = dial_greeted(), i;
+	char line[128];
+
+	say(fd, "start slow\n");
+	turn(4);
+	fake_vm_runs(vm("slow"));
+	expect(fd, "ok\n");
+	for (i = 0; i <= CLIENT_WAITS_MAX; i++) {
+		snprintf(line, sizeof(line), "@%d wait slow\n", i);
+		say(fd, line);
+	}
+	expect(fd, "@64 err busy 64 requests wait already\n");
+	expect_quiet(fd);
+	fake_vm_ends(vm("slow"), VM_REASON_RESET, "");
+	for (i = 0; i < CLIENT_WAITS_MAX; i++) {
+		snprintf(line, sizeof(line), "@%d event vm=slow state=stopped"
+		    " reason=reset message=\"\"\n@%d ok\n", i, i);
+		expect(fd, line);
+	}
+	/* A console is all that is left of its connection. */
+	say(fd, "@1 start slow\n@2 console slow\n");
+	expect(fd, "@2 ok\n");
+	fake_vm_runs(vm("slow"));
+	expect_quiet(fd);
+	close(fd);
+}
+END_TEST
+
 /* A full line of 4096 bytes is a request, one byte more is not. */
 START_TEST(line_length)
 {
@@ -649,6 +733,10 @@ control_case(void)
 	tcase_add_test(tc, forced_stop);
 	tcase_add_test(tc, status_rows);
 	tcase_add_test(tc, pipelined);
+	tcase_add_test(tc, tagged);
+	tcase_add_test(tc, untagged_holds);
+	tcase_add_test(tc, tagged_events);
+	tcase_add_test(tc, tagged_without_end);
 	tcase_add_test(tc, line_length);
 	tcase_add_loop_test(tc, binary_bytes, 0, 5);
 	tcase_add_test(tc, nul_byte);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The commands of the control protocol, vmmd-protocol(7), one row each: what
+ * they are called, what they take, who may give them.  The daemon binds a
+ * function to each; vmmctl and the tests have the texts alone.
+ */
+#ifndef VMMD_COMMAND_TABLE_H
+#define VMMD_COMMAND_TABLE_H
+
+enum command_id {
+	COMMAND_CONSOLE,
+	COMMAND_EVENTS,
+	COMMAND_HELP,
+	COMMAND_START,
+	COMMAND_STATUS,
+	COMMAND_STOP,
+	COMMAND_WAIT,
+	COMMAND_COUNT
+};
+
+enum command_privilege {
+	PRIVILEGE_ANY,		/* whoever can connect */
+	PRIVILEGE_ADMIN,	/* root, or the daemon's own user */
+};
+
+/* The word behind the verb. */
+enum command_object {
+	OBJECT_NONE,
+	OBJECT_GUEST,		/* the name of a guest there is */
+	OBJECT_OPTIONAL,	/* the same, or none for all of them */
+	OBJECT_WORD,		/* something else, which may be left out */
+};
+
+struct command {
+	const char		*name;
+	const char		*args;		/* as shown by help */
+	const char		*usage;
+	enum command_privilege	 privilege;
+	enum command_object	 object;
+	const char		*option;	/* a word after the object */
+};
+
+/* In the order of their names, which is that of enum command_id. */
+extern const struct command commands[COMMAND_COUNT];
+
+/* NULL if there is no such verb. */
+const struct command *command_find(const char *name);
+
+/* The name of a privilege, as shown by help. */
+const char *command_privilege_name(enum command_privilege p);
+
+#endif /* VMMD_COMMAND_TABLE_H */
