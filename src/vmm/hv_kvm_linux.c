@@ -33,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/gmem.h"
@@ -355,23 +356,6 @@ kvm_vcpu_destroy(struct hv_vcpu *v)
 }
 
 static int
-kvm_probe(char *err, size_t errlen)
-{
-	struct hv_vm vm;
-	struct hv_vcpu *vcpu;
-	int error;
-
-	error = vm_open(&vm, err, errlen);
-	if (error != 0)
-		return error;
-	error = kvm_vcpu_create(&vcpu, &vm, 0, err, errlen);
-	if (error == 0)
-		kvm_vcpu_destroy(vcpu);
-	vm_close(&vm);
-	return error;
-}
-
-static int
 kvm_get_regs(struct hv_vcpu *v, struct hv_regs *regs)
 {
 	return hv_kvm_get_regs(v->fd, regs);
@@ -474,6 +458,68 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 	default:
 		exit_fatal(run, e);
 	}
+}
+
+/*
+ * A device that makes vCPUs need not be able to run one, as where KVM itself
+ * runs in a guest whose hypervisor promises more than it keeps.  So one
+ * instruction is run, in the mode in which guests begin.
+ */
+static int
+probe_run(struct hv_vcpu *v, char *err, size_t errlen)
+{
+	struct hv_regs regs;
+	struct hv_exit e;
+	timer_t timer;
+	int error;
+
+	hv_kvm_probe_regs(&regs);
+	error = hv_kvm_set_regs(v->fd, &regs);
+	if (error == 0)
+		error = hv_kvm_probe_timer(&timer);
+	if (error != 0)
+		return hv_fail(err, errlen, -error, "backend kvm: preparing "
+		    "a guest: %s", strerror(-error));
+	kvm_run(v, &e);
+	timer_delete(timer);
+	return hv_kvm_probe_verdict(&e, err, errlen);
+}
+
+static int
+probe_vm(struct hv_vm *vm, char *err, size_t errlen)
+{
+	struct hv_vcpu *vcpu;
+	int error;
+
+	error = give_range(vm, 0);
+	if (error != 0)
+		return hv_fail(err, errlen, -error, "backend kvm: giving "
+		    "memory to a guest: %s", strerror(-error));
+	error = kvm_vcpu_create(&vcpu, vm, 0, err, errlen);
+	if (error == 0) {
+		error = probe_run(vcpu, err, errlen);
+		kvm_vcpu_destroy(vcpu);
+	}
+	return error;
+}
+
+static int
+kvm_probe(char *err, size_t errlen)
+{
+	struct hv_vm vm = { .gm.nranges = 1 };
+	int error;
+
+	error = hv_kvm_probe_page(&vm.gm.range[0]);
+	if (error != 0)
+		return hv_fail(err, errlen, -error, "backend kvm: memory: %s",
+		    strerror(-error));
+	error = vm_open(&vm, err, errlen);
+	if (error == 0) {
+		error = probe_vm(&vm, err, errlen);
+		vm_close(&vm);
+	}
+	munmap(vm.gm.range[0].hva, vm.gm.range[0].size);
+	return error;
 }
 
 static bool

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * KVM backend: the CPUID table a guest gets.
+ * KVM backend: the CPUID table a guest gets, and the guest of the probe.
  */
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
 
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "devices/gmem.h"
 #include "testhost.h"
+#include "vmm/hv.h"
 #include "vmm/hv_kvm.h"
 
 #define ALL	UINT32_C(0xffffffff)
@@ -104,6 +110,59 @@ START_TEST(xcr0_from_leaf_d)
 }
 END_TEST
 
+/* Only the OUT that was asked for shows that guests run. */
+START_TEST(verdict_of_the_probe)
+{
+	struct hv_exit e = {
+		.kind = HV_EXIT_IO, .io = { .port = 0x80, .size = 1 },
+	};
+	char err[200] = "";
+
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), 0);
+	e.io.port = 0x81;
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), -ENOTSUP);
+	e.io.port = 0x80;
+	e.io.in = true;
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), -ENOTSUP);
+	e.kind = HV_EXIT_SHUTDOWN;
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), -ENOTSUP);
+	ck_assert_str_eq(err, "backend kvm: /dev/kvm does not run guests: "
+	    "the first instruction of one fails");
+	e.kind = HV_EXIT_NONE;
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(err, "does not end"));
+	e.kind = HV_EXIT_ERROR;
+	strcpy(e.msg, "KVM_RUN: Bad address");
+	ck_assert_int_eq(hv_kvm_probe_verdict(&e, err, sizeof(err)), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(err, "guests: KVM_RUN: Bad address"));
+}
+END_TEST
+
+/* The page leads from the registers to the instruction, as a CPU walks it. */
+START_TEST(page_of_the_probe)
+{
+	struct gmem_range r;
+	struct hv_regs regs;
+	uint64_t table = 0, *entry;
+	int shift;
+
+	ck_assert_int_eq(hv_kvm_probe_page(&r), 0);
+	hv_kvm_probe_regs(&regs);
+	ck_assert_uint_eq(r.size, 4096);
+	table = regs.cr3;
+	for (shift = 39; shift >= 21; shift -= 9) {
+		ck_assert_uint_eq(table, 0);
+		entry = (uint64_t *)r.hva + (regs.rip >> shift & 511);
+		ck_assert_uint_eq(*entry & 1, 1);
+		ck_assert_uint_eq(*entry >> 7 & 1, shift == 21);
+		table = *entry & ~UINT64_C(0xfff);
+	}
+	ck_assert_uint_eq(table, 0);
+	ck_assert_mem_eq((char *)r.hva + (regs.rip & 0xfff), "\xe6\x80", 2);
+	munmap(r.hva, r.size);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -114,5 +173,7 @@ main(void)
 	tcase_add_test(tc, paravirtual_clock_only);
 	tcase_add_test(tc, no_performance_counters);
 	tcase_add_test(tc, xcr0_from_leaf_d);
+	tcase_add_test(tc, verdict_of_the_probe);
+	tcase_add_test(tc, page_of_the_probe);
 	return test_main("hv_kvm", tc);
 }
