@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "vmm/config.h"
 #include "vmm/daemon.h"
+#include "vmm/version.h"
 
 #define DEFAULT_CONF	"/etc/vmmd.conf"
 #define EXIT_USAGE	2
@@ -28,11 +30,17 @@ struct options {
 	bool		 verbose;
 };
 
+static const struct option long_options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static void
-usage(void)
+usage(FILE *out, int status)
 {
-	fprintf(stderr, "usage: vmmd [-nsv] [-f file]\n");
-	exit(EXIT_USAGE);
+	fprintf(out, "usage: vmmd [-hnsVv] [-f file]\n");
+	exit(status);
 }
 
 static void
@@ -40,10 +48,14 @@ parse_options(struct options *o, int argc, char *argv[])
 {
 	int ch;
 
-	while ((ch = getopt(argc, argv, "f:nsv")) != -1) {
+	while ((ch = getopt_long(argc, argv, "f:hnsVv", long_options,
+	    NULL)) != -1) {
 		switch (ch) {
 		case 'f':
 			o->conf = optarg;
+			break;
+		case 'h':
+			usage(stdout, EXIT_SUCCESS);
 			break;
 		case 'n':
 			o->check = true;
@@ -51,15 +63,18 @@ parse_options(struct options *o, int argc, char *argv[])
 		case 's':
 			o->use_syslog = true;
 			break;
+		case 'V':
+			printf("vmmd %s\n", VMMD_VERSION);
+			exit(EXIT_SUCCESS);
 		case 'v':
 			o->verbose = true;
 			break;
 		default:
-			usage();
+			usage(stderr, EXIT_USAGE);
 		}
 	}
 	if (optind != argc)
-		usage();
+		usage(stderr, EXIT_USAGE);
 }
 
 /* Errors are the output here: as they are, without the log's prefix. */
