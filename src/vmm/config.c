@@ -124,7 +124,7 @@ vm_config_equal(const struct vm_config *a, const struct vm_config *b)
 
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM &&
-		    config_keys[i].class == CLASS_RESTART &&
+		    config_keys[i].class != CLASS_LIVE &&
 		    !key_equal(&config_keys[i], a, b))
 			return false;
 	return strcmp(a->name, b->name) == 0;
@@ -141,8 +141,35 @@ keep_string(const struct key *k, struct config *c, struct config *old)
 	*then = s;
 }
 
+static void
+print_change(const struct key *k, const void *from, const void *to, bool first,
+    struct buf *b)
+{
+	(void)buf_printf(b, "%s%s ", first ? "" : "; ", k->name);
+	(void)key_print(k, from, b);
+	(void)buf_printf(b, " -> ");
+	(void)key_print(k, to, b);
+}
+
+unsigned
+vm_config_changes(const struct vm_config *now, const struct vm_config *next,
+    struct buf *changes)
+{
+	const struct key *k;
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++) {
+		k = &config_keys[i];
+		if (k->section == SECTION_VM && k->class != CLASS_LIVE &&
+		    !key_equal(k, now, next))
+			print_change(k, now, next, n++ == 0, changes);
+	}
+	return n;
+}
+
 bool
-config_keep_fixed(struct config *c, struct config *old, struct buf *keys)
+config_keep_fixed(struct config *c, struct config *old, struct buf *changes)
 {
 	const struct key *k;
 	bool differ = false;
@@ -153,7 +180,7 @@ config_keep_fixed(struct config *c, struct config *old, struct buf *keys)
 		if (k->section != SECTION_DAEMON ||
 		    k->class != CLASS_RESTART || key_equal(k, c, old))
 			continue;
-		(void)buf_printf(keys, "%s%s", differ ? ", " : "", k->name);
+		print_change(k, old, c, !differ, changes);
 		keep_string(k, c, old);
 		differ = true;
 	}

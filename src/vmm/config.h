@@ -18,6 +18,7 @@
 
 #define CONFIG_VMS_MAX		256
 #define CONFIG_ERRORS_MAX	(64 * 1024)
+#define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */
 
 enum on_reboot {
 	ON_REBOOT_STOP,
@@ -57,10 +58,18 @@ const struct vm_config *config_find_vm(const struct config *c,
 
 /*
  * Moves from `old` to `c` what only a restart of the daemon may change.  True
- * if that made a difference; `keys` then names them, separated by ", ".
+ * if that made a difference; `changes` then lists it, as vm_config_changes()
+ * does.
  */
 bool config_keep_fixed(struct config *c, struct config *old,
-    struct buf *keys);
+    struct buf *changes);
+
+/*
+ * Appends what a guest's next start would change, "KEY OLD -> NEW" for each
+ * such key, separated by "; ": how many.
+ */
+unsigned vm_config_changes(const struct vm_config *now,
+    const struct vm_config *next, struct buf *changes);
 
 /* Do the two describe the same guest?  Autostart is no part of a guest. */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);

@@ -4,9 +4,11 @@
  */
 #include "vmm/config_keys.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "vmm/config.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_value.h"
@@ -30,28 +32,33 @@ static const char *const on_reboot_words[] = {
 #define VM(m)		SECTION_VM, .offset = offsetof(struct vm_config, m)
 
 const struct key config_keys[CONFIG_NKEYS] = {
-	{ DAEMON(name), .name = "name", .type = KEY_NAME,
-	    .class = CLASS_RESTART, .max = VM_NAME_MAX },
 	{ DAEMON(backend), .name = "backend", .type = KEY_WORD,
-	    .class = CLASS_RESTART, .words = backend_words },
+	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
+	{ DAEMON(name), .name = "name", .type = KEY_NAME,
+	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "vmmd" },
 	{ DAEMON(socket), .name = "socket", .type = KEY_PATH,
-	    .class = CLASS_RESTART, .max = SUN_PATH_MAX },
+	    .class = CLASS_RESTART, .max = SUN_PATH_MAX,
+	    .derived = "/run/NAME.sock" },
 	{ DAEMON(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
-	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND },
-	{ VM(kernel), .name = "kernel", .type = KEY_PATH,
-	    .class = CLASS_RESTART, .max = INI_LINE_MAX },
-	{ VM(initrd), .name = "initrd", .type = KEY_PATH,
-	    .class = CLASS_RESTART, .max = INI_LINE_MAX },
-	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
-	    .class = CLASS_RESTART, .max = VM_CMDLINE_MAX },
-	{ VM(memory), .name = "memory", .type = KEY_SIZE,
-	    .class = CLASS_RESTART, .min = 16 * MIB, .max = 128 * 1024 * MIB },
-	{ VM(disk), .name = "disk", .type = KEY_PATHS,
-	    .class = CLASS_RESTART, .max = INI_LINE_MAX },
+	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
+	    .def = "10s" },
 	{ VM(autostart), .name = "autostart", .type = KEY_BOOL,
-	    .class = CLASS_LIVE, .words = bool_words },
+	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
+	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
+	    .class = CLASS_PENDING, .max = VM_CMDLINE_MAX },
+	{ VM(disk), .name = "disk", .type = KEY_PATHS,
+	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
+	{ VM(initrd), .name = "initrd", .type = KEY_PATH,
+	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
+	{ VM(kernel), .name = "kernel", .type = KEY_PATH,
+	    .class = CLASS_PENDING, .max = INI_LINE_MAX,
+	    .derived = "required" },
+	{ VM(memory), .name = "memory", .type = KEY_SIZE,
+	    .class = CLASS_PENDING, .min = 16 * MIB, .max = 128 * 1024 * MIB,
+	    .def = "512M" },
 	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_REBOOT,
-	    .class = CLASS_RESTART, .words = on_reboot_words },
+	    .class = CLASS_PENDING, .words = on_reboot_words,
+	    .def = "restart" },
 };
 
 const struct key *
@@ -94,4 +101,109 @@ key_is_string(const struct key *k)
 {
 	return k->type == KEY_NAME || k->type == KEY_PATH ||
 	    k->type == KEY_TEXT || k->type == KEY_WORD;
+}
+
+const char *
+key_class_name(const struct key *k)
+{
+	static const char *const name[] = {
+		[CLASS_LIVE] = "live",
+		[CLASS_PENDING] = "pending",
+		[CLASS_RESTART] = "restart",
+	};
+
+	return name[k->class];
+}
+
+static const struct value_unit *
+key_units(const struct key *k)
+{
+	return k->type == KEY_SIZE ? value_size_units : value_duration_units;
+}
+
+static int
+print_range(const struct key *k, struct buf *b)
+{
+	char min[32], max[32];
+
+	value_format(min, sizeof(min), key_units(k), k->min);
+	value_format(max, sizeof(max), key_units(k), k->max);
+	return buf_printf(b, "%s to %s", min, max);
+}
+
+int
+key_print_values(const struct key *k, struct buf *b)
+{
+	int i, ret = 0;
+
+	switch (k->type) {
+	case KEY_NAME:
+		return buf_printf(b, "name");
+	case KEY_PATH:
+		return buf_printf(b, "path");
+	case KEY_PATHS:
+		return buf_printf(b, "path, repeatable");
+	case KEY_TEXT:
+		return buf_printf(b, "text, repeatable");
+	case KEY_WORD:
+	case KEY_BOOL:
+	case KEY_ON_REBOOT:
+		for (i = 0; k->words[i] != NULL && ret == 0; i++)
+			ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ",
+			    k->words[i]);
+		return ret;
+	case KEY_SIZE:
+	case KEY_DURATION:
+		return print_range(k, b);
+	}
+	return -EINVAL;
+}
+
+static int
+print_paths(const struct vm_config *vm, struct buf *b)
+{
+	unsigned i;
+	int ret = 0;
+
+	if (vm->ndisks == 0)
+		return buf_printf(b, "-");
+	for (i = 0; i < vm->ndisks && ret == 0; i++)
+		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", vm->disk[i]);
+	return ret;
+}
+
+static int
+print_number(const struct key *k, uint64_t value, struct buf *b)
+{
+	char text[32];
+
+	value_format(text, sizeof(text), key_units(k), value);
+	return buf_printf(b, "%s", text);
+}
+
+int
+key_print(const struct key *k, const void *base, struct buf *b)
+{
+	const void *field = key_field(k, base);
+	const char *s;
+
+	switch (k->type) {
+	case KEY_NAME:
+	case KEY_PATH:
+	case KEY_TEXT:
+	case KEY_WORD:
+		s = *(char *const *)field;
+		return buf_printf(b, "%s", s == NULL || *s == '\0' ? "-" : s);
+	case KEY_PATHS:
+		return print_paths(base, b);
+	case KEY_BOOL:
+		return buf_printf(b, "%s", k->words[*(const bool *)field]);
+	case KEY_ON_REBOOT:
+		return buf_printf(b, "%s",
+		    k->words[*(const enum on_reboot *)field]);
+	case KEY_SIZE:
+	case KEY_DURATION:
+		return print_number(k, *(const uint64_t *)field, b);
+	}
+	return -EINVAL;
 }

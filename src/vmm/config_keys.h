@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
+
 enum section {
 	SECTION_START,		/* before the first header */
 	SECTION_UNKNOWN,	/* its keys are skipped */
@@ -32,7 +34,8 @@ enum key_type {
 /* When a changed value counts. */
 enum key_class {
 	CLASS_LIVE,		/* with the reload */
-	CLASS_RESTART,		/* with the next start of daemon or guest */
+	CLASS_PENDING,		/* with the next start of the guest */
+	CLASS_RESTART,		/* with the next start of the daemon */
 };
 
 struct key {
@@ -43,6 +46,8 @@ struct key {
 	size_t			 offset;	/* in its section's struct */
 	uint64_t		 min, max;
 	const char *const	*words;		/* ends in NULL */
+	const char		*def;		/* as a file says it, or NULL */
+	const char		*derived;	/* no def: where it comes from */
 };
 
 #define CONFIG_NKEYS	11
@@ -59,5 +64,19 @@ void *key_field(const struct key *k, const void *base);
 
 /* Is the value one string of its own? */
 bool key_is_string(const struct key *k);
+
+/* The name of its class, as vmmd.conf(5) has it. */
+const char *key_class_name(const struct key *k);
+
+/*
+ * Appends what may be given: its words, its range, or its kind; 0 or -errno.
+ */
+int key_print_values(const struct key *k, struct buf *b);
+
+/*
+ * Appends the key's value in `base` as a file would say it, those of a
+ * repeated key separated by ", ", nothing as "-"; 0 or -errno.
+ */
+int key_print(const struct key *k, const void *base, struct buf *b);
 
 #endif /* VMMD_CONFIG_KEYS_H */

@@ -16,10 +16,7 @@
 #include "vmm/config_keys.h"
 #include "vmm/config_value.h"
 
-#define MIB			(1ull << 20)
-#define DEFAULT_NAME		"vmmd"
-#define DEFAULT_MEMORY		(512 * MIB)
-#define DEFAULT_STOP_TIMEOUT	10000000000ull
+#define MIB	(1ull << 20)
 
 static const char *const section_names[] = {
 	[SECTION_DAEMON] = "daemon",
@@ -282,6 +279,17 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 		parse_value(ps, line, k, value);
 }
 
+/* What the keys of a section are before the file has its say. */
+static void
+set_defaults(struct parser *ps, enum section section)
+{
+	const struct key *k;
+
+	for (k = config_keys; k < config_keys + CONFIG_NKEYS; k++)
+		if (k->section == section && k->def != NULL)
+			parse_value(ps, 0, k, k->def);
+}
+
 static void
 add_vm(struct parser *ps, unsigned line, const char *name)
 {
@@ -309,12 +317,8 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	vm[c->nvms++] = (struct vm_config){
 		.name = own_name,
 		.cmdline = cmdline,
-		.memory = DEFAULT_MEMORY,
-		.autostart = true,
-		.on_reboot = ON_REBOOT_RESTART,
 	};
-	set_string(ps, line, &parser_vm(ps)->name, name);
-	set_string(ps, line, &parser_vm(ps)->cmdline, "");
+	set_defaults(ps, SECTION_VM);
 }
 
 static void
@@ -322,7 +326,10 @@ on_vm(struct parser *ps, unsigned line, const char *name)
 {
 	const struct vm_config *first = config_find_vm(ps->conf, name);
 
-	if (!value_is_name(name) || strlen(name) > VM_NAME_MAX)
+	if (*name == '\0')
+		parser_error(ps, line, "[vm]: a guest needs a name, write "
+		    "[vm NAME]");
+	else if (!value_is_name(name) || strlen(name) > VM_NAME_MAX)
 		parser_error(ps, line, "[vm %s]: no valid name, write a letter "
 		    "or digit, then letters, digits, `.', `-', `_', at most %d "
 		    "in all", name, VM_NAME_MAX);
@@ -401,15 +408,9 @@ check_vm(struct parser *ps, unsigned i)
 
 /* The socket's path follows the daemon's name unless it is given. */
 static int
-set_defaults(struct config *c)
+set_derived(struct config *c)
 {
-	if (c->name == NULL)
-		c->name = strdup(DEFAULT_NAME);
-	if (c->backend == NULL)
-		c->backend = strdup("auto");
-	if (c->name == NULL || c->backend == NULL)
-		return -ENOMEM;
-	if (c->socket == NULL &&
+	if (c->socket == NULL && c->name != NULL &&
 	    asprintf(&c->socket, "/run/%s.sock", c->name) < 0) {
 		c->socket = NULL;
 		return -ENOMEM;
@@ -430,12 +431,13 @@ parse_file(struct parser *ps, FILE *f)
 	unsigned i;
 	int ret;
 
+	set_defaults(ps, SECTION_DAEMON);
 	ret = ini_read(f, &sink);
 	if (ret != 0)
 		return ret;
 	for (i = 0; i < ps->conf->nvms; i++)
 		check_vm(ps, i);
-	return set_defaults(ps->conf);
+	return set_derived(ps->conf);
 }
 
 struct config *
@@ -452,12 +454,7 @@ config_read(const char *path, struct buf *errors)
 		return NULL;
 	}
 	ps.conf = calloc(1, sizeof(*ps.conf));
-	if (ps.conf != NULL) {
-		ps.conf->stop_timeout = DEFAULT_STOP_TIMEOUT;
-		ret = parse_file(&ps, f);
-	} else {
-		ret = -ENOMEM;
-	}
+	ret = ps.conf == NULL ? -ENOMEM : parse_file(&ps, f);
 	fclose(f);
 	free(ps.lines);
 	if (ret != 0)

@@ -75,15 +75,15 @@ reload_read(const char *path)
 static bool
 keep_fixed(struct config *c, struct config *old)
 {
-	struct buf names;
+	struct buf changes;
 	bool differ;
 
-	buf_init(&names, 256);
-	differ = config_keep_fixed(c, old, &names);
+	buf_init(&changes, CONFIG_CHANGES_MAX);
+	differ = config_keep_fixed(c, old, &changes);
 	if (differ)
-		log_warn("daemon: changed: %.*s: restart required",
-		    (int)names.len, buf_head(&names));
-	buf_free(&names);
+		log_warn("daemon: changed: restart required: %.*s",
+		    (int)changes.len, buf_head(&changes));
+	buf_free(&changes);
 	return differ;
 }
 

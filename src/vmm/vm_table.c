@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
 
@@ -202,6 +203,8 @@ vm_table_add(struct vm_table *vt, const struct vm_config *conf)
 static int
 entry_set_conf(struct vm_entry *e, const struct vm_config *conf)
 {
+	struct buf changes;
+
 	if (vm_config_equal(vm_conf(e->vm), conf))
 		return 0;
 	if (vm_entry_state(e) == VM_STOPPED)
@@ -209,7 +212,11 @@ entry_set_conf(struct vm_entry *e, const struct vm_config *conf)
 	e->pending = vm_config_dup(conf);
 	if (e->pending == NULL)
 		return -ENOMEM;
-	log_warn("vm %s: changed: restart required", vm_entry_name(e));
+	buf_init(&changes, CONFIG_CHANGES_MAX);
+	vm_config_changes(vm_conf(e->vm), conf, &changes);
+	log_warn("vm %s: changed: restart required: %.*s", vm_entry_name(e),
+	    (int)changes.len, buf_head(&changes));
+	buf_free(&changes);
 	return 0;
 }
 

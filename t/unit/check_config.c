@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vmm/config.h"
+#include "vmm/config_keys.h"
 #include "vmm/config_value.h"
 
 static struct buf errors;
@@ -320,7 +321,7 @@ START_TEST(fixed_keys_are_kept)
 	struct config *old, *c;
 	struct buf names;
 
-	buf_init(&names, 256);
+	buf_init(&names, CONFIG_CHANGES_MAX);
 	old = read_text("[daemon]\nname=a\nstop-timeout=1s\n");
 	c = read_text("[daemon]\nname=a\nstop-timeout=2s\n");
 	ck_assert(!config_keep_fixed(c, old, &names));
@@ -329,12 +330,108 @@ START_TEST(fixed_keys_are_kept)
 	c = read_text("[daemon]\nname=b\nbackend=vmm\nsocket=/run/a.sock\n");
 	ck_assert(config_keep_fixed(c, old, &names));
 	buf_append(&names, "", 1);
-	ck_assert_str_eq(buf_head(&names), "name, backend");
+	ck_assert_str_eq(buf_head(&names), "backend auto -> vmm; name a -> b");
 	config_free(old);
 	ck_assert_str_eq(c->name, "a");
 	ck_assert_str_eq(c->backend, "auto");
 	config_free(c);
 	buf_free(&names);
+}
+END_TEST
+
+/* What a guest's next start will change, as the administrator reads it. */
+START_TEST(changes_are_told)
+{
+	struct config *a, *b;
+	struct buf changes;
+
+	buf_init(&changes, CONFIG_CHANGES_MAX);
+	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
+	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a\ndisk=/b\n"
+	    "initrd=/i\non-reboot=stop\nautostart=no\n");
+	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
+	    0);
+	ck_assert_uint_eq(changes.len, 0);
+	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &b->vm[0], &changes),
+	    5);
+	buf_append(&changes, "", 1);
+	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
+	    "disk /a -> /a, /b; initrd - -> /i; memory 512M -> 1G; "
+	    "on-reboot restart -> stop");
+	buf_free(&changes);
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+/* The rows of one section in the manual's summary, as they must be. */
+static void
+summary(struct buf *b, enum section section)
+{
+	const struct key *k;
+
+	for (k = config_keys; k < config_keys + CONFIG_NKEYS; k++) {
+		if (k->section != section)
+			continue;
+		buf_printf(b, ".It Ic %s Ta ", k->name);
+		key_print_values(k, b);
+		buf_printf(b, " Ta %s Ta %s\n", k->def != NULL ? k->def :
+		    k->derived != NULL ? k->derived : "none",
+		    key_class_name(k));
+	}
+	buf_append(b, "", 1);
+}
+
+/* Every key with values, default and class, in this order and none else. */
+START_TEST(manual_follows_the_table)
+{
+	static const enum section sections[] = { SECTION_DAEMON, SECTION_VM };
+	static char page[256 << 10];
+	struct buf b;
+	char *rows, *end;
+
+	slurp("../../../man/vmmd.conf.5", page, sizeof(page));
+	rows = strstr(page, "Class\n");
+	ck_assert_ptr_nonnull(rows);
+	rows = strchr(rows, '\n') + 1;
+	buf_init(&b, 64 << 10);
+	summary(&b, sections[_i]);
+	for (; _i > 0; _i--)
+		rows = strchr(strstr(rows, "Class\n"), '\n') + 1;
+	end = strstr(rows, ".El\n");
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	ck_assert_str_eq(rows, buf_head(&b));
+	buf_free(&b);
+}
+END_TEST
+
+/* ... and each is described. */
+START_TEST(manual_describes_each_key)
+{
+	static char page[256 << 10];
+	char item[64];
+	size_t i;
+
+	slurp("../../../man/vmmd.conf.5", page, sizeof(page));
+	for (i = 0; i < CONFIG_NKEYS; i++) {
+		snprintf(item, sizeof(item), "\n.It Ic %s No = ",
+		    config_keys[i].name);
+		ck_assert_msg(strstr(page, item) != NULL, "%s",
+		    config_keys[i].name);
+	}
+}
+END_TEST
+
+/* A guest's key never waits for the daemon, nor the other way round. */
+START_TEST(classes_fit_their_sections)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++)
+		ck_assert_msg(config_keys[i].class != (config_keys[i].section ==
+		    SECTION_VM ? CLASS_RESTART : CLASS_PENDING), "%s",
+		    config_keys[i].name);
 }
 END_TEST
 
@@ -354,6 +451,10 @@ config_case(void)
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
 	tcase_add_test(tc, fixed_keys_are_kept);
+	tcase_add_test(tc, changes_are_told);
+	tcase_add_loop_test(tc, manual_follows_the_table, 0, 2);
+	tcase_add_test(tc, manual_describes_each_key);
+	tcase_add_test(tc, classes_fit_their_sections);
 	return tc;
 }
 
