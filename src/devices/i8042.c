@@ -2,10 +2,11 @@
 /*
  * The keyboard controller.
  *
- * The controller itself answers everything; its two ports have nothing on
- * them.  A byte for the keyboard is answered, as real controllers do, with
- * "resend" and the time-out bit: a driver gives up at once rather than wait.
- * The auxiliary port fails its tests.
+ * Its own answers and the keyboard's bytes have a buffer each, so that a key
+ * pressed while a driver asks something is not lost: the driver reads its
+ * answer first.  The auxiliary port fails its tests; a byte for it is
+ * answered, as real controllers do, with "resend" and the time-out bit: a
+ * driver gives up at once rather than wait.
  *
  * A20 can be switched but nothing wraps: no guest of ours needs it.
  */
@@ -16,7 +17,7 @@
 
 #include "devices/state.h"
 
-#define I8042_VERSION	1
+#define I8042_VERSION	2
 
 #define ST_OUTPUT_FULL	0x01
 #define ST_SYSTEM	0x04
@@ -61,13 +62,23 @@
 #define ANSWER_INPORT	0x80	/* keyboard not locked */
 #define ANSWER_RESEND	0xfe
 
+#define KEY_RELEASED	0xf0	/* set 2: of the key whose code follows */
+#define SET1_RELEASED	0x80
+
 #define PORTA_RESET	0x01
 #define PORTA_A20	0x02
+
+/* Something to read, or not? */
+static uint8_t
+i8042_status(const struct i8042_state *s)
+{
+	return s->status | (s->kbd_full ? ST_OUTPUT_FULL : 0);
+}
 
 static bool
 i8042_level(const struct i8042_state *s)
 {
-	return (s->status & ST_OUTPUT_FULL) != 0 &&
+	return (i8042_status(s) & ST_OUTPUT_FULL) != 0 &&
 	    (s->mode & MODE_KBD_IRQ) != 0;
 }
 
@@ -82,16 +93,67 @@ i8042_update_irq(struct i8042 *k)
 	k->host->set_irq(k->host->cookie, k->irq, level);
 }
 
+/* The line falls in between, so that each byte makes an edge. */
+static void
+i8042_pulse_irq(struct i8042 *k)
+{
+	if (k->line) {
+		k->line = false;
+		k->host->set_irq(k->host->cookie, k->irq, false);
+	}
+	i8042_update_irq(k);
+}
+
 /* Puts a byte into the output buffer, over one that was not read. */
 static void
 i8042_answer(struct i8042 *k, uint8_t data, uint8_t status)
 {
-	/* Empty in between, so that each byte makes an edge. */
-	k->s.status &= ~(ST_OUTPUT_FULL | ST_TIMEOUT);
-	i8042_update_irq(k);
+	k->s.status &= ~ST_TIMEOUT;
 	k->s.data = data;
 	k->s.status |= ST_OUTPUT_FULL | status;
-	i8042_update_irq(k);
+	i8042_pulse_irq(k);
+}
+
+/* From set 2 to set 1: the codes of which the keyboard sends any. */
+static uint8_t
+i8042_translate(uint8_t val)
+{
+	switch (val) {
+	case 0x02:		/* its answer to which set it uses */
+	case 0x83:		/* the end of its identification */
+		return 0x41;
+	case 0x11:		/* Alt */
+		return 0x38;
+	case 0x14:		/* Ctrl */
+		return 0x1d;
+	case 0x71:		/* Del */
+		return 0x53;
+	default:
+		return val;
+	}
+}
+
+/* Takes the keyboard's next byte, if it may send and there is room. */
+static void
+i8042_pull(struct i8042 *k)
+{
+	struct i8042_state *s = &k->s;
+	uint8_t released = 0, val;
+
+	while (!s->kbd_full && (s->mode & MODE_KBD_OFF) == 0 &&
+	    ps2kbd_read(&s->kbd, &val)) {
+		if ((s->mode & MODE_TRANSLATE) == 0) {
+			s->kbd_data = val;
+		} else if (val == KEY_RELEASED) {
+			/* The key's code follows. */
+			released = SET1_RELEASED;
+			continue;
+		} else {
+			s->kbd_data = i8042_translate(val) | released;
+		}
+		s->kbd_full = 1;
+		i8042_pulse_irq(k);
+	}
 }
 
 static void
@@ -172,6 +234,7 @@ i8042_command(struct i8042 *k, uint8_t cmd)
 		break;
 	case CMD_KBD_ON:
 		k->s.mode &= ~MODE_KBD_OFF;
+		i8042_pull(k);
 		break;
 	case CMD_A20_OFF:
 	case CMD_A20_ON:
@@ -186,6 +249,16 @@ i8042_command(struct i8042 *k, uint8_t cmd)
 	}
 }
 
+static void
+i8042_set_mode(struct i8042 *k, uint8_t mode)
+{
+	k->s.mode = mode;
+	k->s.status &= ~ST_SYSTEM;
+	k->s.status |= (mode & MODE_SYSTEM) != 0 ? ST_SYSTEM : 0;
+	i8042_update_irq(k);
+	i8042_pull(k);
+}
+
 /* A byte to port 60: the rest of a command, or one for the keyboard. */
 static void
 i8042_data(struct i8042 *k, uint8_t val)
@@ -196,10 +269,7 @@ i8042_data(struct i8042 *k, uint8_t val)
 	k->s.command = 0;
 	switch (cmd) {
 	case CMD_WRITE_MODE:
-		k->s.mode = val;
-		k->s.status &= ~ST_SYSTEM;
-		k->s.status |= (val & MODE_SYSTEM) != 0 ? ST_SYSTEM : 0;
-		i8042_update_irq(k);
+		i8042_set_mode(k, val);
 		break;
 	case CMD_WRITE_OUTPORT:
 		i8042_set_outport(k, val);
@@ -209,9 +279,14 @@ i8042_data(struct i8042 *k, uint8_t val)
 		/* Without the auxiliary bit: that port does not work. */
 		i8042_answer(k, val, 0);
 		break;
-	case 0:
 	case CMD_TO_AUX:
 		i8042_answer(k, ANSWER_RESEND, ST_TIMEOUT);
+		break;
+	case 0:
+		/* Who sends to the keyboard wants to hear it, too. */
+		k->s.mode &= ~MODE_KBD_OFF;
+		ps2kbd_write(&k->s.kbd, val);
+		i8042_pull(k);
 		break;
 	}
 }
@@ -220,12 +295,20 @@ static uint32_t
 i8042_data_in(void *cookie, uint32_t off, unsigned size)
 {
 	struct i8042 *k = cookie;
+	struct i8042_state *s = &k->s;
 
 	(void)off;
 	(void)size;
-	k->s.status &= ~(ST_OUTPUT_FULL | ST_TIMEOUT);
-	i8042_update_irq(k);
-	return k->s.data;
+	if ((s->status & ST_OUTPUT_FULL) == 0 && s->kbd_full) {
+		s->data = s->kbd_data;
+		s->kbd_full = 0;
+		i8042_update_irq(k);
+		i8042_pull(k);
+	} else {
+		s->status &= ~(ST_OUTPUT_FULL | ST_TIMEOUT);
+		i8042_pulse_irq(k);
+	}
+	return s->data;
 }
 
 static void
@@ -243,7 +326,7 @@ i8042_command_in(void *cookie, uint32_t off, unsigned size)
 
 	(void)off;
 	(void)size;
-	return k->s.status;
+	return i8042_status(&k->s);
 }
 
 static void
@@ -286,6 +369,7 @@ i8042_reset(void *dev)
 	    MODE_TRANSLATE;
 	k->s.status = ST_SYSTEM | ST_UNLOCKED;
 	k->s.outport = OUT_NO_RESET | OUT_A20;
+	ps2kbd_reset(&k->s.kbd);
 	i8042_update_irq(k);
 }
 
@@ -296,6 +380,26 @@ i8042_init(struct i8042 *k, const struct dev_host *host, unsigned irq)
 	k->host = host;
 	k->irq = irq;
 	i8042_reset(k);
+}
+
+void
+i8042_ctrl_alt_del(struct i8042 *k)
+{
+	atomic_store(&k->pressed, true);
+	k->host->attention(k->host->cookie);
+}
+
+static uint64_t
+i8042_fold(void *dev, uint64_t now)
+{
+	struct i8042 *k = dev;
+
+	(void)now;
+	if (atomic_exchange(&k->pressed, false)) {
+		ps2kbd_ctrl_alt_del(&k->s.kbd);
+		i8042_pull(k);
+	}
+	return DEV_NO_DEADLINE;
 }
 
 static int
@@ -319,7 +423,7 @@ i8042_load(void *dev, struct state_reader *r)
 	if ((s.status & ~ST_MASK) != 0 || (s.status & ST_UNLOCKED) == 0 ||
 	    (s.outport & OUT_NO_RESET) == 0 ||
 	    (s.command != 0 && !i8042_takes_byte(s.command)) ||
-	    s.pad[0] != 0 || s.pad[1] != 0 || s.pad[2] != 0)
+	    s.kbd_full > 1 || s.pad != 0 || !ps2kbd_valid(&s.kbd))
 		return -EINVAL;
 	k->s = s;
 	/* The interrupt controller's own state has the line's level. */
@@ -350,4 +454,5 @@ const struct dev_ops i8042_dev_ops = {
 	.reset = i8042_reset,
 	.save = i8042_save,
 	.load = i8042_load,
+	.fold = i8042_fold,
 };

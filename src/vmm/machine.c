@@ -361,6 +361,12 @@ machine_intr_ack(struct machine *m)
 	return vector;
 }
 
+void
+machine_ctrl_alt_del(struct machine *m)
+{
+	i8042_ctrl_alt_del(&m->i8042);
+}
+
 static void
 disk_stopped(void *arg)
 {

@@ -68,6 +68,12 @@ bool machine_intr(const struct machine *m);
 uint8_t machine_intr_ack(struct machine *m);
 
 /*
+ * Presses Ctrl, Alt and Del at the guest's keyboard.  Loop or vCPU thread, from
+ * the time the guest runs until machine_stop().
+ */
+void machine_ctrl_alt_del(struct machine *m);
+
+/*
  * Loop, while no vCPU runs: lets submitted disk requests complete and starts
  * none; done(arg) runs when the last is complete, at once or later.
  */

@@ -201,8 +201,39 @@ START_TEST(no_aux_port)
 }
 END_TEST
 
-/* A keyboard's byte is refused at once, by interrupt if that is on. */
-START_TEST(no_keyboard)
+static void
+expect(struct i8042 *k, const uint8_t *p, size_t n)
+{
+	for (; n > 0; n--, p++) {
+		ck_assert_uint_eq(status(k) & 0x41, 0x01);
+		ck_assert_uint_eq(data(k), *p);
+	}
+	ck_assert_uint_eq(status(k) & 0x41, 0);
+}
+
+#define EXPECT(k, ...)						\
+	do {							\
+		const uint8_t want[] = { __VA_ARGS__ };		\
+								\
+		expect(k, want, sizeof(want));			\
+	} while (0)
+
+static void
+set_mode(struct i8042 *k, uint8_t mode)
+{
+	command(k, 0x60);
+	send(k, mode);
+}
+
+static void
+press(struct i8042 *k)
+{
+	i8042_ctrl_alt_del(k);
+	ck_assert_uint_eq(i8042_dev_ops.fold(k, 0), DEV_NO_DEADLINE);
+}
+
+/* Each byte is an edge of the line, if that is on. */
+START_TEST(keyboard_answers)
 {
 	struct testhost t;
 	struct i8042 k;
@@ -210,24 +241,135 @@ START_TEST(no_keyboard)
 	make(&t, &k);
 	send(&k, 0xf2);
 	ck_assert(t.line[IRQ]);
-	ck_assert_uint_eq(status(&k), 0x55);
-	ck_assert_uint_eq(data(&k), 0xfe);
-	ck_assert_uint_eq(status(&k), 0x14);
+	EXPECT(&k, 0xfa, 0xab, 0x41);
 	ck_assert(!t.line[IRQ]);
-	send(&k, 0xf2);
-	send(&k, 0xed);
 	ck_assert_uint_eq(t.rises[IRQ], 3);
-	(void)data(&k);
-	command(&k, 0x60);
-	send(&k, 0x44);
-	send(&k, 0xf2);
+	send(&k, 0xff);
+	EXPECT(&k, 0xfa, 0xaa);
+	ck_assert_uint_eq(t.rises[IRQ], 5);
+	set_mode(&k, 0x44);
+	send(&k, 0xee);
 	ck_assert(!t.line[IRQ]);
-	ck_assert_uint_eq(status(&k) & 0x41, 0x41);
-	command(&k, 0x60);
-	send(&k, 0x45);
+	set_mode(&k, 0x45);
 	ck_assert(t.line[IRQ]);
 	i8042_dev_ops.reset(&k);
 	ck_assert(!t.line[IRQ]);
+	ck_assert_uint_eq(status(&k), 0x14);
+}
+END_TEST
+
+START_TEST(keyboard_commands)
+{
+	struct testhost t;
+	struct i8042 k;
+
+	make(&t, &k);
+	set_mode(&k, 0x05);
+	send(&k, 0xf2);
+	EXPECT(&k, 0xfa, 0xab, 0x83);
+	send(&k, 0xfe);
+	EXPECT(&k, 0x83);
+	send(&k, 0xed);
+	EXPECT(&k, 0xfa);
+	send(&k, 0x07);
+	EXPECT(&k, 0xfa);
+	send(&k, 0xf3);
+	EXPECT(&k, 0xfa);
+	/* The first that is a command again, and the last that is none. */
+	send(&k, 0xed);
+	EXPECT(&k, 0xfa);
+	send(&k, 0xec);
+	EXPECT(&k, 0xfa);
+	send(&k, 0xec);
+	EXPECT(&k, 0xfe);
+	send(&k, 0xf0);
+	EXPECT(&k, 0xfa);
+	send(&k, 0x00);
+	EXPECT(&k, 0xfa, 0x02);
+	send(&k, 0xf0);
+	EXPECT(&k, 0xfa);
+	send(&k, 0x02);
+	EXPECT(&k, 0xfa);
+	send(&k, 0xf0);
+	EXPECT(&k, 0xfa);
+	send(&k, 0x03);
+	EXPECT(&k, 0xfe);
+}
+END_TEST
+
+START_TEST(ctrl_alt_del)
+{
+	struct testhost t;
+	struct i8042 k;
+
+	make(&t, &k);
+	i8042_ctrl_alt_del(&k);
+	ck_assert_uint_eq(t.attentions, 1);
+	ck_assert_uint_eq(status(&k), 0x14);
+	(void)i8042_dev_ops.fold(&k, 0);
+	ck_assert_uint_eq(t.rises[IRQ], 1);
+	EXPECT(&k, 0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d);
+	ck_assert_uint_eq(t.rises[IRQ], 8);
+	(void)i8042_dev_ops.fold(&k, 0);
+	ck_assert_uint_eq(status(&k), 0x14);
+	set_mode(&k, 0x05);
+	press(&k);
+	/* Whose keys are still down cannot press them again. */
+	press(&k);
+	EXPECT(&k, 0x14, 0x11, 0xe0, 0x71,
+	    0xe0, 0xf0, 0x71, 0xf0, 0x11, 0xf0, 0x14);
+}
+END_TEST
+
+/* Without its interrupt the keys wait to be polled. */
+START_TEST(ctrl_alt_del_held_back)
+{
+	struct testhost t;
+	struct i8042 k;
+
+	make(&t, &k);
+	set_mode(&k, 0x44);
+	press(&k);
+	ck_assert_uint_eq(t.rises[IRQ], 0);
+	EXPECT(&k, 0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d);
+	/* With the interface off they wait for it. */
+	command(&k, 0xad);
+	press(&k);
+	ck_assert_uint_eq(status(&k) & 0x01, 0);
+	command(&k, 0xae);
+	EXPECT(&k, 0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d);
+	/* A keyboard that was told to report none has none. */
+	send(&k, 0xf5);
+	EXPECT(&k, 0xfa);
+	press(&k);
+	EXPECT(&k);
+	send(&k, 0xf4);
+	EXPECT(&k, 0xfa);
+	press(&k);
+	ck_assert_uint_eq(status(&k) & 0x01, 0x01);
+	send(&k, 0xff);
+	/* The byte that is out already stays; the rest is forgotten. */
+	EXPECT(&k, 0x1d, 0xfa, 0xaa);
+}
+END_TEST
+
+/* Neither the controller's answers nor the keyboard's lose a key. */
+START_TEST(keys_and_answers)
+{
+	struct testhost t;
+	struct i8042 k;
+
+	make(&t, &k);
+	press(&k);
+	command(&k, 0x20);
+	ck_assert(t.line[IRQ]);
+	ck_assert_uint_eq(t.rises[IRQ], 2);
+	ck_assert_uint_eq(data(&k), 0x65);
+	ck_assert(t.line[IRQ]);
+	ck_assert_uint_eq(t.rises[IRQ], 3);
+	send(&k, 0xf2);
+	EXPECT(&k, 0x1d, 0xfa, 0xab, 0x41,
+	    0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d);
 }
 END_TEST
 
@@ -241,6 +383,8 @@ use(void *dev)
 		send(dev, (uint8_t)(i * 7));
 		(void)data(dev);
 		(void)status(dev);
+		if (i % 16 == 0)
+			press(dev);
 	}
 }
 
@@ -256,7 +400,7 @@ START_TEST(random_programs)
 	make(&t2, &other);
 	for (i = 0; i < 50000; i++) {
 		x = test_random(&seed);
-		switch (x % 5) {
+		switch (x % 6) {
 		case 0:
 			command(&k, (uint8_t)(x >> 8));
 			break;
@@ -268,6 +412,9 @@ START_TEST(random_programs)
 			break;
 		case 3:
 			(void)data(&k);
+			break;
+		case 4:
+			press(&k);
 			break;
 		default:
 			/* Never busy: nobody waits for us. */
@@ -307,7 +454,11 @@ main(void)
 	tcase_add_test(tc, tests_and_mode);
 	tcase_add_test(tc, ram_edges);
 	tcase_add_test(tc, no_aux_port);
-	tcase_add_test(tc, no_keyboard);
+	tcase_add_test(tc, keyboard_answers);
+	tcase_add_test(tc, keyboard_commands);
+	tcase_add_test(tc, ctrl_alt_del);
+	tcase_add_test(tc, ctrl_alt_del_held_back);
+	tcase_add_test(tc, keys_and_answers);
 	tcase_add_test(tc, random_programs);
 	tcase_add_test(tc, hostile_state);
 	return test_main("i8042", tc);

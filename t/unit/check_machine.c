@@ -234,6 +234,20 @@ START_TEST(guest_resets)
 }
 END_TEST
 
+/* The keys come with the next fold, by the keyboard's own interrupt. */
+START_TEST(presses_keys)
+{
+	program_pic(1 << 1);
+	machine_ctrl_alt_del(machine);
+	ck_assert_uint_eq(attentions, 1);
+	ck_assert(!machine_intr(machine));
+	machine_fold(machine);
+	ck_assert(machine_intr(machine));
+	ck_assert_uint_eq(machine_intr_ack(machine), 0x31);
+	ck_assert_uint_eq(in(0x60, 1) & 0xff, 0x1d);
+}
+END_TEST
+
 /* Elements of a string go one by one to the same port. */
 START_TEST(string_access)
 {
@@ -359,6 +373,7 @@ main(void)
 	tcase_add_test(tc, uart_interrupts);
 	tcase_add_test(tc, timer_interrupts);
 	tcase_add_test(tc, guest_resets);
+	tcase_add_test(tc, presses_keys);
 	tcase_add_test(tc, string_access);
 	tcase_add_test(tc, disks_on_pci);
 	tcase_add_test(tc, stops_at_once);
