@@ -192,12 +192,14 @@ COUNTER_ATTR(vms);
 COUNTER_ATTR(vcpus);
 COUNTER_ATTR(npt_pages);
 COUNTER_ATTR(pinned_pages);
+COUNTER_ATTR(npt_faults);
 
 static struct attribute *vmm_attrs[] = {
 	&dev_attr_vms.attr,
 	&dev_attr_vcpus.attr,
 	&dev_attr_npt_pages.attr,
 	&dev_attr_pinned_pages.attr,
+	&dev_attr_npt_faults.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(vmm);

@@ -5,6 +5,7 @@
  * table never has to follow the host's.
  */
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 #include <asm/io.h>
@@ -19,6 +20,11 @@ static const struct mem_range *mem_find(const struct vm *vm, u64 gpa)
 		if (gpa - vm->range[i].gpa < vm->range[i].size)
 			return &vm->range[i];
 	return NULL;
+}
+
+static char __user *mem_user(const struct mem_range *r, u64 gpa)
+{
+	return (char __user *)(r->hva + (gpa - r->gpa));
 }
 
 static bool mem_valid(const struct vmm_memory *m)
@@ -52,91 +58,136 @@ int mem_add(struct vm *vm, const struct vmm_memory *m)
 	return 0;
 }
 
-/*
- * Fills `n` entries of one leaf table; gives back pages whose entries are in
- * use already, and returns how many.
- */
-static long mem_map_pages(struct vm *vm, u64 *entry, struct page **pages,
-			  long n)
+/* Unpins the first `n` of vm->block; the guest may have written to them. */
+static void mem_unpin(struct vm *vm, long n)
 {
-	const u64 present = vmm_cpu->npt.present, bits = vmm_cpu->npt.page;
-	long i, unused = 0;
+	unpin_user_pages_dirty_lock(vm->block, n, true);
+	vm->pinned -= n;
+	atomic_long_sub(n, &vmm_counters.pinned_pages);
+}
 
-	for (i = 0; i < n; i++) {
-		if (entry[i] & present) {
-			unpin_user_page(pages[i]);
-			unused++;
-			continue;
-		}
-		WRITE_ONCE(entry[i], page_to_phys(pages[i]) | bits);
+static bool mem_is_contiguous(struct page **pages, long n)
+{
+	unsigned long pfn = page_to_pfn(pages[0]);
+	long i;
+
+	for (i = 1; i < n; i++)
+		if (page_to_pfn(pages[i]) != pfn + i)
+			return false;
+	return true;
+}
+
+/* May a whole block be mapped by one entry? */
+static bool mem_fits_large(const u64 *block, struct page **pages, long n)
+{
+	return n == BLOCK_PAGES && *block == 0 &&
+	       IS_ALIGNED(page_to_pfn(pages[0]), BLOCK_PAGES) &&
+	       mem_is_contiguous(pages, n);
+}
+
+/* Maps the first `n` of vm->block, which have no entries yet. */
+static int mem_map_pages(struct vm *vm, u64 *block, u64 gpa, long n)
+{
+	u64 *table, *entry;
+	long i;
+
+	if (mem_fits_large(block, vm->block, n)) {
+		WRITE_ONCE(*block, npt_leaf(vm->block[0], true));
+		return 0;
 	}
-	vm->pinned += n - unused;
-	atomic_long_add(n - unused, &vmm_counters.pinned_pages);
-	return unused;
+	table = npt_table(block);
+	if (!table)
+		return -ENOMEM;
+	entry = npt_entry(table, gpa);
+	for (i = 0; i < n; i++)
+		WRITE_ONCE(entry[i], npt_leaf(vm->block[i], false));
+	return 0;
 }
 
 /*
- * Pins and maps up to `n` pages from `gpa`, all in one 2 MiB block; `entry` is
- * the first's.  Returns how many, or -errno.
+ * Pins and maps up to `n` pages from `gpa` on, all of them in one block and
+ * none mapped; it may be fewer.
  */
-static long mem_pin(struct vm *vm, const struct mem_range *r, u64 gpa,
-		    u64 *entry, long n)
+static int mem_pin(struct vm *vm, const struct mem_range *r, u64 *block,
+		   u64 gpa, long n)
 {
-	long got, unused;
+	long got;
 	int ret;
 
-	/* pin_user_pages_fast() takes no pages for all there are. */
-	if (n == 0)
-		return 0;
 	ret = account_locked_vm(vm->mm, n, true);
 	if (ret)
 		return ret;
-	got = pin_user_pages_fast(r->hva + (gpa - r->gpa), n,
+	got = pin_user_pages_fast((unsigned long)mem_user(r, gpa), n,
 				  FOLL_WRITE | FOLL_LONGTERM, vm->block);
-	unused = n - max(got, 0L);
-	if (got > 0)
-		unused += mem_map_pages(vm, entry, vm->block, got);
-	account_locked_vm(vm->mm, unused, false);
-	return got;
+	account_locked_vm(vm->mm, n - max(got, 0L), false);
+	if (got <= 0)
+		return got < 0 ? got : -ENOMEM;
+	vm->pinned += got;
+	atomic_long_add(got, &vmm_counters.pinned_pages);
+	ret = mem_map_pages(vm, block, gpa, got);
+	if (ret) {
+		mem_unpin(vm, got);
+		account_locked_vm(vm->mm, got, false);
+	}
+	return ret;
 }
 
-/* Pins what else there is of the 2 MiB block around a page; it may fail. */
-static void mem_pin_around(struct vm *vm, const struct mem_range *r, u64 gpa,
-			   u64 *entry)
+/* Is a page mapped from `gpa` on, `n` in one block? */
+static bool mem_is_mapped(u64 *block, u64 gpa, long n)
 {
-	u64 block = round_down(gpa, BLOCK_SIZE_2M), end;
-	long before;
+	const u64 *entry;
+	long i;
 
-	before = (gpa - max(block, r->gpa)) >> PAGE_SHIFT;
-	mem_pin(vm, r, gpa - before * PAGE_SIZE, entry - before, before);
-	gpa += PAGE_SIZE;
-	end = min(block + BLOCK_SIZE_2M, r->gpa + r->size);
-	mem_pin(vm, r, gpa, entry + 1, (end - gpa) >> PAGE_SHIFT);
+	if (!npt_is_present(*block) || npt_is_large(*block))
+		return npt_is_present(*block);
+	entry = npt_entry(npt_table(block), gpa);
+	for (i = 0; i < n; i++)
+		if (npt_is_present(entry[i]))
+			return true;
+	return false;
 }
 
 /*
- * A guest faults once where the host has a huge page: the page itself brings
- * it, and the rest of its block is then had by one look at it.
+ * The first touch of a block brings all of it.  The page comes first, alone:
+ * if that makes the host give a huge page, all the rest is there at one look,
+ * while a page that is not there is looked for one by one.
+ */
+static void mem_pin_block(struct vm *vm, const struct mem_range *r, u64 *block,
+			  u64 gpa)
+{
+	u64 start = max(round_down(gpa, BLOCK_SIZE_2M), r->gpa);
+	u64 end = min(round_down(gpa, BLOCK_SIZE_2M) + BLOCK_SIZE_2M,
+		      r->gpa + r->size);
+	long n = (end - start) >> PAGE_SHIFT;
+
+	if (mem_is_mapped(block, start, n))
+		return;
+	if (!fault_in_safe_writeable(mem_user(r, gpa), 1))
+		mem_pin(vm, r, block, start, n);
+}
+
+/*
+ * If the block cannot be had, or part of it was there and has been given back
+ * since, the page comes alone.
  */
 static int mem_fault_locked(struct vm *vm, u64 gpa)
 {
 	const struct mem_range *r = mem_find(vm, gpa);
-	u64 *entry;
-	long got;
+	u64 *block;
 
 	if (!r)
 		return -ENOENT;
+	atomic_long_inc(&vmm_counters.npt_faults);
 	gpa &= PAGE_MASK;
-	entry = npt_entry(vm, gpa);
-	if (!entry)
+	block = npt_block(vm, gpa);
+	if (!block)
 		return -ENOMEM;
-	if (*entry & vmm_cpu->npt.present)
+	if (mem_is_mapped(block, gpa, 1))
 		return 0;
-	got = mem_pin(vm, r, gpa, entry, 1);
-	if (got != 1)
-		return got < 0 ? got : -ENOMEM;
-	mem_pin_around(vm, r, gpa, entry);
-	return 0;
+	mem_pin_block(vm, r, block, gpa);
+	if (mem_is_mapped(block, gpa, 1))
+		return 0;
+	return mem_pin(vm, r, block, gpa, 1);
 }
 
 int mem_fault(struct vm *vm, u64 gpa)
@@ -155,20 +206,37 @@ int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len)
 
 	if (!r || len > r->size - (gpa - r->gpa))
 		return -EFAULT;
-	if (copy_to_user((void __user *)(r->hva + (gpa - r->gpa)), src, len))
+	if (copy_to_user(mem_user(r, gpa), src, len))
 		return -EFAULT;
 	return 0;
 }
 
-static void mem_unpin(struct page *page)
+/* Unpins a block's pages, and frees its table. */
+static void mem_drop_block(struct vm *vm, u64 *block)
 {
-	unpin_user_pages_dirty_lock(&page, 1, true);
-	atomic_long_dec(&vmm_counters.pinned_pages);
+	long i, n = 0;
+	u64 *table;
+
+	if (npt_is_large(*block)) {
+		unpin_user_page_range_dirty_lock(npt_page(*block), BLOCK_PAGES,
+						 true);
+		vm->pinned -= BLOCK_PAGES;
+		atomic_long_sub(BLOCK_PAGES, &vmm_counters.pinned_pages);
+		return;
+	}
+	table = npt_table(block);
+	for (i = 0; i < BLOCK_PAGES; i++)
+		if (table[i])
+			vm->block[n++] = npt_page(table[i]);
+	mem_unpin(vm, n);
+	npt_free_table(block);
 }
 
 void mem_free(struct vm *vm)
 {
+	const unsigned long pinned = vm->pinned;
+
 	lockdep_assert_held(&vm->lock);
-	npt_free(vm->npt, mem_unpin);
-	account_locked_vm(vm->mm, vm->pinned, false);
+	npt_free(vm, mem_drop_block);
+	account_locked_vm(vm->mm, pinned, false);
 }

@@ -2,6 +2,9 @@
 /*
  * Nested page tables: four or five levels of 512 entries, guest-physical to
  * host-physical.  The leaf entries are the record of the pages pinned.
+ *
+ * A block is what an entry of the second level from below covers, 2 MiB: it
+ * is mapped by that entry itself, a large leaf, or by a table of 4 KiB pages.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -41,15 +44,36 @@ u64 *npt_alloc_root(void)
 	return npt_alloc_table();
 }
 
-u64 *npt_entry(struct vm *vm, u64 gpa)
+bool npt_is_present(u64 entry)
+{
+	return entry & vmm_cpu->npt.present;
+}
+
+bool npt_is_large(u64 entry)
+{
+	return (entry & vmm_cpu->npt.large) == vmm_cpu->npt.large;
+}
+
+struct page *npt_page(u64 entry)
+{
+	return pfn_to_page((entry & NPT_ADDR) >> PAGE_SHIFT);
+}
+
+u64 npt_leaf(struct page *page, bool large)
+{
+	return page_to_phys(page) |
+	       (large ? vmm_cpu->npt.large : vmm_cpu->npt.page);
+}
+
+u64 *npt_block(struct vm *vm, u64 gpa)
 {
 	u64 *table = vm->npt, *entry, *child;
 	int level;
 
 	lockdep_assert_held(&vm->lock);
-	for (level = npt_levels() - 1; level > 0; level--) {
+	for (level = npt_levels() - 1; level > 1; level--) {
 		entry = &table[npt_index(gpa, level)];
-		if (!(*entry & vmm_cpu->npt.present)) {
+		if (!npt_is_present(*entry)) {
 			child = npt_alloc_table();
 			if (!child)
 				return NULL;
@@ -57,29 +81,58 @@ u64 *npt_entry(struct vm *vm, u64 gpa)
 		}
 		table = npt_child(*entry);
 	}
+	return &table[npt_index(gpa, 1)];
+}
+
+u64 *npt_table(u64 *block)
+{
+	u64 leaf = *block, *table;
+	unsigned int i;
+
+	if (npt_is_present(leaf) && !npt_is_large(leaf))
+		return npt_child(leaf);
+	table = npt_alloc_table();
+	if (!table)
+		return NULL;
+	for (i = 0; npt_is_large(leaf) && i < NPT_ENTRIES; i++)
+		table[i] = npt_leaf(npt_page(leaf) + i, false);
+	/* The table is whole before the CPU can see it. */
+	smp_store_release(block, __pa(table) | vmm_cpu->npt.table);
+	return table;
+}
+
+u64 *npt_entry(u64 *table, u64 gpa)
+{
 	return &table[npt_index(gpa, 0)];
 }
 
-static void npt_free_table(u64 *table, int level,
-			   void (*leaf)(struct page *page))
+void npt_free_table(u64 *block)
+{
+	free_page((unsigned long)npt_child(*block));
+	atomic_long_dec(&vmm_counters.npt_pages);
+}
+
+static void npt_free_level(struct vm *vm, u64 *table, int level,
+			   void (*drop)(struct vm *vm, u64 *block))
 {
 	unsigned int i;
 
 	for (i = 0; i < NPT_ENTRIES; i++) {
-		if (!(table[i] & vmm_cpu->npt.present))
+		if (!npt_is_present(table[i]))
 			continue;
-		if (level > 0)
-			npt_free_table(npt_child(table[i]), level - 1, leaf);
+		if (level > 1)
+			npt_free_level(vm, npt_child(table[i]), level - 1,
+				       drop);
 		else
-			leaf(pfn_to_page((table[i] & NPT_ADDR) >> PAGE_SHIFT));
+			drop(vm, &table[i]);
 	}
 	free_page((unsigned long)table);
 	atomic_long_dec(&vmm_counters.npt_pages);
 	cond_resched();
 }
 
-void npt_free(u64 *root, void (*leaf)(struct page *page))
+void npt_free(struct vm *vm, void (*drop)(struct vm *vm, u64 *block))
 {
-	if (root)
-		npt_free_table(root, npt_levels() - 1, leaf);
+	if (vm->npt)
+		npt_free_level(vm, vm->npt, npt_levels() - 1, drop);
 }

@@ -394,6 +394,7 @@ const struct cpu_ops svm_ops = {
 	.npt		= {
 		.table		= SVM_ENTRY_TABLE,
 		.page		= SVM_ENTRY_TABLE,
+		.large		= SVM_ENTRY_TABLE | _PAGE_PSE,
 		.present	= _PAGE_PRESENT,
 		.host_levels	= true,
 	},

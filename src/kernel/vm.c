@@ -140,7 +140,7 @@ static struct vm *vm_alloc(void)
 			    GFP_KERNEL_ACCOUNT);
 	vm->npt = npt_alloc_root();
 	if (!vm->block || !vm->npt) {
-		npt_free(vm->npt, NULL);
+		npt_free(vm, NULL);
 		kfree(vm->block);
 		kfree(vm);
 		return NULL;

@@ -31,6 +31,7 @@ struct vm;
 struct npt_format {
 	u64	table;		/* bits of an entry that names a table */
 	u64	page;		/* bits of an entry that maps a 4 KiB page */
+	u64	large;		/* bits of an entry that maps 2 MiB */
 	u64	present;	/* set in any of these: the entry is in use */
 	bool	host_levels;	/* as many levels as the host's own tables */
 };
@@ -154,12 +155,13 @@ extern bool vmm_rebooting;		/* never enter a guest again */
 int vmm_host_get(void);
 void vmm_host_put(void);
 
-/* Counters in sysfs: objects that must be gone when no VM is left. */
+/* Counters in sysfs; all but npt_faults are 0 when no VM is left. */
 struct vmm_counters {
 	atomic_long_t	vms;
 	atomic_long_t	vcpus;
 	atomic_long_t	npt_pages;
 	atomic_long_t	pinned_pages;
+	atomic_long_t	npt_faults;	/* since the module was loaded */
 };
 extern struct vmm_counters vmm_counters;
 
@@ -191,10 +193,19 @@ int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len);
 
 /* npt.c; vm->lock held */
 u64 *npt_alloc_root(void);
-/* The leaf entry of `gpa`, its tables made as needed; NULL: no memory. */
-u64 *npt_entry(struct vm *vm, u64 gpa);
-/* Frees all tables; leaf(page) is called for every page they map. */
-void npt_free(u64 *root, void (*leaf)(struct page *page));
+bool npt_is_present(u64 entry);
+bool npt_is_large(u64 entry);
+/* A leaf's first page, and the leaf of a page. */
+struct page *npt_page(u64 entry);
+u64 npt_leaf(struct page *page, bool large);
+/* The entry of the block around `gpa`, made as needed; NULL: no memory. */
+u64 *npt_block(struct vm *vm, u64 gpa);
+/* A block's table, made of a large leaf or of nothing; NULL: no memory. */
+u64 *npt_table(u64 *block);
+u64 *npt_entry(u64 *table, u64 gpa);
+void npt_free_table(u64 *block);
+/* Frees all tables, after drop() has freed what a block has. */
+void npt_free(struct vm *vm, void (*drop)(struct vm *vm, u64 *block));
 
 /* cpuid.c */
 void cpuid_supported(struct vmm_cpuid *c);

@@ -245,6 +245,100 @@ test_aliases(void)
 	WANT_EQ(guest_out(&g, 0x100), 0x4321);
 }
 
+/*
+ * `size` bytes of the guest's at HIGH, `off` bytes behind what could be a huge
+ * page of the host's.
+ */
+static uint8_t *
+huge_memory(struct guest *g, size_t size, size_t off)
+{
+	uint8_t *p = mmap(NULL, size + 2 * BLOCK, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	WANT(p != MAP_FAILED);
+	p += -(uintptr_t)p & (BLOCK - 1);
+	WANT_ERRNO(madvise(p, size + BLOCK, MADV_HUGEPAGE), 0);
+	WANT_ERRNO(vmm_memory(g, HIGH, size, p + off), 0);
+	return (p + off);
+}
+
+/* The guest writes a word in each page; both must agree on what is where. */
+static void
+touch_pages(struct guest *g, uint8_t *high, unsigned first, unsigned n)
+{
+	unsigned i;
+
+	for (i = first; i < first + n; i++) {
+		high[i * PAGE] = i;
+		high[i * PAGE + 1] = i >> 8;
+		touch_at(g, HIGH + i * PAGE, ~i);
+		WANT_EQ(guest_out(g, 0x100), i);
+		guest_out(g, 0x100);
+		WANT_EQ(high[i * PAGE], ~i & 0xff);
+		WANT_EQ(high[i * PAGE + 1], ~i >> 8 & 0xff);
+	}
+}
+
+/* One fault a block; no table where the host has a huge page to map. */
+static void
+blocks(size_t off, unsigned tables)
+{
+	long faults, npt, pinned;
+	struct guest g;
+	uint8_t *high;
+
+	guest_open(&g);
+	high = huge_memory(&g, 2 * BLOCK, off);
+	GUEST_LONG(&g, code_touch);
+	guest_out(&g, 0x100);
+	faults = counter("npt_faults");
+	npt = counter("npt_pages");
+	pinned = counter("pinned_pages");
+	touch_pages(&g, high, BLOCK / PAGE - 3, 3);
+	WANT_EQ(counter("npt_faults") - faults, 1);
+	WANT_EQ(counter("npt_pages") - npt, tables);
+	touch_pages(&g, high, BLOCK / PAGE, 2);
+	touch_pages(&g, high, 0, 2);
+	touch_pages(&g, high, 2 * BLOCK / PAGE - 2, 2);
+	WANT_EQ(counter("npt_faults") - faults, 2);
+	WANT_EQ(counter("npt_pages") - npt, 2 * tables);
+	WANT_EQ(counter("pinned_pages") - pinned, 2 * BLOCK / PAGE);
+}
+
+static void
+test_large(void)
+{
+	blocks(0, 0);
+}
+
+/* The guest's blocks lie across the host's. */
+static void
+test_not_large(void)
+{
+	blocks(PAGE, 1);
+}
+
+/* A block that the range has not all of. */
+static void
+test_large_end(void)
+{
+	struct guest g;
+	uint8_t *high;
+	long npt;
+
+	guest_open(&g);
+	high = huge_memory(&g, 2 * BLOCK - PAGE, 0);
+	GUEST_LONG(&g, code_touch);
+	guest_out(&g, 0x100);
+	npt = counter("npt_pages");
+	touch_pages(&g, high, 2 * BLOCK / PAGE - 2, 1);
+	WANT_EQ(counter("npt_pages") - npt, 1);
+	touch_at(&g, HIGH + 2 * BLOCK - PAGE, 0);
+	want_no_ram(&g, HIGH + 2 * BLOCK - PAGE, 0);
+	touch_pages(&g, high, BLOCK / PAGE - 1, 1);
+	WANT_EQ(counter("npt_pages") - npt, 1);
+}
+
 const struct test tests_memory[] = {
 	{ "range-end",		test_range_end },
 	{ "no-ram-write",	test_no_ram_write },
@@ -255,5 +349,8 @@ const struct test tests_memory[] = {
 	{ "memlock-limit",	test_memlock },
 	{ "fork",		test_fork },
 	{ "aliases",		test_aliases },
+	{ "large",		test_large },
+	{ "not-large",		test_not_large },
+	{ "large-end",		test_large_end },
 	{ NULL,			NULL }
 };
