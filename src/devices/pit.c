@@ -631,12 +631,15 @@ pit_save(const void *dev, struct state_writer *w)
 	return state_put(w, "pit", PIT_VERSION, &s, sizeof(s));
 }
 
-/* Is the channel one that could be, `now` ticks after power-on? */
+/*
+ * Is the channel one that could be, `now` ticks after power-on?  A count whose
+ * gate is low can begin a tick from now, and the next one a cycle after that.
+ */
 static bool
 pit_channel_valid(const struct pit_channel *c, int64_t now)
 {
 	return c->start >= -65536 && c->start <= now + 1 &&
-	    c->next_at >= 0 && c->next_at <= now + 65536 &&
+	    c->next_at >= 0 && c->next_at <= now + 1 + 65536 &&
 	    c->held >= -1 && c->held <= now + 65536 &&
 	    c->count >= 1 && c->count <= 65536 && c->next_count <= 65536 &&
 	    c->mode <= 5 && c->bcd <= 1 &&

@@ -409,6 +409,21 @@ START_TEST(random_programs)
 }
 END_TEST
 
+/* A count that was never begun has the farthest end there can be. */
+START_TEST(count_behind_a_low_gate_is_saved)
+{
+	struct rig a, b;
+
+	make(&a);
+	make(&b);
+	program(&a, 2, 2, 0);
+	program(&a, 2, 2, 0);
+	out(&a, 2, 8);
+	out(&a, 2, 0);
+	testhost_round_trip(&pit_dev_ops, &a.p, &b.p);
+}
+END_TEST
+
 static void
 use(void *dev)
 {
@@ -458,6 +473,7 @@ main(void)
 	tcase_add_test(tc, period_changes_without_a_glitch);
 	tcase_add_test(tc, slow_guest_gets_every_tick);
 	tcase_add_test(tc, loaded_timer_goes_on);
+	tcase_add_test(tc, count_behind_a_low_gate_is_saved);
 	tcase_add_test(tc, random_programs);
 	tcase_add_test(tc, hostile_state);
 	return test_main("pit_irq", tc);
