@@ -36,6 +36,8 @@ pending_text(const struct vm_entry *e)
 {
 	if (e->removing)
 		return "removal";
+	if (e->want_start)
+		return "start";
 	return e->pending != NULL ? "restart required" : "-";
 }
 

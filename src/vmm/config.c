@@ -112,6 +112,7 @@ key_equal(const struct key *k, const void *a, const void *b)
 		    *(const enum on_reboot *)fb;
 	case KEY_SIZE:
 	case KEY_DURATION:
+	case KEY_NUMBER:
 		return *(const uint64_t *)fa == *(const uint64_t *)fb;
 	}
 	return false;
@@ -128,6 +129,20 @@ vm_config_equal(const struct vm_config *a, const struct vm_config *b)
 		    !key_equal(&config_keys[i], a, b))
 			return false;
 	return strcmp(a->name, b->name) == 0;
+}
+
+void
+vm_config_set_live(struct vm_config *c, const struct vm_config *from)
+{
+	const struct key *k;
+	size_t i;
+
+	for (i = 0; i < CONFIG_NKEYS; i++) {
+		k = &config_keys[i];
+		if (k->section == SECTION_VM && k->class == CLASS_LIVE)
+			memcpy(key_field(k, c), key_field(k, from),
+			    key_size(k));
+	}
 }
 
 /* The strings of a restart-class key change places. */

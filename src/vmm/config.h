@@ -34,6 +34,7 @@ struct vm_config {
 	char		*disk[VM_DISKS_MAX];	/* paths */
 	unsigned	 ndisks;
 	bool		 autostart;
+	uint64_t	 start_order;	/* lower first */
 	enum on_reboot	 on_reboot;
 };
 
@@ -42,6 +43,8 @@ struct config {
 	char			*backend;	/* auto, vmm, kvm */
 	char			*socket;	/* path of the control socket */
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
+	uint64_t		 stagger;	/* ns between autostarts */
+	uint64_t		 parallel;	/* how many of them at once */
 	struct vm_config	*vm;
 	unsigned		 nvms;
 };
@@ -71,8 +74,11 @@ bool config_keep_fixed(struct config *c, struct config *old,
 unsigned vm_config_changes(const struct vm_config *now,
     const struct vm_config *next, struct buf *changes);
 
-/* Do the two describe the same guest?  Autostart is no part of a guest. */
+/* Do the two describe the same guest, but for what may change at any time? */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);
+
+/* Takes over from `from` what may change at any time. */
+void vm_config_set_live(struct vm_config *c, const struct vm_config *from);
 
 /* A copy of its own, or NULL. */
 struct vm_config *vm_config_dup(const struct vm_config *c);

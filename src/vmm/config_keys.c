@@ -36,9 +36,14 @@ const struct key config_keys[CONFIG_NKEYS] = {
 	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
 	{ DAEMON(name), .name = "name", .type = KEY_NAME,
 	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "vmmd" },
+	{ DAEMON(parallel), .name = "parallel", .type = KEY_NUMBER,
+	    .class = CLASS_LIVE, .min = 1, .max = CONFIG_VMS_MAX, .def = "1" },
 	{ DAEMON(socket), .name = "socket", .type = KEY_PATH,
 	    .class = CLASS_RESTART, .max = SUN_PATH_MAX,
 	    .derived = "/run/NAME.sock" },
+	{ DAEMON(stagger), .name = "stagger", .type = KEY_DURATION,
+	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
+	    .def = "0s" },
 	{ DAEMON(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
 	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
 	    .def = "10s" },
@@ -59,6 +64,8 @@ const struct key config_keys[CONFIG_NKEYS] = {
 	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_REBOOT,
 	    .class = CLASS_PENDING, .words = on_reboot_words,
 	    .def = "restart" },
+	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
+	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
 };
 
 const struct key *
@@ -115,10 +122,17 @@ key_class_name(const struct key *k)
 	return name[k->class];
 }
 
-static const struct value_unit *
+const struct value_unit *
 key_units(const struct key *k)
 {
-	return k->type == KEY_SIZE ? value_size_units : value_duration_units;
+	switch (k->type) {
+	case KEY_SIZE:
+		return value_size_units;
+	case KEY_DURATION:
+		return value_duration_units;
+	default:
+		return value_no_units;
+	}
 }
 
 static int
@@ -154,6 +168,7 @@ key_print_values(const struct key *k, struct buf *b)
 		return ret;
 	case KEY_SIZE:
 	case KEY_DURATION:
+	case KEY_NUMBER:
 		return print_range(k, b);
 	}
 	return -EINVAL;
@@ -203,7 +218,21 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		    k->words[*(const enum on_reboot *)field]);
 	case KEY_SIZE:
 	case KEY_DURATION:
+	case KEY_NUMBER:
 		return print_number(k, *(const uint64_t *)field, b);
 	}
 	return -EINVAL;
+}
+
+size_t
+key_size(const struct key *k)
+{
+	switch (k->type) {
+	case KEY_BOOL:
+		return sizeof(bool);
+	case KEY_ON_REBOOT:
+		return sizeof(enum on_reboot);
+	default:
+		return sizeof(uint64_t);
+	}
 }

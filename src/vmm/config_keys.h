@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct buf;
+struct value_unit;
 
 enum section {
 	SECTION_START,		/* before the first header */
@@ -29,6 +30,7 @@ enum key_type {
 	KEY_ON_REBOOT,		/* enum on_reboot: index in `words` */
 	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
 	KEY_DURATION,		/* uint64_t: min to max */
+	KEY_NUMBER,		/* uint64_t: min to max */
 };
 
 /* When a changed value counts. */
@@ -50,7 +52,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	11
+#define CONFIG_NKEYS	14
 
 extern const struct key config_keys[CONFIG_NKEYS];
 
@@ -78,5 +80,11 @@ int key_print_values(const struct key *k, struct buf *b);
  * repeated key separated by ", ", nothing as "-"; 0 or -errno.
  */
 int key_print(const struct key *k, const void *base, struct buf *b);
+
+/* What a number of this key may end in. */
+const struct value_unit *key_units(const struct key *k);
+
+/* Bytes of a value that is no string and no list. */
+size_t key_size(const struct key *k);
 
 #endif /* VMMD_CONFIG_KEYS_H */

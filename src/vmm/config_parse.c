@@ -168,13 +168,21 @@ parse_word(struct parser *ps, unsigned line, const struct key *k,
 	return -1;
 }
 
+/* What a number of each kind is called, and looks like. */
+static const struct {
+	const char	*what;
+	const char	*advice;
+} number_kinds[] = {
+	[KEY_SIZE] = { "size", "a number and K, M, G or T" },
+	[KEY_DURATION] = { "duration", "a number and ms, s, m or h" },
+	[KEY_NUMBER] = { "number", "digits only" },
+};
+
 static void
 parse_number(struct parser *ps, unsigned line, const struct key *k,
     const char *value, uint64_t *field)
 {
-	bool size = k->type == KEY_SIZE;
-	const struct value_unit *units =
-	    size ? value_size_units : value_duration_units;
+	const struct value_unit *units = key_units(k);
 	char min[32], max[32];
 	uint64_t v = 0;
 	int ret;
@@ -183,13 +191,13 @@ parse_number(struct parser *ps, unsigned line, const struct key *k,
 	value_format(min, sizeof(min), units, k->min);
 	value_format(max, sizeof(max), units, k->max);
 	if (ret == -EINVAL)
-		parser_error(ps, line, "%s: `%s' is no %s, write a number and "
-		    "%s", k->name, value, size ? "size" : "duration",
-		    size ? "K, M, G or T" : "ms, s, m or h");
+		parser_error(ps, line, "%s: `%s' is no %s, write %s", k->name,
+		    value, number_kinds[k->type].what,
+		    number_kinds[k->type].advice);
 	else if (ret != 0 || v < k->min || v > k->max)
 		parser_error(ps, line, "%s: `%s' is out of range, write %s to "
 		    "%s", k->name, value, min, max);
-	else if (size && v % MIB != 0)
+	else if (k->type == KEY_SIZE && v % MIB != 0)
 		parser_error(ps, line, "%s: `%s' is no multiple of 1M", k->name,
 		    value);
 	else
@@ -230,6 +238,7 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 		break;
 	case KEY_SIZE:
 	case KEY_DURATION:
+	case KEY_NUMBER:
 		parse_number(ps, line, k, value, field);
 		break;
 	}

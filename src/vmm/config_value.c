@@ -12,7 +12,7 @@
 
 #define WORD_MAX	31
 
-/* Both tables run from the largest unit to the smallest. */
+/* The tables run from the largest unit to the smallest. */
 const struct value_unit value_size_units[] = {
 	{ "T", 1ull << 40 },
 	{ "G", 1ull << 30 },
@@ -27,6 +27,11 @@ const struct value_unit value_duration_units[] = {
 	{ "m", 60000000000ull },
 	{ "s", 1000000000ull },
 	{ "ms", 1000000ull },
+	{ NULL, 0 },
+};
+
+const struct value_unit value_no_units[] = {
+	{ "", 1 },
 	{ NULL, 0 },
 };
 

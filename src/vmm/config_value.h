@@ -20,6 +20,9 @@ extern const struct value_unit value_size_units[];
 /* ms, s, m, h: nanoseconds. */
 extern const struct value_unit value_duration_units[];
 
+/* Plain numbers. */
+extern const struct value_unit value_no_units[];
+
 /* Reads "16M": 0, -EINVAL (no number or unit), -ERANGE (beyond 64 bits). */
 int value_parse(const char *s, const struct value_unit *units, uint64_t *v);
 

@@ -30,6 +30,7 @@ reload_apply(struct vm_table *vt, const struct config *c)
 	unsigned i;
 	int ret;
 
+	vm_table_set_stagger(vt, c->stagger, c->parallel);
 	remove_gone(vt, c);
 	for (i = 0; i < c->nvms; i++) {
 		e = vm_table_find(vt, c->vm[i].name);

@@ -341,6 +341,12 @@ vm_set_conf(struct vm *vm, const struct vm_config *conf)
 }
 
 void
+vm_set_live(struct vm *vm, const struct vm_config *conf)
+{
+	vm_config_set_live(vm->conf, conf);
+}
+
+void
 vm_get_status(const struct vm *vm, struct vm_status *st)
 {
 	bool runs = vm->booted != 0 && vm->guest != NULL && !vm->ended;

@@ -103,6 +103,8 @@ int vm_reset(struct vm *vm);
 const struct vm_config *vm_conf(const struct vm *vm);
 /* Replaces the configuration of a stopped guest: 0, -EBUSY, -ENOMEM. */
 int vm_set_conf(struct vm *vm, const struct vm_config *conf);
+/* Takes over what may change at any time; see vm_config_set_live(). */
+void vm_set_live(struct vm *vm, const struct vm_config *conf);
 
 void vm_get_status(const struct vm *vm, struct vm_status *st);
 

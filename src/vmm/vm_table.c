@@ -6,6 +6,7 @@
 #include "vmm/vm_table.h"
 
 #include <assert.h>
+#include <ev.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,17 @@
 #include "base/log.h"
 #include "base/loop.h"
 
+#define NS_PER_S	1e9
+
 struct vm_table {
 	struct vm_env		 env;
 	struct loop_task	 settle;
 	vm_table_changed_fn	*changed;
 	void			*cookie;
 	struct vm_entry		*first;
+	ev_timer		 turn;		/* of the next to start */
+	uint64_t		 stagger;	/* ns */
+	uint64_t		 parallel;
 	bool			 closing;	/* none starts any more */
 	bool			 forced;	/* some stop was */
 };
@@ -81,26 +87,60 @@ vm_table_reap(struct vm_table *vt)
 	return done;
 }
 
+/* Who starts next of those that wait: the order's first, as in the file. */
+static struct vm_entry *
+vm_table_next(const struct vm_table *vt)
+{
+	struct vm_entry *e, *next = NULL;
+
+	for (e = vt->first; e != NULL; e = e->next)
+		if (e->want_start && vm_entry_state(e) == VM_STOPPED &&
+		    (next == NULL || vm_conf(e->vm)->start_order <
+		    vm_conf(next->vm)->start_order))
+			next = e;
+	return next;
+}
+
 /*
  * Starts wait for removals, because a guest that was only given a new name
- * still has its disks locked under the old one.
+ * still has its disks locked under the old one.  Those that fail say why.
  */
 static void
 vm_table_settle(void *arg)
 {
 	struct vm_table *vt = arg;
 	struct vm_entry *e;
-	int ret;
+	uint64_t n = 0;
 
-	if (!vm_table_reap(vt) || vt->closing)
+	if (!vm_table_reap(vt) || vt->closing || ev_is_active(&vt->turn))
 		return;
-	for (e = vt->first; e != NULL; e = e->next) {
-		if (!e->want_start || vm_entry_state(e) != VM_STOPPED)
-			continue;
-		ret = vm_table_start(vt, e);
-		if (ret != 0)
-			log_error("vm %s: cannot start: %s", vm_entry_name(e),
-			    strerror(-ret));
+	while ((vt->stagger == 0 || n < vt->parallel) &&
+	    (e = vm_table_next(vt)) != NULL) {
+		(void)vm_table_start(vt, e);
+		n++;
+	}
+	if (n > 0 && vt->stagger > 0) {
+		ev_timer_set(&vt->turn, (double)vt->stagger / NS_PER_S, 0.0);
+		ev_timer_start(loop_ev(vt->env.loop), &vt->turn);
+	}
+}
+
+static void
+vm_table_turn(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev;
+	(void)revents;
+	vm_table_settle(t->data);
+}
+
+void
+vm_table_set_stagger(struct vm_table *vt, uint64_t ns, uint64_t parallel)
+{
+	vt->stagger = ns;
+	vt->parallel = parallel;
+	if (ns == 0) {
+		ev_timer_stop(loop_ev(vt->env.loop), &vt->turn);
+		loop_post(vt->env.loop, &vt->settle);
 	}
 }
 
@@ -120,6 +160,8 @@ vm_table_create(struct loop *loop, struct aio *aio, const struct hv_ops *hv,
 	vt->env.cookie = vt;
 	vt->settle.fn = vm_table_settle;
 	vt->settle.arg = vt;
+	ev_timer_init(&vt->turn, vm_table_turn, 0.0, 0.0);
+	vt->turn.data = vt;
 	vt->changed = changed;
 	vt->cookie = cookie;
 	return vt;
@@ -133,6 +175,7 @@ vm_table_destroy(struct vm_table *vt)
 	if (vt == NULL)
 		return;
 	loop_cancel(vt->env.loop, &vt->settle);
+	ev_timer_stop(loop_ev(vt->env.loop), &vt->turn);
 	while ((e = vt->first) != NULL) {
 		vt->first = e->next;
 		entry_free(e);
@@ -231,6 +274,7 @@ vm_table_update(struct vm_table *vt, struct vm_entry *e,
 	}
 	vm_config_free(e->pending);
 	e->pending = NULL;
+	vm_set_live(e->vm, conf);
 	return entry_set_conf(e, conf);
 }
 
@@ -255,8 +299,11 @@ vm_table_start(struct vm_table *vt, struct vm_entry *e)
 	e->want_start = false;
 	if (e->pending != NULL) {
 		ret = vm_set_conf(e->vm, e->pending);
-		if (ret != 0)
+		if (ret != 0) {
+			log_error("vm %s: cannot start: %s", vm_entry_name(e),
+			    strerror(-ret));
 			return ret;
+		}
 		vm_config_free(e->pending);
 		e->pending = NULL;
 	}
@@ -286,6 +333,7 @@ vm_table_stop_all(struct vm_table *vt, bool force)
 	struct vm_entry *e;
 
 	vt->closing = true;
+	ev_timer_stop(loop_ev(vt->env.loop), &vt->turn);
 	for (e = vt->first; e != NULL; e = e->next)
 		if (vm_stop(e->vm, force) == 0)
 			vt->forced |= force;

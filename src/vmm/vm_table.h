@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/vm.h"
 
@@ -18,7 +19,7 @@ struct vm_entry {
 	struct vm		*vm;
 	struct vm_config	*pending;	/* or NULL */
 	bool			 removing;	/* goes when stopped */
-	bool			 want_start;	/* when removals are done */
+	bool			 want_start;	/* when its turn has come */
 	struct vm_entry		*next;
 };
 
@@ -27,6 +28,12 @@ typedef void vm_table_changed_fn(void *cookie, struct vm_entry *e);
 
 struct vm_table *vm_table_create(struct loop *loop, struct aio *aio,
     const struct hv_ops *hv, vm_table_changed_fn *changed, void *cookie);
+
+/*
+ * Of guests that start by themselves `parallel` do so at once, and as many
+ * again each `ns` later; all of them at once if `ns` is 0.
+ */
+void vm_table_set_stagger(struct vm_table *vt, uint64_t ns, uint64_t parallel);
 
 /* Only when all are stopped. */
 void vm_table_destroy(struct vm_table *vt);
@@ -38,7 +45,7 @@ size_t vm_table_count(const struct vm_table *vt);
 /* How many are not stopped. */
 size_t vm_table_running(const struct vm_table *vt);
 
-/* Adds a guest, which starts soon if it is to: 0 or -errno. */
+/* Adds a guest, which starts in its turn if it is to: 0 or -errno. */
 int vm_table_add(struct vm_table *vt, const struct vm_config *conf);
 
 /*
@@ -51,7 +58,10 @@ int vm_table_update(struct vm_table *vt, struct vm_entry *e,
 /* Stops a guest and forgets it; `e` is valid until the loop's next turn. */
 void vm_table_remove(struct vm_table *vt, struct vm_entry *e);
 
-/* Starts a guest: 0; -EBUSY unless stopped; -ESHUTDOWN; -errno. */
+/*
+ * Starts a guest, whoever's turn it is: 0; -EBUSY unless stopped; -ESHUTDOWN;
+ * or -errno, with the reason in the log.
+ */
 int vm_table_start(struct vm_table *vt, struct vm_entry *e);
 
 /* Stops a guest, or takes back a start that waits; as vm_stop(). */

@@ -44,9 +44,10 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 
 	value_format(memory, sizeof(memory), value_size_units, vm->memory);
 	buf_printf(b, "vm name=%s kernel=%s initrd=%s memory=%s autostart=%d "
-	    "on-reboot=%d\n cmdline=%s\n", vm->name, vm->kernel,
-	    vm->initrd == NULL ? "-" : vm->initrd, memory, vm->autostart,
-	    vm->on_reboot, vm->cmdline);
+	    "start-order=%u on-reboot=%d\n cmdline=%s\n", vm->name,
+	    vm->kernel, vm->initrd == NULL ? "-" : vm->initrd, memory,
+	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
+	    vm->cmdline);
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s\n", vm->disk[i]);
 }
@@ -54,13 +55,16 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 static void
 dump(struct buf *b, const struct config *c)
 {
-	char timeout[32];
+	char timeout[32], stagger[32];
 	unsigned i;
 
 	value_format(timeout, sizeof(timeout), value_duration_units,
 	    c->stop_timeout);
-	buf_printf(b, "daemon name=%s backend=%s socket=%s stop-timeout=%s\n",
-	    c->name, c->backend, c->socket, timeout);
+	value_format(stagger, sizeof(stagger), value_duration_units,
+	    c->stagger);
+	buf_printf(b, "daemon name=%s backend=%s socket=%s stop-timeout=%s "
+	    "stagger=%s parallel=%u\n", c->name, c->backend, c->socket,
+	    timeout, stagger, (unsigned)c->parallel);
 	for (i = 0; i < c->nvms; i++)
 		dump_vm(b, &c->vm[i]);
 }
@@ -265,7 +269,7 @@ START_TEST(unreadable_files)
 }
 END_TEST
 
-/* Each key of a guest but autostart makes it another one. */
+/* Each key of a guest but the live ones makes it another one. */
 START_TEST(equality)
 {
 	static const char base[] =
@@ -296,7 +300,7 @@ START_TEST(equality)
 
 	snprintf(text, sizeof(text), base, "");
 	c = read_text(text);
-	snprintf(text, sizeof(text), base, "autostart=no\n");
+	snprintf(text, sizeof(text), base, "autostart=no\nstart-order=3\n");
 	o = read_text(text);
 	ck_assert(vm_config_equal(&c->vm[0], &o->vm[0]));
 	config_free(o);

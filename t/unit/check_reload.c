@@ -24,11 +24,17 @@ static char path[64];
 static bool restart_required;
 static const struct hv_ops fake_hv = { .name = "fake" };
 
+/* The names of those that have started, in order. */
+static char started[128];
+
 static void
-nobody(void *cookie, struct vm_entry *e)
+changed(void *cookie, struct vm_entry *e)
 {
 	(void)cookie;
-	(void)e;
+	if (vm_entry_state(e) == VM_STARTING) {
+		strcat(started, vm_entry_name(e));
+		strcat(started, " ");
+	}
 }
 
 static void
@@ -66,7 +72,7 @@ setup(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	snprintf(path, sizeof(path), "/tmp/check_reload.%d", (int)getpid());
 	loop = loop_create();
-	vt = vm_table_create(loop, NULL, &fake_hv, nobody, NULL);
+	vt = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
 	put_file("");
 	conf = reload_read(path);
 	ck_assert_ptr_nonnull(conf);
@@ -237,6 +243,74 @@ START_TEST(daemon_keys)
 }
 END_TEST
 
+START_TEST(starts_in_order)
+{
+	reload("[vm a]\nkernel=/k\n[vm b]\nkernel=/k\nstart-order=101\n"
+	    "[vm c]\nkernel=/k\nstart-order=0\n[vm d]\nkernel=/k\n"
+	    "[vm e]\nkernel=/k\nautostart=no\nstart-order=0\n");
+	ck_assert_str_eq(started, "c a d b ");
+}
+END_TEST
+
+/* Waits until so many have started; says how long that took. */
+static double
+wait_started(size_t n)
+{
+	uint64_t begin = loop_now_ns();
+
+	while (strlen(started) < 2 * n) {
+		ck_assert_uint_lt(loop_now_ns() - begin, 20000000000);
+		ev_run(loop_ev(loop), EVRUN_ONCE);
+	}
+	ck_assert_uint_eq(strlen(started), 2 * n);
+	return (double)(loop_now_ns() - begin) / 1e9;
+}
+
+#define FIVE	"[vm a]\nkernel=/k\n[vm b]\nkernel=/fail\n" \
+	"[vm c]\nkernel=/k\n[vm d]\nkernel=/k\nstart-order=1\n" \
+	"[vm e]\nkernel=/k\n"
+
+/* Two at a time, also those that a reload adds; by hand at any time. */
+START_TEST(staggered)
+{
+	reload("[daemon]\nstagger=300ms\nparallel=2\n" FIVE);
+	ck_assert_str_eq(started, "d a ");
+	ck_assert_int_eq(vm_table_start(vt, vm_table_find(vt, "e")), 0);
+	ck_assert_double_ge(wait_started(5), 0.2);
+	ck_assert_str_eq(started, "d a e b c ");
+	reload("[daemon]\nstagger=300ms\nparallel=2\n" FIVE
+	    "[vm f]\nkernel=/k\n");
+	ck_assert_uint_eq(strlen(started), 10);
+	ck_assert_double_ge(wait_started(6), 0.1);
+	ck_assert_int_eq(state("b"), VM_STOPPED);
+}
+END_TEST
+
+/* A stop takes back a turn that has not come; no stagger, no turns. */
+START_TEST(stagger_ends)
+{
+	reload("[daemon]\nstagger=1h\n" FIVE);
+	ck_assert_str_eq(started, "d ");
+	(void)vm_table_stop(vt, vm_table_find(vt, "c"), false);
+	reload("[daemon]\nstagger=0s\n" FIVE);
+	ck_assert_str_eq(started, "d a b e ");
+}
+END_TEST
+
+/* What may change at any time does; the next start orders by it. */
+START_TEST(live_keys)
+{
+	struct vm_entry *e;
+
+	reload("[vm a]\nkernel=/k\nmemory=64M\n");
+	reload("[vm a]\nkernel=/k\nmemory=128M\nstart-order=7\n");
+	e = vm_table_find(vt, "a");
+	ck_assert_ptr_nonnull(e->pending);
+	ck_assert_uint_eq(vm_conf(e->vm)->start_order, 7);
+	ck_assert_uint_eq(vm_conf(e->vm)->memory, 64 << 20);
+}
+END_TEST
+
 START_TEST(nothing_starts_at_the_end)
 {
 	reload("[vm a]\nkernel=/k\n[vm b]\nkernel=/stuck\n");
@@ -259,6 +333,7 @@ reload_case(void)
 {
 	TCase *tc = tcase_create("reload");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, adds_and_starts);
 	tcase_add_test(tc, removes);
@@ -270,6 +345,10 @@ reload_case(void)
 	tcase_add_test(tc, comes_back_while_it_goes);
 	tcase_add_test(tc, one_failure_holds_up_nobody);
 	tcase_add_test(tc, daemon_keys);
+	tcase_add_test(tc, starts_in_order);
+	tcase_add_test(tc, staggered);
+	tcase_add_test(tc, stagger_ends);
+	tcase_add_test(tc, live_keys);
 	tcase_add_test(tc, nothing_starts_at_the_end);
 	return tc;
 }
