@@ -122,20 +122,6 @@ reply_rows(struct client *c, struct buf *b, int ret)
 	buf_free(b);
 }
 
-static int
-help_row(struct buf *b, const struct command *cmd)
-{
-	int ret;
-
-	ret = buf_printf(b, "help");
-	ret = ret ?: proto_pair(b, "verb", cmd->name);
-	ret = ret ?: proto_pair(b, "args", cmd->args);
-	ret = ret ?: proto_pair(b, "usage", cmd->usage);
-	ret = ret ?: proto_pair(b, "for",
-	    command_privilege_name(cmd->privilege));
-	return ret ?: buf_append(b, "\n", 1);
-}
-
 static void
 command_help(struct client *c, const struct command_args *a)
 {
@@ -150,7 +136,8 @@ command_help(struct client *c, const struct command_args *a)
 	buf_init(&b, CLIENT_OUTPUT_MAX);
 	for (i = 0; i < COMMAND_COUNT; i++)
 		if (a->word == NULL || strcmp(a->word, commands[i].name) == 0)
-			ret = ret ?: help_row(&b, &commands[i]);
+			ret = ret ?: command_help_row(&b,
+			    &commands[i]);
 	reply_rows(c, &b, ret);
 }
 
@@ -273,6 +260,7 @@ command_run(struct client *c, char *line)
 	const char *verb = proto_word(&line);
 	const struct command *cmd = command_find(verb);
 	struct command_args a = { .e = NULL };
+	char args[COMMAND_ARGS_MAX];
 
 	if (*verb == '\0') {
 		client_err(c, "syntax", "empty request, try help");
@@ -281,8 +269,9 @@ command_run(struct client *c, char *line)
 	} else if (cmd->privilege == PRIVILEGE_ADMIN && !client_is_admin(c)) {
 		client_err(c, "denied", "%s: permission denied", cmd->name);
 	} else if (!command_words(cmd, line, &a)) {
+		command_args(cmd, args, sizeof(args));
 		client_err(c, "syntax", "usage: %s%s%s", cmd->name,
-		    *cmd->args == '\0' ? "" : " ", cmd->args);
+		    *args == '\0' ? "" : " ", args);
 	} else if (command_guest(c, cmd, &a)) {
 		assert(command_fns[cmd - commands] != NULL);
 		command_fns[cmd - commands](c, &a);

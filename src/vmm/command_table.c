@@ -4,7 +4,10 @@
  */
 #include "vmm/command_table.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "vmm/proto.h"
 
 const struct command commands[COMMAND_COUNT] = {
 	[COMMAND_CONSOLE] = { "console", "NAME",
@@ -22,7 +25,7 @@ const struct command commands[COMMAND_COUNT] = {
 	[COMMAND_STATUS] = { "status", "[NAME]",
 	    "show the daemon and its guests",
 	    PRIVILEGE_ADMIN, OBJECT_OPTIONAL, NULL },
-	[COMMAND_STOP] = { "stop", "NAME [force]",
+	[COMMAND_STOP] = { "stop", "NAME",
 	    "stop a guest; ok when it has stopped",
 	    PRIVILEGE_ADMIN, OBJECT_GUEST, "force" },
 	[COMMAND_WAIT] = { "wait", "NAME",
@@ -41,13 +44,31 @@ command_find(const char *name)
 	return NULL;
 }
 
-const char *
-command_privilege_name(enum command_privilege p)
-{
-	static const char *const name[] = {
-		[PRIVILEGE_ANY] = "any",
-		[PRIVILEGE_ADMIN] = "admin",
-	};
+static const char *const privilege_names[] = {
+	[PRIVILEGE_ANY] = "any",
+	[PRIVILEGE_ADMIN] = "admin",
+};
 
-	return name[p];
+void
+command_args(const struct command *cmd, char *p, size_t size)
+{
+	const char *option = cmd->option;
+
+	snprintf(p, size, "%s%s%s%s", cmd->args, option == NULL ? "" : " [",
+	    option == NULL ? "" : option, option == NULL ? "" : "]");
+}
+
+int
+command_help_row(struct buf *b, const struct command *cmd)
+{
+	char args[COMMAND_ARGS_MAX];
+	int ret;
+
+	command_args(cmd, args, sizeof(args));
+	ret = buf_printf(b, "help");
+	ret = ret ?: proto_pair(b, "verb", cmd->name);
+	ret = ret ?: proto_pair(b, "args", args);
+	ret = ret ?: proto_pair(b, "usage", cmd->usage);
+	ret = ret ?: proto_pair(b, "for", privilege_names[cmd->privilege]);
+	return ret ?: buf_append(b, "\n", 1);
 }

@@ -7,6 +7,11 @@
 #ifndef VMMD_COMMAND_TABLE_H
 #define VMMD_COMMAND_TABLE_H
 
+#include "base/buf.h"
+
+/* All of what a verb takes, as text. */
+#define COMMAND_ARGS_MAX	64
+
 enum command_id {
 	COMMAND_CONSOLE,
 	COMMAND_EVENTS,
@@ -33,7 +38,7 @@ enum command_object {
 
 struct command {
 	const char		*name;
-	const char		*args;		/* as shown by help */
+	const char		*args;		/* the object, as shown */
 	const char		*usage;
 	enum command_privilege	 privilege;
 	enum command_object	 object;
@@ -46,7 +51,10 @@ extern const struct command commands[COMMAND_COUNT];
 /* NULL if there is no such verb. */
 const struct command *command_find(const char *name);
 
-/* The name of a privilege, as shown by help. */
-const char *command_privilege_name(enum command_privilege p);
+/* Writes all that may stand behind a verb, as in "NAME [force]". */
+void command_args(const struct command *cmd, char *p, size_t size);
+
+/* Appends the row of help for a verb: 0 or -errno. */
+int command_help_row(struct buf *b, const struct command *cmd);
 
 #endif /* VMMD_COMMAND_TABLE_H */

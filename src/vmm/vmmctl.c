@@ -1,251 +1,379 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vmmctl(8): one command to vmmd, its answer, and an exit status.
+ * vmmctl(8): one command to vmmd, its answer, and an exit status.  What there
+ * is to say to vmmd is in the table of commands; here is only how its answers
+ * are shown, and what needs no daemon.
  */
+#include <ctype.h>
 #include <err.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/command_table.h"
+#include "vmm/config_value.h"
 #include "vmm/proto.h"
 #include "vmm/vmmctl_conn.h"
 #include "vmm/vmmctl_console.h"
+#include "vmm/vmmctl_image.h"
+#include "vmm/vmmctl_json.h"
+#include "vmm/vmmctl_rows.h"
 #include "vmm/vmmctl_status.h"
 
 #define EXIT_USAGE	2
+#define SECTOR		512
 
 struct request {
-	const char	*name;		/* of the guest, or NULL */
-	bool		 json;
-	bool		 force;
+	const struct command	*cmd;
+	const char		*socket;
+	bool			 json;
+	bool			 force;
+	char			**arg;		/* behind the options */
+	int			 narg;
 };
-
-struct verb {
-	const char	*name;
-	const char	*args;		/* for usage */
-	const char	*options;	/* for getopt() */
-	int		 min, max;	/* names */
-	int		(*fn)(struct conn *cn, const struct request *rq);
-};
-
-/* Prints what comes as it comes. */
-static int
-print_rows(struct conn *cn)
-{
-	char *row;
-	int status;
-
-	while ((row = conn_row(cn, &status)) != NULL)
-		printf("%s\n", row);
-	return status;
-}
-
-static int
-do_help(struct conn *cn, const struct request *rq)
-{
-	const char *text[3];	/* verb, arguments, usage */
-	char *row, *key, *value;
-	int i, status;
-
-	(void)rq;
-	if (conn_request(cn, "help", NULL, NULL) != 0)
-		return EXIT_FAILURE;
-	while ((row = conn_row(cn, &status)) != NULL) {
-		(void)proto_word(&row);
-		for (i = 0; i < 3; i++)
-			text[i] = proto_next(&row, &key, &value) ? value : "";
-		printf("%-8s %-14s %s\n", text[0], text[1], text[2]);
-	}
-	return status;
-}
-
-static int
-do_status(struct conn *cn, const struct request *rq)
-{
-	struct status st = { .nrows = 0 };
-	char *row;
-	int status;
-
-	if (conn_request(cn, "status", rq->name, NULL) != 0)
-		return EXIT_FAILURE;
-	while ((row = conn_row(cn, &status)) != NULL) {
-		if (status_add(&st, row) != 0) {
-			warnx("status: cannot read what vmmd sent");
-			status_free(&st);
-			return EXIT_FAILURE;
-		}
-	}
-	if (status == 0 && rq->json)
-		status_print_json(&st, stdout);
-	else if (status == 0)
-		status_print(&st, stdout);
-	status_free(&st);
-	return status;
-}
-
-static int
-do_start(struct conn *cn, const struct request *rq)
-{
-	if (conn_request(cn, "start", rq->name, NULL) != 0)
-		return EXIT_FAILURE;
-	return print_rows(cn);
-}
-
-static int
-do_stop(struct conn *cn, const struct request *rq)
-{
-	if (conn_request(cn, "stop", rq->name,
-	    rq->force ? "force" : NULL) != 0)
-		return EXIT_FAILURE;
-	return print_rows(cn);
-}
-
-static int
-do_console(struct conn *cn, const struct request *rq)
-{
-	int status;
-
-	if (conn_request(cn, "console", rq->name, NULL) != 0)
-		return EXIT_FAILURE;
-	if (conn_row(cn, &status) != NULL || status != 0)
-		return EXIT_FAILURE;
-	return console_run(cn, rq->name) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-/* The reason alone on stdout, for scripts; what else is known on stderr. */
-static int
-do_wait(struct conn *cn, const struct request *rq)
-{
-	char *row, *key, *value;
-	int status;
-
-	if (conn_request(cn, "wait", rq->name, NULL) != 0)
-		return EXIT_FAILURE;
-	while ((row = conn_row(cn, &status)) != NULL) {
-		(void)proto_word(&row);
-		while (proto_next(&row, &key, &value)) {
-			if (strcmp(key, "reason") == 0)
-				printf("%s\n", value);
-			else if (strcmp(key, "message") == 0 && *value != '\0')
-				warnx("%s: %s", rq->name, value);
-		}
-	}
-	return status;
-}
-
-static int
-do_events(struct conn *cn, const struct request *rq)
-{
-	char *line;
-	int status;
-
-	(void)rq;
-	if (conn_request(cn, "events", NULL, NULL) != 0)
-		return EXIT_FAILURE;
-	if (conn_row(cn, &status) != NULL || status != 0)
-		return EXIT_FAILURE;
-	while ((line = conn_line(cn)) != NULL) {
-		printf("%s\n", line);
-		if (fflush(stdout) != 0)
-			break;
-	}
-	return EXIT_FAILURE;
-}
-
-static const struct verb verbs[] = {
-	{ "console", "name", "", 1, 1, do_console },
-	{ "events", "", "", 0, 0, do_events },
-	{ "help", "", "", 0, 0, do_help },
-	{ "start", "name", "", 1, 1, do_start },
-	{ "status", "[-j] [name]", "j", 0, 1, do_status },
-	{ "stop", "[-f] name", "f", 1, 1, do_stop },
-	{ "wait", "name", "", 1, 1, do_wait },
-};
-
-#define NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
 
 static void
 usage(void)
 {
-	size_t i;
+	const struct command *cmd;
+	int i;
 
-	for (i = 0; i < NVERBS; i++)
-		fprintf(stderr, "%s vmmctl [-s socket] %s%s%s\n",
-		    i == 0 ? "usage:" : "      ", verbs[i].name,
-		    *verbs[i].args == '\0' ? "" : " ", verbs[i].args);
+	fprintf(stderr, "usage: vmmctl [-j] [-s socket] command\n"
+	    "commands:\n");
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		cmd = &commands[i];
+		fprintf(stderr, "\t%s%s%s%s\n", cmd->name,
+		    cmd->option == NULL ? "" : " [-f]",
+		    *cmd->args == '\0' ? "" : " ", cmd->args);
+	}
+	fprintf(stderr, "\timage create -s SIZE FILE\n");
 	exit(EXIT_USAGE);
 }
 
-static const struct verb *
-find_verb(const char *name)
+static int
+add_row(struct conn *cn, struct rows *rs, const char *row)
 {
-	size_t i;
-
-	for (i = 0; i < NVERBS; i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
+	if (rows_add(rs, row) == 0)
+		return 0;
+	conn_fail(cn, "connection", "cannot read what vmmd sent");
+	return -EPROTO;
 }
 
-/* Options and name behind the verb, which stood where argv[0] is. */
+/* Takes all of a reply, or of what there is. */
 static void
-parse_verb(struct request *rq, const struct verb *v, int argc, char *argv[])
+take_rows(struct conn *cn, struct rows *rs)
 {
-	char options[8];
+	char *row;
+
+	while ((row = conn_row(cn)) != NULL)
+		if (add_row(cn, rs, row) != 0)
+			return;
+}
+
+static void
+print_help(const struct rows *rs)
+{
+	unsigned i;
+
+	for (i = 0; i < rs->n; i++)
+		printf("%-9s %-18s %s\n", row_value(&rs->row[i], "verb", ""),
+		    row_value(&rs->row[i], "args", ""),
+		    row_value(&rs->row[i], "usage", ""));
+}
+
+/* The reason alone on stdout, for scripts; what else is known on stderr. */
+static void
+print_reason(const struct rows *rs)
+{
+	const char *message;
+	unsigned i;
+
+	for (i = 0; i < rs->n; i++) {
+		printf("%s\n", row_value(&rs->row[i], "reason", "-"));
+		message = row_value(&rs->row[i], "message", "");
+		if (*message != '\0')
+			warnx("%s: %s", row_value(&rs->row[i], "vm", ""),
+			    message);
+	}
+}
+
+static void
+print_rows(const struct rows *rs)
+{
+	unsigned i, k;
+
+	for (i = 0; i < rs->n; i++)
+		for (k = 0; k < rs->row[i].npairs; k++)
+			printf("%s%s", rs->row[i].value[k],
+			    k + 1 < rs->row[i].npairs ? " " : "\n");
+}
+
+static void
+show_reply(const struct request *rq, const struct rows *rs)
+{
+	switch (rq->cmd == NULL ? COMMAND_COUNT : rq->cmd - commands) {
+	case COMMAND_HELP:
+		print_help(rs);
+		break;
+	case COMMAND_STATUS:
+		status_print(stdout, rs);
+		break;
+	case COMMAND_WAIT:
+		print_reason(rs);
+		break;
+	default:
+		print_rows(rs);
+	}
+}
+
+/* Each as it comes, until interrupted or the daemon ends. */
+static void
+show_events(struct conn *cn, const struct request *rq)
+{
+	char *line;
+
+	while ((line = conn_line(cn)) != NULL) {
+		struct rows rs = { .n = 0 };
+
+		if (!rq->json) {
+			printf("%s\n", line);
+		} else if (add_row(cn, &rs, line) == 0) {
+			json_line(stdout, &rs.row[0]);
+		}
+		rows_free(&rs);
+		if (fflush(stdout) != 0 || *cn->code != '\0')
+			return;
+	}
+}
+
+/* All that is wrong, line by line, and then in a word. */
+static void
+show_error(const struct conn *cn, const struct rows *rs)
+{
+	unsigned i;
+
+	for (i = 0; i < rs->n; i++)
+		warnx("%s", row_value(&rs->row[i], "message", ""));
+	warnx("%s", cn->error);
+}
+
+/* Shows what came of it all; the exit status. */
+static int
+finish(const struct conn *cn, const struct request *rq, const struct rows *rs)
+{
+	const char *code = *cn->code == '\0' ? NULL : cn->code;
+
+	if (rq->json && code == NULL && rq->cmd == &commands[COMMAND_STATUS])
+		json_status(stdout, rs);
+	else if (rq->json)
+		json_reply(stdout, rs, code, cn->error);
+	else if (code != NULL)
+		show_error(cn, rs);
+	else
+		show_reply(rq, rs);
+	if (fflush(stdout) != 0)
+		err(EXIT_FAILURE, "stdout");
+	return code == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* It must stay one word of the request. */
+static bool
+is_word(const char *s)
+{
+	if (*s == '\0')
+		return false;
+	for (; *s != '\0'; s++)
+		if (!isgraph((unsigned char)*s))
+			return false;
+	return true;
+}
+
+/* The request as a line; false if the arguments make none. */
+static bool
+make_request(struct conn *cn, const struct request *rq, struct buf *b)
+{
+	const struct command *cmd = rq->cmd;
+	int ret = buf_printf(b, "%s", cmd->name);
+
+	if (rq->narg > 0) {
+		if (!is_word(rq->arg[0])) {
+			conn_fail(cn, "syntax", "%s: `%s' is no name",
+			    cmd->name, rq->arg[0]);
+			return false;
+		}
+		ret = ret ?: buf_printf(b, " %s", rq->arg[0]);
+	}
+	if (rq->force)
+		ret = ret ?: buf_printf(b, " %s", cmd->option);
+	ret = ret ?: buf_append(b, "\n", 1);
+	if (ret != 0)
+		conn_fail(cn, "failed", "%s: %s", cmd->name, strerror(-ret));
+	return ret == 0;
+}
+
+/* From here on it is a terminal's business. */
+static int
+console(struct conn *cn, const char *name)
+{
+	return console_run(cn, name) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Asks the daemon and shows what it answers. */
+static int
+ask(const struct request *rq)
+{
+	struct rows rs = { .n = 0 };
+	struct conn cn;
+	struct buf line;
+	int status;
+
+	buf_init(&line, 2 * PROTO_LINE_MAX);
+	conn_init(&cn);
+	if (make_request(&cn, rq, &line) && conn_open(&cn, rq->socket) == 0 &&
+	    conn_request(&cn, &line) == 0)
+		take_rows(&cn, &rs);
+	if (*cn.code == '\0' && rq->cmd == &commands[COMMAND_EVENTS])
+		show_events(&cn, rq);
+	if (*cn.code == '\0' && rq->cmd == &commands[COMMAND_CONSOLE])
+		status = console(&cn, rq->arg[0]);
+	else
+		status = finish(&cn, rq, &rs);
+	rows_free(&rs);
+	conn_close(&cn);
+	buf_free(&line);
+	return status;
+}
+
+/* The table is here, too, so that a person needs no daemon to read it. */
+static int
+help(const struct request *rq)
+{
+	struct rows rs = { .n = 0 };
+	struct conn cn;
+	struct buf row;
+	int i, status;
+
+	conn_init(&cn);
+	buf_init(&row, PROTO_ROW_MAX);
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		if (rq->narg > 0 && strcmp(rq->arg[0], commands[i].name) != 0)
+			continue;
+		buf_consume(&row, row.len);
+		if (command_help_row(&row, &commands[i]) != 0)
+			errx(EXIT_FAILURE, "out of memory");
+		buf_head(&row)[row.len - 1] = '\0';
+		(void)add_row(&cn, &rs, buf_head(&row));
+	}
+	if (rs.n == 0)
+		conn_fail(&cn, "unknown", "no command %s, try help",
+		    rq->arg[0]);
+	status = finish(&cn, rq, &rs);
+	rows_free(&rs);
+	buf_free(&row);
+	conn_close(&cn);
+	return status;
+}
+
+static void
+image_make(struct conn *cn, const char *path, const char *size)
+{
+	uint64_t bytes;
+	int ret;
+
+	ret = value_parse(size, value_size_units, &bytes);
+	if (ret != 0 || bytes == 0 || bytes % SECTOR != 0) {
+		conn_fail(cn, "syntax", "image: `%s' is no size, write a "
+		    "number and K, M, G or T, a multiple of %d bytes", size,
+		    SECTOR);
+		return;
+	}
+	ret = image_create(path, bytes);
+	if (ret != 0)
+		conn_fail(cn, "failed", "image: %s: %s", path,
+		    strerror(-ret));
+}
+
+/* image create -s SIZE FILE */
+static int
+image(struct request *rq, int argc, char *argv[])
+{
+	const char *size = NULL;
+	struct rows rs = { .n = 0 };
+	struct conn cn;
 	int ch;
 
-	snprintf(options, sizeof(options), "+%s", v->options);
+	if (argc < 2 || strcmp(argv[1], "create") != 0)
+		usage();
+	argv[1] = argv[0];
 	optind = 1;
-	while ((ch = getopt(argc, argv, options)) != -1) {
+	while ((ch = getopt(argc - 1, argv + 1, "+js:")) != -1) {
 		if (ch == 'j')
 			rq->json = true;
-		else if (ch == 'f')
+		else if (ch == 's')
+			size = optarg;
+		else
+			usage();
+	}
+	if (size == NULL || optind != argc - 2)
+		usage();
+	conn_init(&cn);
+	image_make(&cn, argv[argc - 1], size);
+	return finish(&cn, rq, &rs);
+}
+
+/* Options and words behind the verb, which stood where argv[0] is. */
+static void
+parse_verb(struct request *rq, int argc, char *argv[])
+{
+	enum command_object object = rq->cmd->object;
+	int ch, max = object == OBJECT_NONE ? 0 : 1;
+
+	optind = 1;
+	while ((ch = getopt(argc, argv, "+fj")) != -1) {
+		if (ch == 'j')
+			rq->json = true;
+		else if (ch == 'f' && rq->cmd->option != NULL)
 			rq->force = true;
 		else
 			usage();
 	}
-	argc -= optind;
-	argv += optind;
-	if (argc < v->min || argc > v->max ||
-	    (rq->json && strchr(v->options, 'j') == NULL))
+	rq->narg = argc - optind;
+	rq->arg = argv + optind;
+	if (rq->narg < (object == OBJECT_GUEST) || rq->narg > max)
 		usage();
-	rq->name = argc > 0 ? argv[0] : NULL;
-	/* It must stay one word of the request. */
-	if (rq->name != NULL && (*rq->name == '\0' ||
-	    strpbrk(rq->name, " \n") != NULL))
-		errx(EXIT_FAILURE, "%s: `%s' is no name of a guest", v->name,
-		    rq->name);
 }
 
 int
 main(int argc, char *argv[])
 {
-	const char *path = PROTO_SOCKET;
-	struct request rq = { .name = NULL };
-	const struct verb *v;
-	struct conn cn;
-	int ch, status = EXIT_FAILURE;
+	struct request rq = { .socket = PROTO_SOCKET };
+	const char *verb;
+	int ch;
 
 	while ((ch = getopt(argc, argv, "+js:")) != -1) {
 		if (ch == 'j')
 			rq.json = true;
 		else if (ch == 's')
-			path = optarg;
+			rq.socket = optarg;
 		else
 			usage();
 	}
-	v = optind < argc ? find_verb(argv[optind]) : NULL;
-	if (v == NULL)
+	if (optind >= argc)
 		usage();
+	argc -= optind;
+	verb = argv[optind];
 	/* getopt() begins its messages with it. */
 	argv[optind] = argv[0];
-	parse_verb(&rq, v, argc - optind, argv + optind);
-	if (conn_open(&cn, path) == 0)
-		status = v->fn(&cn, &rq);
-	conn_close(&cn);
-	if (fflush(stdout) != 0)
-		err(EXIT_FAILURE, "stdout");
-	return status;
+	argv += optind;
+	if (strcmp(verb, "image") == 0)
+		return image(&rq, argc, argv);
+	rq.cmd = command_find(verb);
+	if (rq.cmd == NULL)
+		usage();
+	parse_verb(&rq, argc, argv);
+	return rq.cmd == &commands[COMMAND_HELP] ? help(&rq) : ask(&rq);
 }

@@ -4,8 +4,8 @@
  */
 #include "vmm/vmmctl_conn.h"
 
-#include <err.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,27 @@
 #include <unistd.h>
 
 #include "vmm/proto.h"
+
+void
+conn_init(struct conn *cn)
+{
+	memset(cn, 0, sizeof(*cn));
+	cn->fd = -1;
+	buf_init(&cn->in, PROTO_ROW_MAX);
+}
+
+void
+conn_fail(struct conn *cn, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (*cn->code != '\0')
+		return;
+	snprintf(cn->code, sizeof(cn->code), "%s", code);
+	va_start(ap, fmt);
+	vsnprintf(cn->error, sizeof(cn->error), fmt, ap);
+	va_end(ap);
+}
 
 static int
 conn_connect(const char *path)
@@ -50,6 +71,15 @@ conn_hint(int error)
 	}
 }
 
+/* Keeps "CODE TEXT". */
+static void
+conn_fail_line(struct conn *cn, char *line)
+{
+	char *code = proto_word(&line);
+
+	conn_fail(cn, code, "%s", line);
+}
+
 /* "vmmd 1 NAME VERSION", or an error in its place. */
 static int
 conn_check_greeting(struct conn *cn, const char *path)
@@ -64,22 +94,20 @@ conn_check_greeting(struct conn *cn, const char *path)
 	if (strncmp(line, want, n) == 0)
 		return 0;
 	if (strncmp(line, "err ", 4) == 0)
-		warnx("%s: %s", path, line + 4);
+		conn_fail_line(cn, line + 4);
 	else
-		warnx("%s: no vmmd that speaks protocol %d", path,
-		    PROTO_VERSION);
+		conn_fail(cn, "connection", "%s: no vmmd that speaks protocol "
+		    "%d", path, PROTO_VERSION);
 	return -EPROTO;
 }
 
 int
 conn_open(struct conn *cn, const char *path)
 {
-	memset(cn, 0, sizeof(*cn));
-	buf_init(&cn->in, PROTO_ROW_MAX);
 	cn->fd = conn_connect(path);
 	if (cn->fd < 0) {
-		warnx("%s: %s (%s)", path, strerror(-cn->fd),
-		    conn_hint(-cn->fd));
+		conn_fail(cn, "connection", "%s: %s (%s)", path,
+		    strerror(-cn->fd), conn_hint(-cn->fd));
 		return cn->fd;
 	}
 	return conn_check_greeting(cn, path);
@@ -95,31 +123,30 @@ conn_close(struct conn *cn)
 }
 
 int
-conn_request(struct conn *cn, const char *verb, const char *object,
-    const char *option)
+conn_request(struct conn *cn, const struct buf *line)
 {
-	char line[PROTO_LINE_MAX];
+	size_t at;
 	ssize_t k;
-	int n, at;
 
-	n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", verb,
-	    object == NULL ? "" : " ", object == NULL ? "" : object,
-	    option == NULL ? "" : " ", option == NULL ? "" : option);
-	if (n < 0 || (size_t)n >= sizeof(line)) {
-		warnx("%s: name is too long", verb);
+	if (line->len > PROTO_LINE_MAX) {
+		conn_fail(cn, "too-long", "a request has at most %d bytes",
+		    PROTO_LINE_MAX);
 		return -EMSGSIZE;
 	}
-	for (at = 0; at < n; at += k) {
-		k = send(cn->fd, line + at, n - at, MSG_NOSIGNAL);
+	for (at = 0; at < line->len; at += k) {
+		k = send(cn->fd, buf_head(line) + at, line->len - at,
+		    MSG_NOSIGNAL);
 		if (k < 0) {
-			warn("%s", verb);
-			return -errno;
+			k = -errno;
+			conn_fail(cn, "connection", "request: %s",
+			    strerror(errno));
+			return k;
 		}
 	}
 	return 0;
 }
 
-/* Reads some more; false with a message at the end of it all. */
+/* Reads some more; false at the end of it all. */
 static bool
 conn_fill(struct conn *cn)
 {
@@ -130,11 +157,12 @@ conn_fill(struct conn *cn)
 		n = recv(cn->fd, chunk, sizeof(chunk), 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		warn("connection to vmmd");
+		conn_fail(cn, "connection", "connection to vmmd: %s",
+		    strerror(errno));
 	else if (n == 0)
-		warnx("vmmd closed the connection");
+		conn_fail(cn, "connection", "vmmd closed the connection");
 	else if (buf_append(&cn->in, chunk, n) != 0)
-		warnx("vmmd sends too long a line");
+		conn_fail(cn, "connection", "vmmd sends too long a line");
 	else
 		return true;
 	return false;
@@ -159,27 +187,20 @@ conn_line(struct conn *cn)
 	n = end - buf_head(&cn->in);
 	cn->line = strndup(buf_head(&cn->in), n);
 	if (cn->line == NULL)
-		warnx("out of memory");
+		conn_fail(cn, "failed", "out of memory");
 	buf_consume(&cn->in, n + 1);
 	return cn->line;
 }
 
 char *
-conn_row(struct conn *cn, int *status)
+conn_row(struct conn *cn)
 {
-	char *line = conn_line(cn), *text;
+	char *line = conn_line(cn);
 
-	*status = 1;
-	if (line == NULL)
+	if (line == NULL || strcmp(line, "ok") == 0)
 		return NULL;
-	if (strcmp(line, "ok") == 0) {
-		*status = 0;
-		return NULL;
-	}
-	if (strncmp(line, "err ", 4) == 0) {
-		text = strchr(line + 4, ' ');
-		warnx("%s", text == NULL ? line + 4 : text + 1);
-		return NULL;
-	}
-	return line;
+	if (strncmp(line, "err ", 4) != 0)
+		return line;
+	conn_fail_line(cn, line + 4);
+	return NULL;
 }

@@ -8,8 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "vmm/command_table.h"
 #include "vmm/vmmctl_console.h"
+#include "vmm/vmmctl_image.h"
+#include "vmm/vmmctl_json.h"
+#include "vmm/vmmctl_rows.h"
 #include "vmm/vmmctl_status.h"
 
 static const struct {
@@ -66,35 +72,35 @@ END_TEST
 
 /* What a function prints. */
 static char *
-printed(void (*fn)(const struct status *, FILE *), const struct status *st)
+printed(void (*fn)(FILE *, const struct rows *), const struct rows *st)
 {
 	size_t size;
 	char *text;
 	FILE *f = open_memstream(&text, &size);
 
-	fn(st, f);
+	fn(f, st);
 	fclose(f);
 	return text;
 }
 
 static void
-add_rows(struct status *st)
+add_rows(struct rows *st)
 {
-	ck_assert_int_eq(status_add(st, "daemon name=lab version=1 "
+	ck_assert_int_eq(rows_add(st, "daemon name=lab version=1 "
 	    "backend=kvm pid=7 uptime=3723.500 guests=2 clients=1 "
 	    "worst-callback-us=90 pending=-"), 0);
-	ck_assert_int_eq(status_add(st, "vm name=web1 state=running "
+	ck_assert_int_eq(rows_add(st, "vm name=web1 state=running "
 	    "backend=kvm reason=- memory=268435456 vcpus=1 uptime=59.999 "
 	    "exits=1234 boots=1 pending=\"restart required\" message=\"\""),
 	    0);
-	ck_assert_int_eq(status_add(st, "vm name=1 state=stopped "
+	ck_assert_int_eq(rows_add(st, "vm name=1 state=stopped "
 	    "backend=kvm reason=error memory=16777216 vcpus=1 uptime=0.000 "
 	    "exits=0 boots=0 pending=- message=\"no \\\"k\\\"\""), 0);
 }
 
 START_TEST(table)
 {
-	struct status st = { .nrows = 0 };
+	struct rows st = { .n = 0 };
 	char *text;
 
 	add_rows(&st);
@@ -110,17 +116,17 @@ START_TEST(table)
 	    "      0  -\n"
 	    "  1: no \"k\"\n");
 	free(text);
-	status_free(&st);
+	rows_free(&st);
 }
 END_TEST
 
 START_TEST(json)
 {
-	struct status st = { .nrows = 0 };
+	struct rows st = { .n = 0 };
 	char *text;
 
 	add_rows(&st);
-	text = printed(status_print_json, &st);
+	text = printed(json_status, &st);
 	ck_assert_str_eq(text,
 	    "{\"daemon\": {\"name\": \"lab\", \"version\": \"1\", "
 	    "\"backend\": \"kvm\", \"pid\": 7, \"uptime\": 3723.500, "
@@ -135,31 +141,131 @@ START_TEST(json)
 	    "1, \"uptime\": 0.000, \"exits\": 0, \"boots\": 0, \"pending\": "
 	    "\"-\", \"message\": \"no \\\"k\\\"\"}]}\n");
 	free(text);
-	status_free(&st);
+	rows_free(&st);
 }
 END_TEST
 
 /* Numbers JSON does not know stay strings. */
 START_TEST(json_numbers)
 {
-	struct status st = { .nrows = 0 };
+	struct rows st = { .n = 0 };
 	char *text;
 
-	ck_assert_int_eq(status_add(&st, "vm boots=007 exits=- memory=1. "
+	ck_assert_int_eq(rows_add(&st, "vm boots=007 exits=- memory=1. "
 	    "vcpus=0 uptime=.5 pid=-3"), 0);
-	text = printed(status_print_json, &st);
+	text = printed(json_status, &st);
 	ck_assert_str_eq(text, "{\"vms\": [\n  {\"boots\": \"007\", "
 	    "\"exits\": \"-\", \"memory\": \"1.\", \"vcpus\": 0, \"uptime\": "
 	    "\".5\", \"pid\": \"-3\"}]}\n");
 	free(text);
-	status_free(&st);
+	rows_free(&st);
+}
+END_TEST
+
+static void
+print_ok(FILE *out, const struct rows *rs)
+{
+	json_reply(out, rs, NULL, NULL);
+}
+
+static void
+print_error(FILE *out, const struct rows *rs)
+{
+	json_reply(out, rs, "invalid", "2 \"errors\"");
+}
+
+static void
+print_line(FILE *out, const struct rows *rs)
+{
+	json_line(out, &rs->row[0]);
+}
+
+START_TEST(json_replies)
+{
+	struct rows st = { .n = 0 };
+	char *text = printed(print_ok, &st);
+
+	ck_assert_str_eq(text, "{\"ok\": true}\n");
+	free(text);
+	ck_assert_int_eq(rows_add(&st, "a x=1 pid=2"), 0);
+	ck_assert_int_eq(rows_add(&st, "b"), 0);
+	ck_assert_int_eq(rows_add(&st, "a"), 0);
+	text = printed(print_ok, &st);
+	ck_assert_str_eq(text, "{\"a\": [{\"x\": \"1\", \"pid\": 2}, {}], "
+	    "\"b\": [{}], \"ok\": true}\n");
+	free(text);
+	text = printed(print_error, &st);
+	ck_assert_str_eq(text, "{\"a\": [{\"x\": \"1\", \"pid\": 2}, {}], "
+	    "\"b\": [{}], \"error\": {\"code\": \"invalid\", \"message\": "
+	    "\"2 \\\"errors\\\"\"}}\n");
+	free(text);
+	text = printed(print_line, &st);
+	ck_assert_str_eq(text, "{\"a\": {\"x\": \"1\", \"pid\": 2}}\n");
+	free(text);
+	rows_free(&st);
+}
+END_TEST
+
+START_TEST(image)
+{
+	char dir[] = "/tmp/check_vmmctl.XXXXXX", path[64], none[80];
+	struct stat st;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/disk", dir);
+	ck_assert_int_eq(image_create(path, 1 << 30), 0);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, 1 << 30);
+	ck_assert_int_lt(st.st_blocks, 64);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	/* What is there stays as it is. */
+	ck_assert_int_eq(image_create(path, 512), -EEXIST);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, 1 << 30);
+	unlink(path);
+	/* Neither too long nor a dangling link leaves a file behind. */
+	ck_assert_int_eq(image_create(path, UINT64_MAX - 511), -EFBIG);
+	ck_assert_int_ne(image_create(path, INT64_MAX - 511), 0);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	snprintf(none, sizeof(none), "%s/none", dir);
+	ck_assert_int_eq(symlink(none, path), 0);
+	ck_assert_int_eq(image_create(path, 512), -EEXIST);
+	ck_assert_int_eq(access(none, F_OK), -1);
+	unlink(path);
+	rmdir(dir);
+	ck_assert_int_eq(image_create(path, 512), -ENOENT);
+}
+END_TEST
+
+/* The shell's completion has the verbs of the table, and no others. */
+START_TEST(completion)
+{
+	const char *top = getenv("SRCDIR");
+	char path[4096], line[1024], want[1024] = "\tverbs='";
+	bool found = false;
+	FILE *f;
+	int i;
+
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		strcat(want, commands[i].name);
+		strcat(want, " ");
+	}
+	strcat(want, "image'\n");
+	snprintf(path, sizeof(path), "%s/conf/vmmctl.bash",
+	    top != NULL ? top : ".");
+	f = fopen(path, "r");
+	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), f) != NULL)
+		found |= strcmp(line, want) == 0;
+	fclose(f);
+	ck_assert_msg(found, "%s: no line %s", path, want);
 }
 END_TEST
 
 START_TEST(empty_status)
 {
-	struct status st = { .nrows = 0 };
-	char *text = printed(status_print_json, &st);
+	struct rows st = { .n = 0 };
+	char *text = printed(json_status, &st);
 
 	ck_assert_str_eq(text, "{\"vms\": []}\n");
 	free(text);
@@ -168,19 +274,19 @@ END_TEST
 
 START_TEST(broken_status)
 {
-	struct status st = { .nrows = 0 };
+	struct rows st = { .n = 0 };
 	char line[1024] = "vm";
 	int i;
 
-	ck_assert_int_eq(status_add(&st, "vm name"), -EPROTO);
-	ck_assert_int_eq(status_add(&st, "vm name=\"open"), -EPROTO);
-	for (i = 0; i < STATUS_PAIRS_MAX; i++)
+	ck_assert_int_eq(rows_add(&st, "vm name"), -EPROTO);
+	ck_assert_int_eq(rows_add(&st, "vm name=\"open"), -EPROTO);
+	for (i = 0; i < ROW_PAIRS_MAX; i++)
 		strcat(line, " k=v");
-	ck_assert_int_eq(status_add(&st, line), 0);
+	ck_assert_int_eq(rows_add(&st, line), 0);
 	strcat(line, " k=v");
-	ck_assert_int_eq(status_add(&st, line), -EPROTO);
-	ck_assert_uint_eq(st.nrows, 1);
-	status_free(&st);
+	ck_assert_int_eq(rows_add(&st, line), -EPROTO);
+	ck_assert_uint_eq(st.n, 1);
+	rows_free(&st);
 }
 END_TEST
 
@@ -231,6 +337,9 @@ main(void)
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, json);
 	tcase_add_test(tc, json_numbers);
+	tcase_add_test(tc, json_replies);
+	tcase_add_test(tc, image);
+	tcase_add_test(tc, completion);
 	tcase_add_test(tc, empty_status);
 	tcase_add_test(tc, broken_status);
 	tcase_add_loop_test(tc, json_strings, 0,
