@@ -7,8 +7,6 @@
  * by the SET bit or by a divider held in reset, they are plain bytes, and
  * starting it makes an offset from what they then say.  Flags are set when
  * looked at: the seconds and periods passed since the last look say which.
- *
- * The time of the alarm is kept but never compared.
  */
 #include "devices/rtc.h"
 
@@ -31,8 +29,11 @@
 #define RTC_TIME_MAX	(4102444800 * NS_PER_SEC - 1)
 
 #define REG_SECONDS	0x00
+#define REG_ALARM_SECONDS 0x01
 #define REG_MINUTES	0x02
+#define REG_ALARM_MINUTES 0x03
 #define REG_HOURS	0x04
+#define REG_ALARM_HOURS	0x05
 #define REG_WEEKDAY	0x06
 #define REG_DAY		0x07
 #define REG_MONTH	0x08
@@ -50,17 +51,24 @@
 #define A_RATE_1024	0x06
 #define B_SET		0x80
 #define B_PIE		0x40
+#define B_AIE		0x20
 #define B_UIE		0x10
 #define B_BINARY	0x04
 #define B_24H		0x02
 #define C_IRQF		0x80
 #define C_PF		0x40
+#define C_AF		0x20
 #define C_UF		0x10
+#define C_FLAGS		(C_PF | C_AF | C_UF)
 #define D_VRT		0x80
 #define HOURS_PM	0x80
+#define ALARM_ANY	0xc0	/* both bits: whatever the time's part is */
 
 /* UIP rises this long before the seconds change. */
 #define UIP_NS		244000
+
+/* The host's clock may be set, or sleep, while the guest waits for an alarm. */
+#define ALARM_LOOK_NS	(60 * (uint64_t)NS_PER_SEC)
 
 /* A moment as the registers show it. */
 struct rtc_time {
@@ -269,7 +277,7 @@ rtc_ticks(const struct rtc *r, uint64_t now)
 static bool
 rtc_irqf(const struct rtc *r)
 {
-	return (r->s.cmos[REG_B] & r->s.cmos[REG_C] & (C_PF | C_UF)) != 0;
+	return (r->s.cmos[REG_B] & r->s.cmos[REG_C] & C_FLAGS) != 0;
 }
 
 static void
@@ -281,6 +289,76 @@ rtc_update_irq(struct rtc *r)
 		return;
 	r->s.cmos[REG_C] ^= C_IRQF;
 	r->host->set_irq(r->host->cookie, r->irq, level);
+}
+
+/* The parts of the time of the alarm, or -1 for any. */
+struct rtc_alarm {
+	int	hour, minute, second;
+};
+
+static bool
+rtc_is_any(uint8_t v)
+{
+	return (v & ALARM_ANY) == ALARM_ANY;
+}
+
+/* One of the minutes' or seconds' registers; false if no time is like it. */
+static bool
+rtc_alarm_part(const struct rtc *r, uint8_t v, int *part)
+{
+	*part = rtc_is_any(v) ? -1 : (int)rtc_decode(r, v, 0, 59);
+	return *part == -1 || rtc_encode(r, (unsigned)*part) == v;
+}
+
+static bool
+rtc_alarm_read(const struct rtc *r, struct rtc_alarm *a)
+{
+	const uint8_t *cmos = r->s.cmos;
+	uint8_t v = cmos[REG_ALARM_HOURS];
+
+	a->hour = rtc_is_any(v) ? -1 : (int)rtc_decode_hour(r, v);
+	if (a->hour != -1 && rtc_encode_hour(r, (unsigned)a->hour) != v)
+		return false;
+	return rtc_alarm_part(r, cmos[REG_ALARM_MINUTES], &a->minute) &&
+	    rtc_alarm_part(r, cmos[REG_ALARM_SECONDS], &a->second);
+}
+
+/*
+ * The first second after another that the alarm names, which comes within a
+ * day, or -1.  Hours and minutes that do not fit are passed over whole.
+ */
+static int64_t
+rtc_next_alarm(const struct rtc *r, int64_t after)
+{
+	struct rtc_alarm a;
+	int64_t t = after + 1;
+
+	if (!rtc_alarm_read(r, &a))
+		return -1;
+	for (;;) {
+		if (a.hour != -1 && t / 3600 % 24 != a.hour)
+			t += 3600 - t % 3600;
+		else if (a.minute != -1 && t / 60 % 60 != a.minute)
+			t += 60 - t % 60;
+		else if (a.second != -1 && t % 60 != a.second)
+			t++;
+		else
+			return t;
+	}
+}
+
+/* The clock has come to another second, ahead or, if it was set, back. */
+static void
+rtc_update(struct rtc *r, int64_t second)
+{
+	int64_t from, alarm;
+
+	from = rtc_clamp(r->s.second, second - SEC_PER_DAY, second - 1);
+	alarm = rtc_next_alarm(r, from < -1 ? -1 : from);
+	r->s.cmos[REG_C] |= C_UF;
+	if (alarm != -1 && alarm <= second)
+		r->s.cmos[REG_C] |= C_AF;
+	r->s.second = second;
 }
 
 /* Sets the flags of what has happened since the last look. */
@@ -297,11 +375,8 @@ rtc_sync(struct rtc *r, uint64_t now)
 			r->s.cmos[REG_C] |= C_PF;
 		r->s.period = period;
 	}
-	if (!rtc_stopped(r)) {
-		if (second != r->s.second)
-			r->s.cmos[REG_C] |= C_UF;
-		r->s.second = second;
-	}
+	if (!rtc_stopped(r) && second != r->s.second)
+		rtc_update(r, second);
 	rtc_update_irq(r);
 }
 
@@ -314,11 +389,34 @@ rtc_next_period(const struct rtc *r)
 	    (ticks % RTC_HZ * NS_PER_SEC + RTC_HZ - 1) / RTC_HZ;
 }
 
+/*
+ * Host time of the next update or alarm that is to interrupt.  At the end of
+ * its time the clock stands: none comes.
+ */
+static uint64_t
+rtc_next_update(const struct rtc *r, uint64_t now, uint8_t wanted)
+{
+	int64_t guest = rtc_guest_ns(r), second = guest / NS_PER_SEC, alarm;
+	uint64_t at = DEV_NO_DEADLINE, when;
+
+	if (rtc_stopped(r) || guest >= RTC_TIME_MAX)
+		return at;
+	if ((wanted & B_UIE) != 0)
+		at = now + (uint64_t)((second + 1) * NS_PER_SEC - guest);
+	alarm = (wanted & B_AIE) != 0 ? rtc_next_alarm(r, second) : -1;
+	if (alarm != -1) {
+		when = (uint64_t)(alarm * NS_PER_SEC - guest);
+		when = now + (when < ALARM_LOOK_NS ? when : ALARM_LOOK_NS);
+		at = when < at ? when : at;
+	}
+	return at;
+}
+
 /* A flag that is up already has nothing more to tell before C is read. */
 static uint64_t
 rtc_fold(void *dev, uint64_t now)
 {
-	uint64_t at = DEV_NO_DEADLINE, second;
+	uint64_t at = DEV_NO_DEADLINE, update;
 	struct rtc *r = dev;
 	uint8_t wanted;
 
@@ -326,13 +424,8 @@ rtc_fold(void *dev, uint64_t now)
 	wanted = r->s.cmos[REG_B] & ~r->s.cmos[REG_C];
 	if ((wanted & B_PIE) != 0 && rtc_interval(r) != 0)
 		at = rtc_next_period(r);
-	/* At the end of its time the clock stands: no update comes. */
-	if ((wanted & B_UIE) != 0 && !rtc_stopped(r) &&
-	    rtc_guest_ns(r) < RTC_TIME_MAX) {
-		second = now + (uint64_t)(NS_PER_SEC - rtc_fraction(r));
-		at = second < at ? second : at;
-	}
-	return at;
+	update = rtc_next_update(r, now, wanted);
+	return update < at ? update : at;
 }
 
 static uint64_t
@@ -349,7 +442,7 @@ rtc_read_flags(struct rtc *r)
 
 	r->s.cmos[REG_C] &= C_IRQF;
 	rtc_update_irq(r);
-	if ((r->s.cmos[REG_B] & (B_PIE | B_UIE)) != 0)
+	if ((r->s.cmos[REG_B] & (B_PIE | B_AIE | B_UIE)) != 0)
 		r->host->attention(r->host->cookie);
 	return flags;
 }
@@ -440,6 +533,14 @@ rtc_write_time(struct rtc *r, uint8_t reg, uint8_t val)
 }
 
 static void
+rtc_write_alarm(struct rtc *r, uint8_t reg, uint8_t val)
+{
+	r->s.cmos[reg] = val;
+	if ((r->s.cmos[REG_B] & B_AIE) != 0)
+		r->host->attention(r->host->cookie);
+}
+
+static void
 rtc_write(struct rtc *r, uint8_t val)
 {
 	uint8_t reg = r->s.index;
@@ -457,6 +558,11 @@ rtc_write(struct rtc *r, uint8_t val)
 		break;
 	case REG_C:
 	case REG_D:
+		break;
+	case REG_ALARM_SECONDS:
+	case REG_ALARM_MINUTES:
+	case REG_ALARM_HOURS:
+		rtc_write_alarm(r, reg, val);
 		break;
 	default:
 		if (rtc_is_time(reg))
@@ -570,14 +676,14 @@ rtc_valid(const struct rtc_state *s)
 {
 	static const uint8_t zero[sizeof(s->pad)];
 	uint8_t b = s->cmos[REG_B], c = s->cmos[REG_C];
-	bool irqf = (b & c & (C_PF | C_UF)) != 0;
+	bool irqf = (b & c & C_FLAGS) != 0;
 
 	return s->elapsed <= RTC_ELAPSED_MAX &&
 	    s->offset > -RTC_OFFSET_MAX && s->offset < RTC_OFFSET_MAX &&
 	    s->period >= 0 && s->period <= (int64_t)RTC_ELAPSED_MAX / RTC_HZ &&
 	    s->index < RTC_CMOS && (s->cmos[REG_A] & A_UIP) == 0 &&
 	    ((b & B_SET) == 0 || (b & B_UIE) == 0) &&
-	    (c & ~(C_IRQF | C_PF | C_UF)) == 0 &&
+	    (c & ~(C_IRQF | C_FLAGS)) == 0 &&
 	    ((c & C_IRQF) != 0) == irqf && s->cmos[REG_D] == D_VRT &&
 	    memcmp(s->pad, zero, sizeof(zero)) == 0;
 }

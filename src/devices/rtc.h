@@ -30,7 +30,7 @@ struct gmem;
 struct rtc_state {
 	uint64_t	elapsed;	/* ns since power-on, at save */
 	int64_t		offset;		/* ns */
-	int64_t		second;		/* last second that set UF */
+	int64_t		second;		/* last second that was looked at */
 	int64_t		period;		/* last period that set PF */
 	uint8_t		cmos[RTC_CMOS];
 	uint8_t		index;

@@ -359,6 +359,121 @@ START_TEST(end_of_time)
 }
 END_TEST
 
+static void
+set_alarm(struct rig *r, uint8_t hour, uint8_t minute, uint8_t second)
+{
+	wr(r, 5, hour);
+	wr(r, 3, minute);
+	wr(r, 1, second);
+}
+
+#define MIDNIGHT	1709164800	/* 2024-02-29 */
+
+/* Alarms in both formats of both kinds, in seconds after `from`. */
+static const struct {
+	uint8_t	b, hour, minute, second;
+	int	from, after;		/* -1: never */
+} alarms[] = {
+	{ 0x22, 0x00, 0x00, 0x02, 1, 1 },
+	{ 0x22, 0x00, 0x00, 0x02, 2, 86400 },
+	{ 0x22, 0x23, 0x59, 0x59, 0, 86399 },
+	{ 0x22, 0x00, 0x00, 0x00, 86399, 1 },
+	{ 0x26, 23, 59, 59, 0, 86399 },
+	{ 0x20, 0x12, 0x00, 0x00, 0, 86400 },
+	{ 0x20, 0x92, 0x00, 0x00, 0, 43200 },
+	{ 0x20, 0x81, 0x30, 0x00, 0, 48600 },
+	{ 0x24, 0x8b, 59, 58, 0, 86398 },
+	/* Wildcards: the lowest and the highest. */
+	{ 0x22, 0xc0, 0xc0, 0xc0, 17, 1 },
+	{ 0x22, 0xff, 0xff, 0xff, 86399, 1 },
+	{ 0x22, 0xff, 0xff, 0x30, 29, 1 },
+	{ 0x22, 0xff, 0xff, 0x30, 30, 60 },
+	{ 0x22, 0xff, 0x10, 0xff, 659, 3541 },
+	{ 0x22, 0xff, 0x10, 0xff, 658, 1 },
+	{ 0x22, 0x05, 0xff, 0x00, 0, 18000 },
+	{ 0x22, 0x05, 0xff, 0xff, 21599, 82801 },
+	/* No time is like these. */
+	{ 0x22, 0x24, 0x00, 0x00, 0, -1 },
+	{ 0x22, 0x00, 0x60, 0x00, 0, -1 },
+	{ 0x22, 0x00, 0x00, 0x60, 0, -1 },
+	{ 0x22, 0x00, 0x00, 0x0a, 0, -1 },
+	{ 0x22, 0x00, 0x00, 0xbf, 0, -1 },
+	{ 0x26, 24, 0, 0, 0, -1 },
+	{ 0x20, 0x00, 0x00, 0x00, 0, -1 },
+	{ 0x20, 0x13, 0x00, 0x00, 0, -1 },
+};
+
+/* The line rises in the nanosecond in which the alarm's second begins. */
+START_TEST(alarm_time)
+{
+	uint64_t at, now, want;
+	struct rig r;
+
+	make(&r, MIDNIGHT + alarms[_i].from);
+	wr(&r, 0x0b, alarms[_i].b);
+	set_alarm(&r, alarms[_i].hour, alarms[_i].minute, alarms[_i].second);
+	(void)rd(&r, 0x0c);
+	want = r.t.now + (uint64_t)alarms[_i].after * NS;
+	if (alarms[_i].after == -1) {
+		ck_assert_uint_eq(fold(&r), DEV_NO_DEADLINE);
+		r.t.now += 2 * 86400 * NS;
+		ck_assert_uint_eq(fold(&r), DEV_NO_DEADLINE);
+		ck_assert_uint_eq(rd(&r, 0x0c) & 0xa0, 0);
+		return;
+	}
+	/* It looks each minute whether the host's clock is still right. */
+	while ((at = fold(&r)) < want) {
+		now = r.t.now;
+		ck_assert_uint_eq(at, now + 60 * NS);
+		r.t.now = at;
+	}
+	ck_assert_uint_eq(at, want);
+	r.t.now = at - 1;
+	(void)fold(&r);
+	ck_assert(!r.t.line[IRQ]);
+	r.t.now = at;
+	ck_assert_uint_eq(fold(&r), DEV_NO_DEADLINE);
+	ck_assert(r.t.line[IRQ]);
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0xa0, 0xa0);
+	ck_assert(!r.t.line[IRQ]);
+	ck_assert_uint_gt(fold(&r), r.t.now);
+}
+END_TEST
+
+/* The flag comes without its interrupt, too, and does not ring when late. */
+START_TEST(alarm_flag)
+{
+	struct rig r;
+
+	make(&r, MIDNIGHT);
+	set_alarm(&r, 0x00, 0x00, 0x05);
+	r.t.now += 4 * NS;
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0x20, 0);
+	/* Written while enabled, it counts from then on. */
+	wr(&r, 0x0b, 0x22);
+	r.t.attentions = 0;
+	wr(&r, 1, 0x04);
+	ck_assert_uint_eq(r.t.attentions, 1);
+	ck_assert_uint_eq(fold(&r), r.t.now + 60 * NS);
+	r.t.now += NS;
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0x20, 0);
+	wr(&r, 0x0b, 0x02);
+	/* Passed over by a host that slept, and by one that set its clock. */
+	r.t.now += 86400 * NS;
+	ck_assert_uint_eq(rd(&r, 0x0c), 0x70);
+	ck_assert_int_eq(r.t.rises[IRQ], 0);
+	r.wall -= 86400 * NS;
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0x30, 0x10);
+	r.wall -= NS;
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0x30, 0x30);
+	/* A clock that is stopped for setting passes no alarm. */
+	wr(&r, 0x0b, 0xa2);
+	r.t.now += 86400 * NS;
+	ck_assert_uint_eq(fold(&r), DEV_NO_DEADLINE);
+	ck_assert_uint_eq(rd(&r, 0x0c) & 0x30, 0);
+}
+END_TEST
+
 /* A flag that is up raises the line the moment it is enabled. */
 START_TEST(enabling_shows_the_flag)
 {
@@ -594,6 +709,9 @@ main(void)
 	tcase_add_test(tc, reset_keeps_the_time);
 	tcase_add_test(tc, update_interrupt);
 	tcase_add_test(tc, end_of_time);
+	tcase_add_loop_test(tc, alarm_time, 0,
+	    sizeof(alarms) / sizeof(alarms[0]));
+	tcase_add_test(tc, alarm_flag);
 	tcase_add_test(tc, enabling_shows_the_flag);
 	tcase_add_test(tc, periodic_rates);
 	tcase_add_test(tc, periodic_flag_by_polling);
