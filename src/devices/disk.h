@@ -18,6 +18,7 @@
 #define DISK_SECTOR	512
 #define DISK_IOV_MAX	256
 
+struct confine;
 struct disk;
 
 enum disk_op {
@@ -49,12 +50,12 @@ struct disk_req {
 };
 
 /*
- * Opens and locks `path` (raw) for reading and writing, or for reading only,
+ * Opens and locks `path`, which must lie within `in` (raw) for reading and writing, or for reading only,
  * which others may do too.  On failure NULL, and `err` says why in one line
  * that begins with "disk PATH: ".
  */
-struct disk *disk_open(const char *path, bool readonly, char *err,
-    size_t errlen);
+struct disk *disk_open(const struct confine *in, const char *path,
+    bool readonly, char *err, size_t errlen);
 
 /* Bytes of guest-visible capacity, a multiple of DISK_SECTOR. */
 uint64_t disk_size(const struct disk *d);

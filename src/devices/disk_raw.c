@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "devices/disk.h"
 #include "devices/disk_lock.h"
 
@@ -57,7 +58,8 @@ disk_check(struct disk *d, bool readonly)
 }
 
 struct disk *
-disk_open(const char *path, bool readonly, char *err, size_t errlen)
+disk_open(const struct confine *in, const char *path, bool readonly, char *err,
+    size_t errlen)
 {
 	const char *why;
 	struct disk *d;
@@ -67,10 +69,11 @@ disk_open(const char *path, bool readonly, char *err, size_t errlen)
 		snprintf(err, errlen, "disk %s: %s", path, strerror(ENOMEM));
 		return NULL;
 	}
-	d->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+	d->fd = confine_open(in, path, (readonly ? O_RDONLY : O_RDWR) |
 	    O_NOCTTY | O_NONBLOCK);
-	if (d->fd == -1) {
-		snprintf(err, errlen, "disk %s: %s", path, strerror(errno));
+	if (d->fd < 0) {
+		snprintf(err, errlen, "disk %s: %s", path,
+		    confine_strerror(-d->fd));
 		goto fail_open;
 	}
 	why = disk_check(d, readonly);

@@ -30,6 +30,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "devices/gmem.h"
 #include "vmm/boot_linux.h"
 #include "vmm/hv.h"
@@ -214,11 +215,12 @@ file_open(struct loader *ld, const char *what, const char *path,
 	struct stat st;
 	int error, fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd == -1 || fstat(fd, &st) == -1) {
+	fd = confine_open(ld->bl->in, path, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return bad(ld, what, path, -fd, "%s", confine_strerror(-fd));
+	if (fstat(fd, &st) == -1) {
 		error = errno;
-		if (fd != -1)
-			close(fd);
+		close(fd);
 		return bad(ld, what, path, error, "%s", strerror(error));
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -10,14 +10,16 @@
 
 #include <stddef.h>
 
+struct confine;
 struct gmem;
 struct hv_regs;
 
 /* What to boot; `initrd` may be NULL, `cmdline` may not. */
 struct boot_linux {
-	const char	*kernel;
-	const char	*initrd;
-	const char	*cmdline;
+	const struct confine	*in;	/* where files must lie, or NULL */
+	const char		*kernel;
+	const char		*initrd;
+	const char		*cmdline;
 };
 
 /*

@@ -100,6 +100,7 @@ key_equal(const struct key *k, const void *a, const void *b)
 	switch (k->type) {
 	case KEY_NAME:
 	case KEY_PATH:
+	case KEY_DIRS:
 	case KEY_TEXT:
 	case KEY_WORD:
 		return string_equal(*(char *const *)fa, *(char *const *)fb);

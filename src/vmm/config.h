@@ -17,6 +17,7 @@
 #define VM_CMDLINE_MAX		2047
 
 #define CONFIG_VMS_MAX		256
+#define CONFIG_PATH_MAX		4095	/* all of [daemon] path */
 #define CONFIG_ERRORS_MAX	(64 * 1024)
 #define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */
 
@@ -41,6 +42,7 @@ struct vm_config {
 struct config {
 	char			*name;		/* [daemon] name */
 	char			*backend;	/* auto, vmm, kvm */
+	char			*path;		/* directories, one a line, or NULL */
 	char			*socket;	/* path of the control socket */
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
 	uint64_t		 stagger;	/* ns between autostarts */

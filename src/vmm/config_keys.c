@@ -38,6 +38,8 @@ const struct key config_keys[CONFIG_NKEYS] = {
 	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "vmmd" },
 	{ DAEMON(parallel), .name = "parallel", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 1, .max = CONFIG_VMS_MAX, .def = "1" },
+	{ DAEMON(path), .name = "path", .type = KEY_DIRS,
+	    .class = CLASS_RESTART, .max = CONFIG_PATH_MAX, .derived = "/" },
 	{ DAEMON(socket), .name = "socket", .type = KEY_PATH,
 	    .class = CLASS_RESTART, .max = SUN_PATH_MAX,
 	    .derived = "/run/NAME.sock" },
@@ -107,7 +109,7 @@ bool
 key_is_string(const struct key *k)
 {
 	return k->type == KEY_NAME || k->type == KEY_PATH ||
-	    k->type == KEY_TEXT || k->type == KEY_WORD;
+	    k->type == KEY_DIRS || k->type == KEY_TEXT || k->type == KEY_WORD;
 }
 
 const char *
@@ -155,6 +157,7 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "name");
 	case KEY_PATH:
 		return buf_printf(b, "path");
+	case KEY_DIRS:
 	case KEY_PATHS:
 		return buf_printf(b, "path, repeatable");
 	case KEY_TEXT:
@@ -172,6 +175,19 @@ key_print_values(const struct key *k, struct buf *b)
 		return print_range(k, b);
 	}
 	return -EINVAL;
+}
+
+static int
+print_dirs(const char *dirs, struct buf *b)
+{
+	int ret = 0;
+
+	if (dirs == NULL)
+		return buf_printf(b, "-");
+	for (; *dirs != '\0' && ret == 0; dirs++)
+		ret = *dirs == '\n' ? buf_append(b, ", ", 2) :
+		    buf_append(b, dirs, 1);
+	return ret;
 }
 
 static int
@@ -209,6 +225,8 @@ key_print(const struct key *k, const void *base, struct buf *b)
 	case KEY_WORD:
 		s = *(char *const *)field;
 		return buf_printf(b, "%s", s == NULL || *s == '\0' ? "-" : s);
+	case KEY_DIRS:
+		return print_dirs(*(char *const *)field, b);
 	case KEY_PATHS:
 		return print_paths(base, b);
 	case KEY_BOOL:

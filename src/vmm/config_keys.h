@@ -24,6 +24,7 @@ enum key_type {
 	KEY_NAME,		/* char *: letters, digits, . - _ */
 	KEY_PATH,		/* char *: absolute, at most `max` bytes */
 	KEY_PATHS,		/* char *[VM_DISKS_MAX], with ndisks */
+	KEY_DIRS,		/* char *: absolute paths, one a line */
 	KEY_TEXT,		/* char *: repeated keys append, to `max` */
 	KEY_WORD,		/* char *: one of `words` */
 	KEY_BOOL,		/* bool: index in `words` */
@@ -52,7 +53,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	14
+#define CONFIG_NKEYS	15
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

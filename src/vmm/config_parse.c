@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/confine.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_keys.h"
 #include "vmm/config_value.h"
@@ -26,6 +27,7 @@ static const char *const section_names[] = {
 /* Where things were found, for messages; one beside each vm_config. */
 struct vm_lines {
 	unsigned	section;
+	unsigned	key[CONFIG_NKEYS];
 	unsigned	disk[VM_DISKS_MAX];
 };
 
@@ -114,6 +116,29 @@ parse_paths(struct parser *ps, unsigned line, const struct key *k,
 		return;
 	ps->lines[ps->conf->nvms - 1].disk[vm->ndisks] = line;
 	vm->ndisks++;
+}
+
+/* One line more, so that the list is one string. */
+static void
+parse_dirs(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	char *one = NULL, *all = NULL;
+
+	parse_path(ps, line, k, value, &one);
+	if (one == NULL)
+		return;
+	if (*field != NULL && strlen(*field) + 1 + strlen(one) > k->max)
+		parser_error(ps, line, "%s: too long, at most %u bytes in all",
+		    k->name, (unsigned)k->max);
+	else if (asprintf(&all, "%s%s%s", *field == NULL ? "" : *field,
+	    *field == NULL ? "" : "\n", one) < 0)
+		parser_error(ps, line, "out of memory");
+	free(one);
+	if (all != NULL) {
+		free(*field);
+		*field = all;
+	}
 }
 
 static void
@@ -218,6 +243,9 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 	case KEY_PATH:
 		parse_path(ps, line, k, value, field);
 		break;
+	case KEY_DIRS:
+		parse_dirs(ps, line, k, value, field);
+		break;
 	case KEY_PATHS:
 		parse_paths(ps, line, k, value);
 		break;
@@ -275,12 +303,15 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 		return;
 	}
 	seen = &ps->seen[k - config_keys];
-	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_PATHS) {
+	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_DIRS &&
+	    k->type != KEY_PATHS) {
 		parser_error(ps, line, "%s: given twice, first on line %u",
 		    name, *seen);
 		return;
 	}
 	*seen = line;
+	if (ps->section == SECTION_VM)
+		ps->lines[ps->conf->nvms - 1].key[k - config_keys] = line;
 	if (*value == '\0')
 		parser_error(ps, line, "%s: no value, write %s = ...", name,
 		    name);
@@ -403,10 +434,41 @@ check_disk(struct parser *ps, unsigned vm, unsigned disk)
 }
 
 static void
+check_place(struct parser *ps, unsigned line, const char *key,
+    const char *path)
+{
+	if (path != NULL && *path == '/' &&
+	    !confine_covers(ps->conf->path, path))
+		parser_error(ps, line, "%s: `%s' lies outside of [daemon] "
+		    "path, move it or add its directory there", key, path);
+}
+
+/* Where a guest's files lie, once it is known where they may. */
+static void
+check_places(struct parser *ps, unsigned vm)
+{
+	const struct vm_config *v = &ps->conf->vm[vm];
+	const struct vm_lines *lines = &ps->lines[vm];
+	unsigned i;
+
+	if (ps->conf->path == NULL)
+		return;
+	for (i = 0; i < CONFIG_NKEYS; i++)
+		if (config_keys[i].section == SECTION_VM &&
+		    config_keys[i].type == KEY_PATH)
+			check_place(ps, lines->key[i], config_keys[i].name,
+			    *(char *const *)key_field(&config_keys[i], v));
+	for (i = 0; i < v->ndisks; i++)
+		check_place(ps, lines->disk[i], "disk", v->disk[i]);
+}
+
+static void
 check_vm(struct parser *ps, unsigned i)
 {
 	const struct vm_config *vm = &ps->conf->vm[i];
 	unsigned k;
+
+	check_places(ps, i);
 
 	if (vm->kernel == NULL)
 		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "

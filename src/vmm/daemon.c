@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/confine.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "devices/aio.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct config		*conf;
 	struct loop		*loop;
 	struct aio		*aio;
+	struct confine		*files;		/* where guests' must lie */
 	struct vm_table		*guests;
 	struct control_env	 env;
 	struct control		*control;
@@ -187,6 +189,18 @@ daemon_find_hv(const char *backend)
 	return hv;
 }
 
+static int
+daemon_confine(struct daemon *d)
+{
+	char err[512];
+	int ret;
+
+	ret = confine_create(&d->files, d->conf->path, err, sizeof(err));
+	if (ret != 0)
+		log_error("daemon: %s", err);
+	return ret;
+}
+
 /* Loop, engine and table of guests, in this order. */
 static int
 daemon_open(struct daemon *d)
@@ -198,6 +212,8 @@ daemon_open(struct daemon *d)
 		log_error("daemon: event loop: %s", strerror(errno));
 		return -ENOMEM;
 	}
+	if (daemon_confine(d) != 0)
+		return -ENOENT;
 	hv = daemon_find_hv(d->conf->backend);
 	if (hv == NULL)
 		return -ENODEV;
@@ -212,6 +228,7 @@ daemon_open(struct daemon *d)
 		log_error("daemon: out of memory");
 		return -ENOMEM;
 	}
+	vm_table_confine(d->guests, d->files);
 	d->env.loop = d->loop;
 	d->env.guests = d->guests;
 	d->env.name = d->conf->name;
@@ -268,6 +285,7 @@ daemon_destroy(struct daemon *d)
 	vm_table_destroy(d->guests);
 	aio_destroy(d->aio);
 	loop_destroy(d->loop);
+	confine_destroy(d->files);
 	config_free(d->conf);
 	free(d);
 	return true;

@@ -72,7 +72,8 @@ open_disks(struct guest *g, char *err, size_t errlen)
 	struct disk *d;
 
 	while (g->ndisks < g->conf->ndisks) {
-		d = disk_open(g->conf->disk[g->ndisks], false, err, errlen);
+		d = disk_open(g->env->files, g->conf->disk[g->ndisks],
+		    false, err, errlen);
 		if (d == NULL) {
 			close_disks(g);
 			return -EIO;
@@ -151,6 +152,7 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	struct guest *g = cookie;
 	const struct hv_ops *hv = g->env->hv;
 	struct boot_linux bl = {
+		.in = g->env->files,
 		.kernel = g->conf->kernel,
 		.initrd = g->conf->initrd,
 		.cmdline = g->conf->cmdline,

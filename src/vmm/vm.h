@@ -22,6 +22,7 @@
 #include "vmm/hv.h"
 
 struct aio;
+struct confine;
 struct console;
 struct loop;
 struct vm;
@@ -49,6 +50,7 @@ struct vm_env {
 	struct loop		*loop;
 	struct aio		*aio;
 	const struct hv_ops	*hv;
+	const struct confine	*files;		/* where they must lie */
 
 	/* Called on each change of state, after it; loop thread. */
 	void			(*event)(void *cookie, struct vm *vm);

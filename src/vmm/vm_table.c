@@ -168,6 +168,12 @@ vm_table_create(struct loop *loop, struct aio *aio, const struct hv_ops *hv,
 }
 
 void
+vm_table_confine(struct vm_table *vt, const struct confine *files)
+{
+	vt->env.files = files;
+}
+
+void
 vm_table_destroy(struct vm_table *vt)
 {
 	struct vm_entry *e;

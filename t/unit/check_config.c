@@ -83,7 +83,7 @@ slurp(const char *path, char *p, size_t size)
 
 static const char *const golden[] = {
 	"full", "empty", "dialect", "sections", "values", "bytes",
-	"continued",
+	"continued", "path",
 };
 
 START_TEST(golden_files)

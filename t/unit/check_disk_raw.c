@@ -57,7 +57,7 @@ setup(struct fixture *f)
 	f->loop = loop_create();
 	f->aio = aio_create(f->loop);
 	ck_assert_ptr_nonnull(f->aio);
-	f->d = disk_open(f->path, false, f->err, sizeof(f->err));
+	f->d = disk_open(NULL, f->path, false, f->err, sizeof(f->err));
 	ck_assert_msg(f->d != NULL, "%s", f->err);
 	disk_attach(f->d, f->aio);
 }
@@ -203,7 +203,7 @@ END_TEST
 static bool
 refused(struct fixture *f, bool readonly, const char *why)
 {
-	struct disk *d = disk_open(f->path, readonly, f->err,
+	struct disk *d = disk_open(NULL, f->path, readonly, f->err,
 	    sizeof(f->err));
 	char want[160];
 
@@ -241,9 +241,9 @@ START_TEST(in_use)
 	ck_assert(refused(&f, false, why));
 	close(fd);
 	/* Readers share, and keep a writer out. */
-	f.d = disk_open(f.path, true, f.err, sizeof(f.err));
+	f.d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
 	ck_assert_ptr_nonnull(f.d);
-	d = disk_open(f.path, true, f.err, sizeof(f.err));
+	d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
 	ck_assert_ptr_nonnull(d);
 	ck_assert(refused(&f, false, why));
 	disk_close(d);
@@ -258,7 +258,7 @@ START_TEST(readonly_is_not_written)
 
 	setup(&f);
 	disk_close(f.d);
-	f.d = disk_open(f.path, true, f.err, sizeof(f.err));
+	f.d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
 	ck_assert_ptr_nonnull(f.d);
 	disk_attach(f.d, f.aio);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 512, 512), 0);

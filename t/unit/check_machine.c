@@ -60,7 +60,7 @@ make_machine(unsigned ndisks)
 	char err[200];
 
 	while (mc.ndisks < ndisks) {
-		mc.disk[mc.ndisks] = disk_open(image, true, err, sizeof(err));
+		mc.disk[mc.ndisks] = disk_open(NULL, image, true, err, sizeof(err));
 		ck_assert_msg(mc.disk[mc.ndisks] != NULL, "%s", err);
 		disks[ndisks_open++] = mc.disk[mc.ndisks++];
 	}

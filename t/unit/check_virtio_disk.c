@@ -50,7 +50,7 @@ setup(void)
 	vguest_init(&f->g, f->loop);
 	f->aio = aio_create(f->loop);
 	ck_assert_ptr_nonnull(f->aio);
-	f->disk = disk_open(f->path, false, err, sizeof(err));
+	f->disk = disk_open(NULL, f->path, false, err, sizeof(err));
 	ck_assert_msg(f->disk != NULL, "%s", err);
 	disk_attach(f->disk, f->aio);
 	f->blk = virtio_blk_create(f->disk, false, "d", "vm t: d");
