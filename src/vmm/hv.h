@@ -32,14 +32,12 @@ enum hv_exit_kind {
 	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
 };
 
-#define HV_IO_DATA_MAX	4096
-
 struct hv_exit {
 	enum hv_exit_kind	 kind;
 	union {
 		/*
 		 * For `in` the daemon stores the value and runs the vCPU
-		 * again.  A string instruction (INS, OUTS) arrives as
+		 * again.  A string instruction (INS, OUTS) may arrive as
 		 * `count` elements of `size` bytes at `data`, which the
 		 * backend owns.
 		 */
@@ -50,9 +48,12 @@ struct hv_exit {
 			uint32_t	 count;
 			void		*data;
 		} io;
+		/* The same with `size` bytes, for a read to be stored. */
 		struct {
 			uint64_t	 gpa;
+			uint8_t		 size;		/* 1 to 8 */
 			bool		 write;
+			void		*data;
 		} mmio;
 	};
 	char			 msg[160];	/* HV_EXIT_ERROR: why */

@@ -444,7 +444,9 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 	case KVM_EXIT_MMIO:
 		e->kind = HV_EXIT_MMIO;
 		e->mmio.gpa = run->mmio.phys_addr;
+		e->mmio.size = (uint8_t)run->mmio.len;
 		e->mmio.write = run->mmio.is_write;
+		e->mmio.data = run->mmio.data;
 		break;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		e->kind = HV_EXIT_INTR_WINDOW;

@@ -419,9 +419,10 @@ vmm_run(struct hv_vcpu *v, struct hv_exit *e)
 		exit_io(v, e);
 		break;
 	case VMM_EXIT_MEMORY:
-		e->kind = HV_EXIT_MMIO;
-		e->mmio.gpa = run->memory.gpa;
-		e->mmio.write = (run->memory.flags & VMM_MEMORY_WRITE) != 0;
+		exit_error(e, "%s at gpa=%#llx, where there is neither "
+		    "memory nor a device", (run->memory.flags &
+		    VMM_MEMORY_WRITE) != 0 ? "write" : "read",
+		    run->memory.gpa);
 		break;
 	case VMM_EXIT_INTR_WINDOW:
 		e->kind = HV_EXIT_INTR_WINDOW;

@@ -322,6 +322,18 @@ machine_io(struct machine *m, struct hv_exit *e)
 	pthread_mutex_unlock(&m->mtx);
 }
 
+void
+machine_mmio(struct machine *m, struct hv_exit *e)
+{
+	pthread_mutex_lock(&m->mtx);
+	if (e->mmio.write)
+		bus_write(m->bus, e->mmio.gpa, e->mmio.data, e->mmio.size);
+	else
+		bus_read(m->bus, e->mmio.gpa, e->mmio.data, e->mmio.size);
+	m->intr = pic_pending(&m->pic);
+	pthread_mutex_unlock(&m->mtx);
+}
+
 uint64_t
 machine_fold(struct machine *m)
 {

@@ -49,8 +49,9 @@ int machine_create(struct machine **mp, const struct machine_conf *mc,
 /* The guest never ran, or machine_stop() is done. */
 void machine_destroy(struct machine *m);
 
-/* Serves a HV_EXIT_IO; vCPU thread. */
+/* Serves a HV_EXIT_IO, a HV_EXIT_MMIO; vCPU thread. */
 void machine_io(struct machine *m, struct hv_exit *e);
+void machine_mmio(struct machine *m, struct hv_exit *e);
 
 /*
  * Does what has come due in the devices; vCPU thread.  Returns when it must be

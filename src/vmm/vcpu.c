@@ -202,9 +202,7 @@ vcpu_exit(struct vcpu *v)
 	case HV_EXIT_INTR_WINDOW:
 		break;
 	case HV_EXIT_MMIO:
-		vcpu_fail(v, VM_REASON_ERROR, "%s at gpa=%#" PRIx64
-		    ", where there is neither memory nor a device",
-		    e->mmio.write ? "write" : "read", e->mmio.gpa);
+		machine_mmio(v->guest.machine, e);
 		break;
 	case HV_EXIT_HLT:
 		vcpu_end(v, VM_REASON_HALTED);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The port bus: every port reaches its device and no other, whatever the
+ * The buses: every port reaches its device and no other, whatever the
  * order of adding; accesses are split where they must be; unclaimed ports
  * read ones.  A table of all ports is the model.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "devices/bus.h"
 #include "testhost.h"
@@ -209,6 +210,107 @@ START_TEST(random_against_a_table)
 }
 END_TEST
 
+/* A device in memory, and its accesses as text. */
+static char mmio_log[256];
+
+static uint64_t
+mem_read(void *cookie, uint64_t off, unsigned size)
+{
+	size_t len = strlen(mmio_log);
+
+	snprintf(mmio_log + len, sizeof(mmio_log) - len, "r%s%x.%u ",
+	    (const char *)cookie, (unsigned)off, size);
+	return 0x8877665544332211;
+}
+
+static void
+mem_write(void *cookie, uint64_t off, unsigned size, uint64_t val)
+{
+	size_t len = strlen(mmio_log);
+
+	snprintf(mmio_log + len, sizeof(mmio_log) - len, "w%s%x.%u=%llx ",
+	    (const char *)cookie, (unsigned)off, size,
+	    (unsigned long long)val);
+}
+
+static const struct mmio_ops mem_ops = { mem_read, mem_write };
+
+#define HOLE	UINT64_C(0xc0000000)
+
+static const struct {
+	uint64_t	 gpa;
+	unsigned	 len;
+	const char	*reads, *writes;
+	uint8_t		 data[8];		/* read */
+} accesses[] = {
+	{ HOLE, 4, "ra0.4 ", "wa0.4=4030201 ", { 0x11, 0x22, 0x33, 0x44 } },
+	{ HOLE, 8, "ra0.8 ", "wa0.8=807060504030201 ",
+	    { 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88 } },
+	/* Not aligned, and no power of two. */
+	{ HOLE + 1, 4, "ra1.1 ra2.2 ra4.1 ", "wa1.1=1 wa2.2=302 wa4.1=4 ",
+	    { 0x11, 0x11, 0x22, 0x11 } },
+	{ HOLE + 4, 3, "ra4.2 ra6.1 ", "wa4.2=201 wa6.1=3 ",
+	    { 0x11, 0x22, 0x11 } },
+	/* Into the next device, and from where there is none. */
+	{ HOLE + 0xffc, 8, "raffc.4 rb0.4 ", "waffc.4=4030201 wb0.4=8070605 ",
+	    { 0x11, 0x22, 0x33, 0x44, 0x11, 0x22, 0x33, 0x44 } },
+	{ HOLE - 2, 4, "ra0.2 ", "wa0.2=403 ", { 0xff, 0xff, 0x11, 0x22 } },
+	/* The second has an odd end. */
+	{ HOLE + 0x1004, 4, "rb4.2 ", "wb4.2=201 ",
+	    { 0x11, 0x22, 0xff, 0xff } },
+	{ HOLE + 0x1006, 2, "", "", { 0xff, 0xff } },
+	{ HOLE - 8, 8, "", "",
+	    { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
+};
+
+START_TEST(memory_accesses)
+{
+	const uint8_t out[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct bus *b = bus_create();
+	uint8_t data[9];
+	unsigned len = accesses[_i].len;
+
+	ck_assert_int_eq(bus_add_mmio(b, HOLE + 0x1000, 6, &mem_ops, "b"), 0);
+	ck_assert_int_eq(bus_add_mmio(b, HOLE, 0x1000, &mem_ops, "a"), 0);
+	memset(data, 0xa5, sizeof(data));
+	mmio_log[0] = '\0';
+	bus_read(b, accesses[_i].gpa, data, len);
+	ck_assert_str_eq(mmio_log, accesses[_i].reads);
+	ck_assert_mem_eq(data, accesses[_i].data, len);
+	ck_assert_uint_eq(data[len], 0xa5);
+	mmio_log[0] = '\0';
+	bus_write(b, accesses[_i].gpa, out, len);
+	ck_assert_str_eq(mmio_log, accesses[_i].writes);
+	bus_destroy(b);
+}
+END_TEST
+
+START_TEST(memory_ranges)
+{
+	struct bus *b = bus_create();
+	uint64_t top = UINT64_C(1) << 52;
+	uint8_t byte = 0;
+
+	ck_assert_int_eq(bus_add_mmio(b, HOLE, 0, &mem_ops, "a"), -EINVAL);
+	ck_assert_int_eq(bus_add_mmio(b, top, 1, &mem_ops, "a"), -EINVAL);
+	ck_assert_int_eq(bus_add_mmio(b, 1, top, &mem_ops, "a"), -EINVAL);
+	ck_assert_int_eq(bus_add_mmio(b, top - 1, 1, &mem_ops, "a"), 0);
+	ck_assert_int_eq(bus_add_mmio(b, 0, top, &mem_ops, "b"), -EEXIST);
+	ck_assert_int_eq(bus_add_mmio(b, 0, top - 1, &mem_ops, "b"), 0);
+	/* Ports are another space. */
+	ck_assert_uint_eq(bus_in(b, 0, 1), 0xff);
+	bus_read(b, 0, &byte, 1);
+	ck_assert_uint_eq(byte, 0x11);
+	bus_del_mmio(b, 1);
+	bus_del_mmio(b, 0);
+	bus_read(b, 0, &byte, 1);
+	ck_assert_uint_eq(byte, 0xff);
+	bus_read(b, top - 1, &byte, 1);
+	ck_assert_uint_eq(byte, 0x11);
+	bus_destroy(b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -221,5 +323,8 @@ main(void)
 	tcase_add_test(tc, no_wrap_at_the_last_port);
 	tcase_add_test(tc, handler_removes_itself);
 	tcase_add_test(tc, random_against_a_table);
+	tcase_add_loop_test(tc, memory_accesses, 0,
+	    sizeof(accesses) / sizeof(accesses[0]));
+	tcase_add_test(tc, memory_ranges);
 	return test_main("bus", tc);
 }

@@ -161,6 +161,22 @@ START_TEST(absent_ports)
 END_TEST
 
 /* Each chip is at its place: what is written there is read there. */
+/* No device is in memory: reads are ones, writes go nowhere. */
+START_TEST(absent_memory)
+{
+	uint8_t data[8] = { 0 };
+	struct hv_exit e = { .kind = HV_EXIT_MMIO };
+
+	e.mmio.gpa = 0xfec00000;
+	e.mmio.size = 7;
+	e.mmio.data = data;
+	machine_mmio(machine, &e);
+	ck_assert_mem_eq(data, "\xff\xff\xff\xff\xff\xff\xff\0", 8);
+	e.mmio.write = true;
+	machine_mmio(machine, &e);
+}
+END_TEST
+
 START_TEST(chips_answer)
 {
 	out(0x21, 1, 0x5a);
@@ -369,6 +385,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, absent_ports, 0,
 	    sizeof(absent) / sizeof(absent[0]));
+	tcase_add_test(tc, absent_memory);
 	tcase_add_test(tc, chips_answer);
 	tcase_add_test(tc, uart_interrupts);
 	tcase_add_test(tc, timer_interrupts);

@@ -26,7 +26,7 @@ struct hv_vcpu {
 static pthread_mutex_t	mtx = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t	cond = PTHREAD_COND_INITIALIZER;
 static struct fakehv	fake;
-static uint8_t		io_data[HV_IO_DATA_MAX];
+static uint8_t		io_data[8];
 
 struct fakehv
 fakehv_look(void)
@@ -78,6 +78,17 @@ bool
 fakehv_in(struct hv_exit *e, uint16_t port)
 {
 	return io_exit(e, port, true);
+}
+
+bool
+fakehv_mmio(struct hv_exit *e, uint64_t gpa, bool write)
+{
+	e->kind = HV_EXIT_MMIO;
+	e->mmio.gpa = gpa;
+	e->mmio.size = 1;
+	e->mmio.write = write;
+	e->mmio.data = io_data;
+	return true;
 }
 
 uint8_t

@@ -46,7 +46,8 @@ void fakehv_set_ready(bool ready);
 /* Exits for guest(). */
 bool fakehv_out(struct hv_exit *e, uint16_t port, uint8_t val);
 bool fakehv_in(struct hv_exit *e, uint16_t port);
-uint8_t fakehv_value(void);	/* what the last fakehv_in() read */
+bool fakehv_mmio(struct hv_exit *e, uint64_t gpa, bool write);
+uint8_t fakehv_value(void);	/* what the last of them read */
 
 extern const struct hv_ops fakehv_ops;
 
