@@ -3,6 +3,7 @@
 #ifndef VMM_KCOMPAT_H
 #define VMM_KCOMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
@@ -21,6 +22,15 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags |= flags;
 }
 #endif
+
+static inline void kcompat_eventfd_signal(struct eventfd_ctx *event)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(event, 1);
+#else
+	eventfd_signal(event);
+#endif
+}
 
 /* Interrupts off. */
 static inline void kcompat_rcu_note(void)

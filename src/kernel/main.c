@@ -251,6 +251,7 @@ static void __exit vmm_exit(void)
 	unregister_reboot_notifier(&host_reboot_nb);
 	unregister_syscore_ops(&host_syscore_ops);
 	vmm_cpu->exit();
+	rcu_barrier();		/* for doorbells that are being freed */
 }
 
 module_init(vmm_init);

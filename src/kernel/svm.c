@@ -241,7 +241,7 @@ static void svm_load(struct vcpu *v)
 	int cpu = smp_processor_id();
 
 	if (v->cpu != cpu) {
-		v->cpu = cpu;
+		WRITE_ONCE(v->cpu, cpu);
 		svm->asid_gen = 0;
 	}
 	/*

@@ -108,6 +108,11 @@ static enum next exit_io(struct vcpu *v)
 	u32 info = c->exit_info_1, flags = 0;
 	struct vmm_run *run = v->run;
 
+	if (!(info & (IOIO_IN | IOIO_STRING)) &&
+	    doorbell_ring(v->vm, IOIO_PORT(info), IOIO_SIZE(info))) {
+		skip(v, c->exit_info_2 - to_vmcb(v)->save.rip);
+		return NEXT_ENTER;
+	}
 	if (info & IOIO_IN)
 		flags |= VMM_IO_IN;
 	if (info & IOIO_STRING)

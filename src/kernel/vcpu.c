@@ -25,9 +25,29 @@
 #define LEAVE_FLAGS	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |		\
 			 _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
 
+/*
+ * Whoever raises a line sets its bit, then looks whether the vCPU is in guest
+ * mode; the vCPU says that it is, then looks for a bit.
+ */
+void vcpu_raise(struct vcpu *v, unsigned int line)
+{
+	int cpu;
+
+	set_bit(line, &v->irqs);
+	smp_mb__after_atomic();
+	rcuwait_wake_up(&v->wait);
+	preempt_disable();
+	cpu = READ_ONCE(v->cpu);
+	/* On its own CPU something has ended guest mode, or we'd not run. */
+	if (READ_ONCE(v->in_guest) && cpu != smp_processor_id())
+		smp_send_reschedule(cpu);
+	preempt_enable();
+}
+
 static bool vcpu_must_return(struct vcpu *v)
 {
-	return (read_thread_flags() & (LEAVE_FLAGS & ~_TIF_NEED_RESCHED)) ||
+	return READ_ONCE(v->irqs) ||
+	       (read_thread_flags() & (LEAVE_FLAGS & ~_TIF_NEED_RESCHED)) ||
 	       READ_ONCE(v->run->immediate_exit) || READ_ONCE(vmm_rebooting);
 }
 
@@ -39,6 +59,7 @@ static void vcpu_enter(struct vcpu *v)
 	start = rdtsc();
 	vmm_cpu->enter(v);
 	v->guest_tsc += rdtsc() - start;
+	WRITE_ONCE(v->in_guest, false);
 
 	/* The tick that ended guest time is still to be charged to it. */
 	local_irq_enable();
@@ -57,8 +78,10 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	vmm_cpu->load(v);
 	do {
 		local_irq_disable();
+		smp_store_mb(v->in_guest, true);
 		if ((read_thread_flags() & LEAVE_FLAGS) ||
-		    READ_ONCE(vmm_rebooting)) {
+		    READ_ONCE(v->irqs) || READ_ONCE(vmm_rebooting)) {
+			WRITE_ONCE(v->in_guest, false);
 			local_irq_enable();
 			next = NEXT_LOOP;
 			break;
@@ -70,13 +93,10 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	return next;
 }
 
-/* Sleeps in HLT until a signal; the daemon kicks with one. */
+/* Sleeps in HLT until a signal or an irq event. */
 static void vcpu_wait(struct vcpu *v)
 {
-	set_current_state(TASK_INTERRUPTIBLE);
-	if (!vcpu_must_return(v))
-		schedule();
-	__set_current_state(TASK_RUNNING);
+	rcuwait_wait_event(&v->wait, vcpu_must_return(v), TASK_INTERRUPTIBLE);
 }
 
 static void vcpu_run_loop(struct vcpu *v, bool window)
@@ -198,6 +218,15 @@ static bool vcpu_shows_regs(const struct vmm_run *run)
 	}
 }
 
+static int vcpu_take_input(struct vcpu *v)
+{
+	int ret;
+
+	vcpu_finish_io(v);
+	ret = vcpu_take_event(v);
+	return ret ? ret : vcpu_take_interrupt(v);
+}
+
 static int vcpu_run(struct vcpu *v)
 {
 	struct vmm_run *run = v->run;
@@ -207,19 +236,17 @@ static int vcpu_run(struct vcpu *v)
 		return -ESHUTDOWN;
 	if (v->shutdown) {
 		run->reason = VMM_EXIT_SHUTDOWN;
-		return 0;
+	} else {
+		ret = vcpu_take_input(v);
+		if (ret)
+			return ret;
+		vcpu_run_loop(v, READ_ONCE(run->intr_window));
 	}
-	vcpu_finish_io(v);
-	ret = vcpu_take_event(v);
-	if (ret == 0)
-		ret = vcpu_take_interrupt(v);
-	if (ret)
-		return ret;
-	vcpu_run_loop(v, READ_ONCE(run->intr_window));
 	run->intr_ready = vmm_cpu->intr_ready(v);
 	run->halted = v->halted;
 	run->exits = v->exits;
 	run->guest_tsc = v->guest_tsc;
+	run->irqs = READ_ONCE(v->irqs) ? xchg(&v->irqs, 0) : 0;
 	if (vcpu_shows_regs(run))
 		vmm_cpu->get_regs(v, &run->regs);
 	return 0;
@@ -284,6 +311,8 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (current->mm != v->vm->mm)
 		return -EIO;
+	if (cmd == VMM_IRQ_EVENT)	/* while it runs, too */
+		return irq_event_set(v, (void __user *)arg);
 	if (!mutex_trylock(&v->lock))
 		return -EBUSY;
 	switch (cmd) {
@@ -317,6 +346,7 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 
 static void vcpu_free(struct vcpu *v)
 {
+	irq_event_free_all(v);
 	vmm_cpu->vcpu_free(v);
 	fpu_free(v->fpu);
 	free_page((unsigned long)v->run);
@@ -386,6 +416,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm)
 	mutex_init(&v->lock);
 	v->vm = vm;
 	v->cpu = -1;
+	rcuwait_init(&v->wait);
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!v->run)
 		goto err_vcpu;

@@ -26,6 +26,7 @@ static void vm_free(struct kref *ref)
 	mem_free(vm);
 	mutex_unlock(&vm->lock);
 	mutex_destroy(&vm->lock);
+	doorbell_free_all(vm);
 	kfree(vm->block);
 	kfree(vm->cpuid);
 	mmdrop(vm->mm);
@@ -109,6 +110,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_memory(vm, (void __user *)arg);
 	case VMM_SET_CPUID:
 		return vm_set_cpuid(vm, (void __user *)arg);
+	case VMM_DOORBELL:
+		return doorbell_set(vm, (void __user *)arg);
 	case VMM_CREATE_VCPU:
 		return vcpu_create_fd(vm, arg);
 	default:
@@ -147,6 +150,7 @@ static struct vm *vm_alloc(void)
 	}
 	kref_init(&vm->ref);
 	mutex_init(&vm->lock);
+	doorbell_init(vm);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	vm->id = atomic64_inc_return(&vm_next_id);

@@ -13,14 +13,18 @@
 #ifndef VMM_H
 #define VMM_H
 
+#include <linux/bitmap.h>
 #include <linux/kref.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
+#include <linux/rcuwait.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 #include "vmm_uapi.h"
 
 struct file;
+struct irq_event;
 struct vcpu;
 struct vm;
 
@@ -123,6 +127,9 @@ struct vm {
 	u64			*npt;		/* I, the root; tables m */
 	unsigned long		 pinned;	/* m, pages */
 	struct page		**block;	/* m, room for one block */
+	struct xarray		 doorbells;	/* m to change; RCU; by port */
+	DECLARE_BITMAP(doorbell_pages, 256);	/* atomic */
+	unsigned int		 ndoorbells;	/* m */
 	u64			 tsc_base;	/* I, host TSC at guest's 0 */
 	u64			 wall_base;	/* I, real time then, ns */
 };
@@ -136,7 +143,12 @@ struct vcpu {
 	u64			 gpr[VMM_NGPR];	/* v, less RAX and RSP */
 	u64			 xcr0;		/* v */
 	u64			 dr[4];		/* v */
-	int			 cpu;		/* v, last run on, or -1 */
+	int			 cpu;		/* v, last run on, or -1;
+						   raise reads it in guest */
+	bool			 in_guest;	/* v, or about to be */
+	unsigned long		 irqs;		/* atomic, lines raised */
+	struct rcuwait		 wait;		/* for HLT's end */
+	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	bool			 halted;	/* v */
 	bool			 shutdown;	/* v, until its state is set */
 	bool			 io_in;		/* v, an IN waits for data */
@@ -172,6 +184,17 @@ void vm_put(struct vm *vm);
 
 /* vcpu.c */
 int vcpu_create_fd(struct vm *vm, unsigned long id);
+/* Ends the vCPU's run, or the next, with that bit in irqs; any context. */
+void vcpu_raise(struct vcpu *v, unsigned int line);
+
+/* event.c; sets take the lock themselves, the others run alone */
+void doorbell_init(struct vm *vm);
+int doorbell_set(struct vm *vm, const void __user *uarg);
+void doorbell_free_all(struct vm *vm);
+/* Signals what is at that port, if something is; any context. */
+bool doorbell_ring(struct vm *vm, u16 port, u8 size);
+int irq_event_set(struct vcpu *v, const void __user *uarg);
+void irq_event_free_all(struct vcpu *v);
 
 /* fpu.c: the guest's FPU, on the CPU between load and put */
 int fpu_init(void);

@@ -22,6 +22,8 @@
 #define VMM_MAX_VCPUS		1
 #define VMM_MAX_RANGES		8
 #define VMM_MAX_CPUID		64
+#define VMM_MAX_DOORBELLS	4096
+#define VMM_MAX_IRQ_EVENTS	64		/* of a vCPU */
 #define VMM_MAX_MEMORY		(1ULL << 40)	/* bytes of RAM in a VM */
 #define VMM_GPA_BITS		46		/* guest-physical address */
 
@@ -78,6 +80,37 @@ struct vmm_cpuid {
 	__u32			reserved;
 	struct vmm_cpuid_entry	entry[VMM_MAX_CPUID];
 };
+
+/*
+ * VMM_DOORBELL, on a VM: an OUT of exactly `size` bytes to `port` is completed
+ * by a signal to the eventfd, and no exit; its value is lost.  EEXIST if the
+ * port has one already, ENOSPC beyond VMM_MAX_DOORBELLS, EBADF and EINVAL for
+ * a descriptor that is none.  With VMM_EVENT_REMOVE, fd is -1, and ENOENT says
+ * that there is none.  May be called while the guest runs.
+ */
+struct vmm_doorbell {
+	__u16	port;
+	__u8	size;		/* 1, 2, 4 */
+	__u8	flags;
+	__s32	fd;		/* an eventfd */
+	__u64	reserved;
+};
+
+/*
+ * VMM_IRQ_EVENT, on a vCPU: a signal to the eventfd ends VMM_RUN, or the next
+ * one, wakes from HLT, and sets bit `line` of run->irqs.  The driver takes its
+ * count: nobody else can read it.  Errors as VMM_DOORBELL's.  May be called
+ * while the vCPU runs.
+ */
+struct vmm_irq_event {
+	__s32	fd;		/* an eventfd */
+	__u32	line;		/* less than VMM_MAX_IRQ_EVENTS */
+	__u32	flags;
+	__u32	reserved;
+	__u64	reserved2[2];
+};
+
+#define VMM_EVENT_REMOVE	(1U << 0)
 
 /* VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument. */
 
@@ -158,7 +191,7 @@ struct vmm_state {
 
 /* Why VMM_RUN returned: vmm_run.reason */
 enum {
-	VMM_EXIT_NONE,		/* a signal or immediate_exit: run again */
+	VMM_EXIT_NONE,		/* a signal, immediate_exit, or irqs */
 	VMM_EXIT_IO,
 	VMM_EXIT_MEMORY,	/* an address without RAM */
 	VMM_EXIT_INTR_WINDOW,	/* intr_ready has become true */
@@ -206,6 +239,7 @@ struct vmm_run {
 	__u8	reserved2[2];
 	__u64	exits;		/* since the vCPU was made */
 	__u64	guest_tsc;	/* TSC ticks spent in guest mode */
+	__u64	irqs;		/* lines of irq events since the last run */
 	union {
 		struct {
 			__u16	port;
@@ -240,8 +274,10 @@ struct vmm_run {
 #define VMM_SET_MEMORY		_IOW(VMM_IOC, 0x10, struct vmm_memory)
 #define VMM_SET_CPUID		_IOW(VMM_IOC, 0x11, struct vmm_cpuid)
 #define VMM_CREATE_VCPU		_IO(VMM_IOC, 0x12)
+#define VMM_DOORBELL		_IOW(VMM_IOC, 0x16, struct vmm_doorbell)
 #define VMM_RUN			_IO(VMM_IOC, 0x20)
 #define VMM_GET_STATE		_IOR(VMM_IOC, 0x21, struct vmm_state)
 #define VMM_SET_STATE		_IOW(VMM_IOC, 0x22, struct vmm_state)
+#define VMM_IRQ_EVENT		_IOW(VMM_IOC, 0x23, struct vmm_irq_event)
 
 #endif /* VMM_UAPI_H */

@@ -4,11 +4,13 @@
  *
  * usage: exits vmm|kvm
  *
- * Two real-mode guests: one writes a port for ever, which this program
- * handles by entering again; one runs CPUID a number of times, which the
- * kernel handles.  Prints "port N" and "cpuid N": nanoseconds each, which in
- * the lab's --icount mode are instructions.
+ * Real-mode guests: one writes a port for ever, which this program handles by
+ * entering again; one runs CPUID a number of times, and one writes a doorbell,
+ * which the kernel handles, the eventfd having no reader.  Prints "port N",
+ * "cpuid N" and "doorbell N": nanoseconds each, which in the lab's --icount
+ * mode are instructions.
  */
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -20,14 +22,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kernel/vmm_uapi.h"
 
 #define CODE_GPA	0x1000
 #define RAM_SIZE	0x10000
 #define ROUNDS		200000
+#define BELL		0x200
 
-extern const char port_code[], port_end[], cpuid_code[], cpuid_end[];
+extern const char port_code[], port_end[], cpuid_code[], cpuid_end[],
+    bell_code[], bell_end[];
 
 __asm__(
     ".pushsection .rodata\n"
@@ -45,6 +50,15 @@ __asm__(
     "	out	%al, $0x80\n"
     "	hlt\n"
     "cpuid_end:\n"
+    "bell_code:\n"
+    "	mov	$200000, %esi\n"
+    "	mov	$0x200, %dx\n"
+    "1:	out	%ax, %dx\n"
+    "	dec	%esi\n"
+    "	jnz	1b\n"
+    "	out	%al, $0x80\n"
+    "	hlt\n"
+    "bell_end:\n"
     ".code64\n"
     ".popsection\n");
 
@@ -106,6 +120,14 @@ vmm_until_port(struct machine *m)
 		errx(1, "vmm: exit %u", run->reason);
 }
 
+static void
+vmm_doorbell(struct machine *m, int fd)
+{
+	struct vmm_doorbell d = { .port = BELL, .size = 2, .fd = fd };
+
+	check(ioctl(m->vm, VMM_DOORBELL, &d), "VMM_DOORBELL");
+}
+
 /* KVM as the daemon's peers use it: every CPUID leaf there is. */
 static void
 kvm_open(struct machine *m)
@@ -149,13 +171,29 @@ kvm_until_port(struct machine *m)
 		errx(1, "kvm: exit %u", run->exit_reason);
 }
 
+static void
+kvm_doorbell(struct machine *m, int fd)
+{
+	struct kvm_ioeventfd e = {
+		.addr = BELL, .len = 2, .fd = fd,
+		.flags = KVM_IOEVENTFD_FLAG_PIO,
+	};
+
+	check(ioctl(m->vm, KVM_IOEVENTFD, &e), "KVM_IOEVENTFD");
+}
+
 struct backend {
 	void	(*open)(struct machine *);
+	void	(*doorbell)(struct machine *, int);
 	void	(*until_port)(struct machine *);
 };
 
-static const struct backend vmm = { vmm_open, vmm_until_port };
-static const struct backend kvm = { kvm_open, kvm_until_port };
+static const struct backend vmm = {
+	vmm_open, vmm_doorbell, vmm_until_port
+};
+static const struct backend kvm = {
+	kvm_open, kvm_doorbell, kvm_until_port
+};
 
 static double
 now(void)
@@ -176,6 +214,25 @@ start(struct machine *m, const struct backend *b, const char *code,
 		err(1, "mmap");
 	memcpy(m->ram + CODE_GPA, code, end - code);
 	b->open(m);
+}
+
+static void
+bench_doorbell(const struct backend *b)
+{
+	struct machine m;
+	uint64_t rung;
+	double begin, end;
+	int fd;
+
+	fd = check(eventfd(0, EFD_NONBLOCK), "eventfd");
+	start(&m, b, bell_code, bell_end);
+	b->doorbell(&m, fd);
+	begin = now();
+	b->until_port(&m);
+	end = now();
+	if (read(fd, &rung, sizeof(rung)) != sizeof(rung) || rung != ROUNDS)
+		errx(1, "doorbell: not every write rang");
+	printf("doorbell %.0f\n", (end - begin) / ROUNDS);
 }
 
 int
@@ -201,5 +258,6 @@ main(int argc, char **argv)
 	begin = now();
 	b->until_port(&m);
 	printf("cpuid %.0f\n", (now() - begin) / ROUNDS);
+	bench_doorbell(b);
 	return (0);
 }

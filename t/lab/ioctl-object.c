@@ -156,6 +156,8 @@ test_other_process(void)
 		WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), EIO);
 		WANT_ERRNO(ioctl(g.vcpu, VMM_GET_STATE, &s), EIO);
 		WANT_ERRNO(ioctl(g.vcpu, VMM_SET_STATE, &s), EIO);
+		WANT_ERRNO(ioctl(g.vm, VMM_DOORBELL, &s), EIO);
+		WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, &s), EIO);
 		_exit(0);
 	}
 	WANT(pid != -1 && waitpid(pid, &status, 0) == pid);

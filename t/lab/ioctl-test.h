@@ -27,6 +27,8 @@ extern const struct test tests_run[];
 extern const struct test tests_memory[];
 extern const struct test tests_event[];
 extern const struct test tests_input[];
+extern const struct test tests_doorbell[];
+extern const struct test tests_irq[];
 extern const struct test tests_debug[];
 extern const struct test tests_cpu[];
 extern const struct test tests_clock[];
