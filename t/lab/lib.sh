@@ -11,6 +11,7 @@ mkdir -p "$BUILDDIR/lab"
 BUILDDIR=$(CDPATH='' cd -- "$BUILDDIR" && pwd)
 CACHE=$BUILDDIR/lab
 KERNEL=$CACHE/kernel
+EMULATOR=$CACHE/emulator/qemu-system-x86_64
 
 PROG=lab/${0##*/}
 
