@@ -11,7 +11,7 @@ _vmmctl()
 {
 	local verbs word=${COMP_WORDS[COMP_CWORD]} verb='' i=1
 	local -a socket=()
-	verbs='console events help start status stop wait image'
+	verbs='console events help log pause reload reset resume show start status stop wait image'
 
 	while [ "$i" -lt "$COMP_CWORD" ]; do
 		case ${COMP_WORDS[i]} in
@@ -29,7 +29,9 @@ _vmmctl()
 	help)	mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word") ;;
 	image)	mapfile -t COMPREPLY < <(compgen -W 'create -s' -- "$word"
 		    compgen -f -- "$word") ;;
-	events)	;;
+	log)	mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' \
+		    -- "$word") ;;
+	events|reload)	;;
 	*)	mapfile -t COMPREPLY < <(compgen -W \
 		    "$(_vmmctl_guests "${socket[@]}")" -- "$word") ;;
 	esac

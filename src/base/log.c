@@ -31,11 +31,12 @@ static struct {
 static const struct {
 	const char	*prefix;
 	int		 priority;
+	const char	*name;
 } log_levels[] = {
-	[LOG_LEVEL_ERROR] = { "error: ", LOG_ERR },
-	[LOG_LEVEL_WARN] = { "warning: ", LOG_WARNING },
-	[LOG_LEVEL_INFO] = { "", LOG_INFO },
-	[LOG_LEVEL_DEBUG] = { "debug: ", LOG_DEBUG },
+	[LOG_LEVEL_ERROR] = { "error: ", LOG_ERR, "error" },
+	[LOG_LEVEL_WARN] = { "warning: ", LOG_WARNING, "warn" },
+	[LOG_LEVEL_INFO] = { "", LOG_INFO, "info" },
+	[LOG_LEVEL_DEBUG] = { "debug: ", LOG_DEBUG, "debug" },
 };
 
 void
@@ -52,6 +53,19 @@ log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&log_state.level, (int)level,
 	    memory_order_relaxed);
+}
+
+enum log_level
+log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&log_state.level,
+	    memory_order_relaxed);
+}
+
+const char *
+log_level_name(unsigned level)
+{
+	return level <= LOG_LEVEL_DEBUG ? log_levels[level].name : NULL;
 }
 
 /* What snprintf() returned, as the bytes it left in a buffer of `size`. */

@@ -27,6 +27,10 @@ void log_open(const char *name, bool use_syslog);
 
 /* Drops messages above `level`; the default is LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* "error", "warn", "info", "debug"; NULL beyond the last of them. */
+const char *log_level_name(unsigned level);
 
 void log_error(const char *fmt, ...) log_printf_like(1, 2);
 void log_warn(const char *fmt, ...) log_printf_like(1, 2);

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "vmm/command.h"
+#include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
@@ -295,6 +296,23 @@ client_not_started(struct client *c, const struct waiting *w,
 	client_put_err(c, &w->tag, "failed", text);
 }
 
+/* Has the guest got where the request waits for it? */
+static bool
+client_is_there(enum client_wait what, enum vm_state state)
+{
+	switch (what) {
+	case CLIENT_WAIT_START:
+		return state == VM_RUNNING || state == VM_PAUSED ||
+		    state == VM_STOPPED;
+	case CLIENT_WAIT_PAUSE:
+		return state != VM_RUNNING;
+	case CLIENT_WAIT_STOP:
+	case CLIENT_WAIT_REASON:
+		return state == VM_STOPPED;
+	}
+	return true;
+}
+
 /* Answers a request if the guest has got there; false if it waits on. */
 static bool
 client_answer(struct client *c, const struct waiting *w)
@@ -303,11 +321,15 @@ client_answer(struct client *c, const struct waiting *w)
 	struct buf row;
 
 	vm_get_status(w->e->vm, &st);
-	if (st.state != VM_STOPPED &&
-	    (w->what != CLIENT_WAIT_START || st.state != VM_RUNNING))
+	if (!client_is_there(w->what, st.state))
 		return false;
 	if (w->what == CLIENT_WAIT_START && st.state == VM_STOPPED) {
 		client_not_started(c, w, &st);
+		return true;
+	}
+	if (w->what == CLIENT_WAIT_PAUSE && st.state != VM_PAUSED) {
+		client_put_err(c, &w->tag, "failed",
+		    "the guest ended or booted again before it paused");
 		return true;
 	}
 	if (w->what == CLIENT_WAIT_REASON) {
@@ -651,7 +673,7 @@ client_create(struct control_env *env, int fd, bool admin,
 	buf_init(&c->out, CLIENT_OUTPUT_MAX);
 	client_init_watchers(c);
 	if (buf_printf(&c->out, "%s %d %s %s\n", PROTO_NAME, PROTO_VERSION,
-	    env->name, VMMD_VERSION) != 0) {
+	    (*env->conf)->name, VMMD_VERSION) != 0) {
 		free(c);
 		return NULL;
 	}

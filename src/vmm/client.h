@@ -23,9 +23,10 @@ struct vm_entry;
 
 /* What is answered later, when a guest's state has changed. */
 enum client_wait {
-	CLIENT_WAIT_START,
+	CLIENT_WAIT_START,	/* it runs, or has failed to */
+	CLIENT_WAIT_PAUSE,
 	CLIENT_WAIT_STOP,
-	CLIENT_WAIT_REASON,
+	CLIENT_WAIT_REASON,	/* it stops, and says why */
 };
 
 /*

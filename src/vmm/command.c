@@ -12,9 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "vmm/client.h"
 #include "vmm/command_table.h"
+#include "vmm/config.h"
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
@@ -41,8 +43,9 @@ pending_text(const struct vm_entry *e)
 	return e->pending != NULL ? "restart required" : "-";
 }
 
-static int
-guest_row(struct buf *b, const char *backend, const struct vm_entry *e)
+int
+command_guest_row(struct buf *b, const char *backend,
+    const struct vm_entry *e)
 {
 	struct vm_status st;
 	int ret;
@@ -69,7 +72,7 @@ daemon_row(struct buf *b, const struct control_env *env)
 	int ret;
 
 	ret = buf_printf(b, "daemon");
-	ret = ret ?: proto_pair(b, "name", env->name);
+	ret = ret ?: proto_pair(b, "name", (*env->conf)->name);
 	ret = ret ?: proto_pair(b, "version", VMMD_VERSION);
 	ret = ret ?: proto_pair(b, "backend", env->backend);
 	ret = ret ?: proto_pairf(b, "pid", "%d", (int)getpid());
@@ -100,18 +103,10 @@ command_event_row(struct buf *b, const struct vm_entry *e)
 	return ret ?: buf_append(b, "\n", 1);
 }
 
-/* What came behind the verb. */
-struct command_args {
-	struct vm_entry	*e;		/* the guest, or NULL */
-	const char	*word;		/* the object, or NULL */
-	bool		 option;	/* given */
-};
-
 typedef void command_fn(struct client *c, const struct command_args *a);
 
-/* Sends what was gathered, or says why it could not be. */
-static void
-reply_rows(struct client *c, struct buf *b, int ret)
+void
+command_reply(struct client *c, struct buf *b, int ret)
 {
 	if (ret == 0) {
 		client_send(c, b);
@@ -138,7 +133,7 @@ command_help(struct client *c, const struct command_args *a)
 		if (a->word == NULL || strcmp(a->word, commands[i].name) == 0)
 			ret = ret ?: command_help_row(&b,
 			    &commands[i]);
-	reply_rows(c, &b, ret);
+	command_reply(c, &b, ret);
 }
 
 static void
@@ -151,14 +146,15 @@ command_status(struct client *c, const struct command_args *a)
 
 	buf_init(&b, CLIENT_OUTPUT_MAX);
 	if (a->e != NULL) {
-		ret = guest_row(&b, env->backend, a->e);
+		ret = command_guest_row(&b, env->backend, a->e);
 	} else {
 		ret = daemon_row(&b, env);
 		for (each = vm_table_first(env->guests); each != NULL;
 		    each = each->next)
-			ret = ret ?: guest_row(&b, env->backend, each);
+			ret = ret ?: command_guest_row(&b, env->backend,
+			    each);
 	}
-	reply_rows(c, &b, ret);
+	command_reply(c, &b, ret);
 }
 
 static void
@@ -192,6 +188,59 @@ command_stop(struct client *c, const struct command_args *a)
 }
 
 static void
+command_pause(struct client *c, const struct command_args *a)
+{
+	if (vm_entry_state(a->e) == VM_PAUSED || vm_pause(a->e->vm) == 0)
+		client_wait(c, a->e, CLIENT_WAIT_PAUSE);
+	else
+		client_err(c, "state", "vm %s: is not running",
+		    vm_entry_name(a->e));
+}
+
+static void
+command_resume(struct client *c, const struct command_args *a)
+{
+	if (vm_resume(a->e->vm) == 0)
+		client_ok(c);
+	else
+		client_err(c, "state", "vm %s: is not paused",
+		    vm_entry_name(a->e));
+}
+
+static void
+command_reset(struct client *c, const struct command_args *a)
+{
+	if (vm_reset(a->e->vm) == 0)
+		client_wait(c, a->e, CLIENT_WAIT_START);
+	else
+		client_err(c, "state", "vm %s: is not running",
+		    vm_entry_name(a->e));
+}
+
+static void
+command_log(struct client *c, const struct command_args *a)
+{
+	unsigned level = log_get_level();
+	struct buf b;
+	int ret;
+
+	if (a->word != NULL) {
+		for (level = 0; log_level_name(level) != NULL; level++)
+			if (strcmp(log_level_name(level), a->word) == 0)
+				break;
+		if (log_level_name(level) == NULL) {
+			client_err(c, "syntax", "no level %.32s, write error, "
+			    "warn, info or debug", a->word);
+			return;
+		}
+		log_set_level((enum log_level)level);
+	}
+	buf_init(&b, PROTO_ROW_MAX);
+	ret = buf_printf(&b, "log level=%s\n", log_level_name(level));
+	command_reply(c, &b, ret);
+}
+
+static void
 command_console(struct client *c, const struct command_args *a)
 {
 	client_console(c, a->e);
@@ -214,6 +263,12 @@ static command_fn *const command_fns[COMMAND_COUNT] = {
 	[COMMAND_CONSOLE] = command_console,
 	[COMMAND_EVENTS] = command_events,
 	[COMMAND_HELP] = command_help,
+	[COMMAND_LOG] = command_log,
+	[COMMAND_PAUSE] = command_pause,
+	[COMMAND_RELOAD] = command_reload,
+	[COMMAND_RESET] = command_reset,
+	[COMMAND_RESUME] = command_resume,
+	[COMMAND_SHOW] = command_show,
 	[COMMAND_START] = command_start,
 	[COMMAND_STATUS] = command_status,
 	[COMMAND_STOP] = command_stop,

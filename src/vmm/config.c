@@ -167,9 +167,9 @@ print_change(const struct key *k, const void *from, const void *to, bool first,
 	(void)key_print(k, to, b);
 }
 
-unsigned
-vm_config_changes(const struct vm_config *now, const struct vm_config *next,
-    struct buf *changes)
+static unsigned
+list_changes(const struct vm_config *now, const struct vm_config *next,
+    bool live, struct buf *changes)
 {
 	const struct key *k;
 	unsigned n = 0;
@@ -177,11 +177,26 @@ vm_config_changes(const struct vm_config *now, const struct vm_config *next,
 
 	for (i = 0; i < CONFIG_NKEYS; i++) {
 		k = &config_keys[i];
-		if (k->section == SECTION_VM && k->class != CLASS_LIVE &&
+		if (k->section == SECTION_VM &&
+		    (k->class == CLASS_LIVE) == live &&
 		    !key_equal(k, now, next))
 			print_change(k, now, next, n++ == 0, changes);
 	}
 	return n;
+}
+
+unsigned
+vm_config_changes(const struct vm_config *now, const struct vm_config *next,
+    struct buf *changes)
+{
+	return list_changes(now, next, false, changes);
+}
+
+unsigned
+vm_config_live_changes(const struct vm_config *now,
+    const struct vm_config *next, struct buf *changes)
+{
+	return list_changes(now, next, true, changes);
 }
 
 bool

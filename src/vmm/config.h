@@ -76,6 +76,10 @@ bool config_keep_fixed(struct config *c, struct config *old,
 unsigned vm_config_changes(const struct vm_config *now,
     const struct vm_config *next, struct buf *changes);
 
+/* The same for what changes at once, whether the guest runs or not. */
+unsigned vm_config_live_changes(const struct vm_config *now,
+    const struct vm_config *next, struct buf *changes);
+
 /* Do the two describe the same guest, but for what may change at any time? */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);
 

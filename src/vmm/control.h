@@ -11,6 +11,7 @@
 
 #define CONTROL_CLIENTS_MAX	64
 
+struct config;
 struct control;
 struct vm_entry;
 struct vm_table;
@@ -20,7 +21,8 @@ struct loop;
 struct control_env {
 	struct loop	*loop;
 	struct vm_table	*guests;
-	const char	*name;			/* of the daemon */
+	struct config	**conf;			/* the one in place */
+	const char	*conf_path;
 	const char	*backend;
 	uint64_t	 started_ns;
 	bool		 restart_required;	/* of the daemon itself */

@@ -123,8 +123,7 @@ daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
 	if (d->stage != STAGE_RUNNING)
 		return;
 	(void)reload_file(d->guests, &d->conf, d->conf_path,
-	    &d->env.restart_required);
-	d->env.name = d->conf->name;
+	    &d->env.restart_required, NULL);
 }
 
 /* Those that the loop handles; kept back until it does. */
@@ -231,7 +230,8 @@ daemon_open(struct daemon *d)
 	vm_table_confine(d->guests, d->files);
 	d->env.loop = d->loop;
 	d->env.guests = d->guests;
-	d->env.name = d->conf->name;
+	d->env.conf = &d->conf;
+	d->env.conf_path = d->conf_path;
 	d->env.backend = hv->name;
 	d->env.started_ns = loop_now_ns();
 	return 0;
@@ -247,7 +247,7 @@ daemon_create(const char *conf_path)
 		return NULL;
 	daemon_signals(SIG_BLOCK);
 	d->conf_path = conf_path;
-	d->conf = reload_read(conf_path);
+	d->conf = reload_read(conf_path, NULL);
 	if (d->conf == NULL || daemon_open(d) != 0)
 		goto fail;
 	d->control = control_create(&d->env, d->conf->socket);
@@ -256,7 +256,7 @@ daemon_create(const char *conf_path)
 	daemon_start_watchers(d);
 	log_info("daemon: version %s, backend %s, socket %s", VMMD_VERSION,
 	    d->env.backend, d->conf->socket);
-	reload_apply(d->guests, d->conf);
+	reload_apply(d->guests, d->conf, NULL);
 	return d;
 
 fail:

@@ -11,42 +11,109 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "vmm/config.h"
+#include "vmm/proto.h"
 #include "vmm/vm_table.h"
 
+/*
+ * Of a guest, or of the daemon if `name` is NULL.  A report that is full is one
+ * that nobody reads to its end.
+ */
 static void
-remove_gone(struct vm_table *vt, const struct config *c)
+report_change(struct buf *report, const char *name, const char *what,
+    const struct buf *changes)
+{
+	int ret;
+
+	if (report == NULL)
+		return;
+	ret = buf_printf(report, "change");
+	if (name != NULL)
+		ret = ret ?: proto_pair(report, "vm", name);
+	ret = ret ?: proto_pair(report, "what", what);
+	if (changes != NULL)
+		ret = ret ?: proto_pairf(report, "keys", "%.*s",
+		    (int)changes->len, buf_head(changes));
+	(void)(ret ?: buf_append(report, "\n", 1));
+}
+
+static void
+report_error(struct buf *report, const char *text, size_t len)
+{
+	int ret;
+
+	if (report == NULL)
+		return;
+	ret = buf_printf(report, "error");
+	ret = ret ?: proto_pairf(report, "message", "%.*s", (int)len, text);
+	(void)(ret ?: buf_append(report, "\n", 1));
+}
+
+static void
+remove_gone(struct vm_table *vt, const struct config *c, struct buf *report)
 {
 	struct vm_entry *e;
 
-	for (e = vm_table_first(vt); e != NULL; e = e->next)
-		if (!e->removing && config_find_vm(c, vm_entry_name(e)) == NULL)
-			vm_table_remove(vt, e);
+	for (e = vm_table_first(vt); e != NULL; e = e->next) {
+		if (e->removing || config_find_vm(c, vm_entry_name(e)) != NULL)
+			continue;
+		report_change(report, vm_entry_name(e), "removed", NULL);
+		vm_table_remove(vt, e);
+	}
+}
+
+/* Says what an update did before it is forgotten what there was. */
+static int
+update_vm(struct vm_table *vt, struct vm_entry *e, const struct vm_config *vm,
+    struct buf *report)
+{
+	struct buf live, pending;
+	int ret;
+
+	buf_init(&live, CONFIG_CHANGES_MAX);
+	buf_init(&pending, CONFIG_CHANGES_MAX);
+	vm_config_live_changes(vm_conf(e->vm), vm, &live);
+	vm_config_changes(vm_conf(e->vm), vm, &pending);
+	ret = vm_table_update(vt, e, vm);
+	if (live.len > 0)
+		report_change(report, vm->name, "changed", &live);
+	if (pending.len > 0)
+		report_change(report, vm->name,
+		    e->pending != NULL ? "pending" : "changed", &pending);
+	buf_free(&live);
+	buf_free(&pending);
+	return ret;
+}
+
+static int
+apply_vm(struct vm_table *vt, const struct vm_config *vm, struct buf *report)
+{
+	struct vm_entry *e = vm_table_find(vt, vm->name);
+
+	if (e != NULL)
+		return update_vm(vt, e, vm, report);
+	report_change(report, vm->name, "added", NULL);
+	return vm_table_add(vt, vm);
 }
 
 void
-reload_apply(struct vm_table *vt, const struct config *c)
+reload_apply(struct vm_table *vt, const struct config *c, struct buf *report)
 {
-	struct vm_entry *e;
 	unsigned i;
 	int ret;
 
 	vm_table_set_stagger(vt, c->stagger, c->parallel);
-	remove_gone(vt, c);
+	remove_gone(vt, c, report);
 	for (i = 0; i < c->nvms; i++) {
-		e = vm_table_find(vt, c->vm[i].name);
-		if (e != NULL)
-			ret = vm_table_update(vt, e, &c->vm[i]);
-		else
-			ret = vm_table_add(vt, &c->vm[i]);
+		ret = apply_vm(vt, &c->vm[i], report);
 		if (ret != 0)
 			log_error("vm %s: cannot be configured: %s",
 			    c->vm[i].name, strerror(-ret));
 	}
 }
 
-/* One message a line. */
+/* One message a line, to the log and into the report. */
 static void
-log_lines(struct buf *b)
+take_errors(struct buf *b, struct buf *report)
 {
 	char *p, *end;
 
@@ -56,51 +123,54 @@ log_lines(struct buf *b)
 		if (end == NULL)
 			return;
 		log_error("%.*s", (int)(end - p), p);
+		report_error(report, p, end - p);
 		buf_consume(b, end - p + 1);
 	}
 }
 
 struct config *
-reload_read(const char *path)
+reload_read(const char *path, struct buf *report)
 {
 	struct config *c;
 	struct buf errors;
 
 	buf_init(&errors, CONFIG_ERRORS_MAX);
 	c = config_read(path, &errors);
-	log_lines(&errors);
+	take_errors(&errors, report);
 	buf_free(&errors);
 	return c;
 }
 
 static bool
-keep_fixed(struct config *c, struct config *old)
+keep_fixed(struct config *c, struct config *old, struct buf *report)
 {
 	struct buf changes;
 	bool differ;
 
 	buf_init(&changes, CONFIG_CHANGES_MAX);
 	differ = config_keep_fixed(c, old, &changes);
-	if (differ)
+	if (differ) {
 		log_warn("daemon: changed: restart required: %.*s",
 		    (int)changes.len, buf_head(&changes));
+		report_change(report, NULL, "restart required", &changes);
+	}
 	buf_free(&changes);
 	return differ;
 }
 
 int
 reload_file(struct vm_table *vt, struct config **conf, const char *path,
-    bool *restart_required)
+    bool *restart_required, struct buf *report)
 {
 	struct config *c;
 
-	c = reload_read(path);
+	c = reload_read(path, report);
 	if (c == NULL) {
 		log_error("daemon: %s: not reloaded", path);
 		return -EINVAL;
 	}
-	*restart_required = keep_fixed(c, *conf);
-	reload_apply(vt, c);
+	*restart_required = keep_fixed(c, *conf, report);
+	reload_apply(vt, c, report);
 	config_free(*conf);
 	*conf = c;
 	log_info("daemon: %s: reloaded", path);

@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * From one configuration to the next while guests run.  Loop thread only.
+ *
+ * A `report` gets rows of vmmd-protocol(7): "change" for each guest that
+ * differs now or will, "error" for each line that is wrong; NULL for none.
  */
 #ifndef VMMD_RELOAD_H
 #define VMMD_RELOAD_H
 
 #include <stdbool.h>
 
+struct buf;
 struct config;
 struct vm_table;
+
+/* Room for a report about all guests. */
+#define RELOAD_REPORT_MAX	(128 * 1024)
 
 /*
  * Makes the guests what `c` says: removes, updates, adds.  One that fails is
  * logged and does not hold up the others.
  */
-void reload_apply(struct vm_table *vt, const struct config *c);
+void reload_apply(struct vm_table *vt, const struct config *c,
+    struct buf *report);
 
-/* Reads `path`; what is wrong with it goes to the log, line by line. */
-struct config *reload_read(const char *path);
+/* Reads `path`; what is wrong with it goes to the log, too, line by line. */
+struct config *reload_read(const char *path, struct buf *report);
 
 /*
  * Reads `path` and, if it is sound, applies it and puts it in place of *conf.
@@ -25,6 +33,6 @@ struct config *reload_read(const char *path);
  * On any error everything stays as it was: -EINVAL.
  */
 int reload_file(struct vm_table *vt, struct config **conf, const char *path,
-    bool *restart_required);
+    bool *restart_required, struct buf *report);
 
 #endif /* VMMD_RELOAD_H */

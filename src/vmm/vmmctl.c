@@ -119,6 +119,9 @@ show_reply(const struct request *rq, const struct rows *rs)
 	case COMMAND_HELP:
 		print_help(rs);
 		break;
+	case COMMAND_SHOW:
+		show_print(stdout, rs);
+		break;
 	case COMMAND_STATUS:
 		status_print(stdout, rs);
 		break;

@@ -143,3 +143,34 @@ status_print(FILE *out, const struct rows *rs)
 		if (is_vm(&rs->row[i]))
 			print_row(out, &rs->row[i], width);
 }
+
+static void
+print_pair(FILE *out, const char *key, const char *value)
+{
+	fprintf(out, "%-12s %s", key, *value == '\0' ? "-" : value);
+}
+
+void
+show_print(FILE *out, const struct rows *rs)
+{
+	const struct row *r;
+	const char *next;
+	unsigned i, k;
+
+	for (i = 0; i < rs->n; i++) {
+		r = &rs->row[i];
+		if (strcmp(r->kind, "config") == 0) {
+			next = row_value(r, "next", NULL);
+			print_pair(out, row_value(r, "key", "-"),
+			    row_value(r, "value", "-"));
+			if (next != NULL)
+				fprintf(out, " (next start: %s)", next);
+			fputc('\n', out);
+			continue;
+		}
+		for (k = 0; k < r->npairs; k++) {
+			print_pair(out, r->key[k], r->value[k]);
+			fputc('\n', out);
+		}
+	}
+}

@@ -12,4 +12,7 @@
 /* An aligned table of guests below a line about the daemon. */
 void status_print(FILE *out, const struct rows *rs);
 
+/* One guest, a line for each thing that is known. */
+void show_print(FILE *out, const struct rows *rs);
+
 #endif /* VMMD_VMMCTL_STATUS_H */

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "fakevm.h"
 #include "vmm/client.h"
@@ -19,6 +20,8 @@
 #include "vmm/command_table.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
+#include "vmm/proto.h"
+#include "vmm/reload.h"
 #include "vmm/vm_table.h"
 
 static struct loop *loop;
@@ -28,11 +31,31 @@ static int peer;
 static char got[65536];
 static const struct hv_ops fake_hv = { .name = "fake" };
 
+static struct config *conf;
+static char path[64];
+
+/* The control's part. */
 static void
-nobody(void *cookie, struct vm_entry *e)
+changed(void *cookie, struct vm_entry *e)
 {
+	struct buf row;
+
 	(void)cookie;
-	(void)e;
+	buf_init(&row, PROTO_ROW_MAX);
+	ck_assert_int_eq(command_event_row(&row, e), 0);
+	if (client != NULL)
+		client_guest_changed(client, e, &row);
+	buf_free(&row);
+}
+
+static void
+put_file(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
 }
 
 static void
@@ -64,16 +87,17 @@ connect_as(bool admin)
 static void
 setup(void)
 {
-	char name[] = "a", kernel[] = "/k", cmdline[] = "";
-	struct vm_config conf = {
-		.name = name, .kernel = kernel, .cmdline = cmdline,
-	};
-
+	log_set_level(LOG_LEVEL_ERROR);
+	snprintf(path, sizeof(path), "/tmp/check_command.%d", (int)getpid());
+	put_file("[daemon]\nname = lab\n"
+	    "[vm a]\nkernel = /k\nautostart = no\n");
+	conf = reload_read(path, NULL);
+	ck_assert_ptr_nonnull(conf);
 	loop = loop_create();
-	env = (struct control_env){ .loop = loop, .name = "lab",
-	    .backend = "fake" };
-	env.guests = vm_table_create(loop, NULL, &fake_hv, nobody, NULL);
-	ck_assert_int_eq(vm_table_add(env.guests, &conf), 0);
+	env = (struct control_env){ .loop = loop, .conf = &conf,
+	    .conf_path = path, .backend = "fake" };
+	env.guests = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
+	reload_apply(env.guests, conf, NULL);
 	turn(2);
 	connect_as(true);
 }
@@ -82,10 +106,13 @@ static void
 teardown(void)
 {
 	client_destroy(client);
+	client = NULL;
 	close(peer);
 	vm_table_stop_all(env.guests, true);
 	turn(4);
 	vm_table_destroy(env.guests);
+	config_free(conf);
+	unlink(path);
 	loop_destroy(loop);
 }
 
@@ -128,13 +155,13 @@ read_page(void)
 {
 	const char *top = getenv("SRCDIR");
 	static char page[65536];
-	char path[4096];
+	char file[4096];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/man/vmmd-protocol.7",
+	snprintf(file, sizeof(file), "%s/man/vmmd-protocol.7",
 	    top != NULL ? top : ".");
-	f = fopen(path, "r");
-	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	f = fopen(file, "r");
+	ck_assert_msg(f != NULL, "%s: %s", file, strerror(errno));
 	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
 	fclose(f);
 	return page;
@@ -209,20 +236,115 @@ static const struct {
 	{ "stop a gently", "err syntax usage: stop NAME [force]\n" },
 	{ "stop a force force", "err syntax usage: stop NAME [force]\n" },
 	{ "status a b", "err syntax usage: status [NAME]\n" },
+	{ "reload now", "err syntax usage: reload\n" },
+	{ "show", "err syntax usage: show NAME\n" },
+	{ "show b", "err no-vm vm b: no such guest\n" },
+	{ "pause b", "err no-vm vm b: no such guest\n" },
+	{ "log a b", "err syntax usage: log [LEVEL]\n" },
 	{ "status b", "err no-vm vm b: no such guest\n" },
 	{ "start b", "err no-vm vm b: no such guest\n" },
 	{ "console b", "err no-vm vm b: no such guest\n" },
 	{ "stop a", "err state vm a: is not running\n" },
 };
 
-START_TEST(bad_requests)
+/* Drops what came so far. */
+static void
+greeted(void)
 {
 	turn(4);
 	(void)!read(peer, got, sizeof(got));
+}
+
+START_TEST(bad_requests)
+{
+	greeted();
 	ck_assert_str_eq(ask(bad[_i].request), bad[_i].reply);
 	/* The connection goes on. */
 	ck_assert_str_eq(ask("wait a"),
 	    "event vm=a state=stopped reason=- message=\"\"\nok\n");
+}
+END_TEST
+
+START_TEST(pause_and_reset)
+{
+	greeted();
+	ck_assert_str_eq(ask("pause a"), "err state vm a: is not running\n");
+	ck_assert_str_eq(ask("resume a"), "err state vm a: is not paused\n");
+	ck_assert_str_eq(ask("reset a"), "err state vm a: is not running\n");
+	ck_assert_str_eq(ask("start a"), "ok\n");
+	ck_assert_str_eq(ask("pause a"), "ok\n");
+	ck_assert_str_eq(ask("pause a"), "ok\n");
+	ck_assert_str_eq(ask("start a"), "err state vm a: is paused already\n");
+	ck_assert_str_eq(ask("resume a"), "ok\n");
+	ck_assert_str_eq(ask("resume a"), "err state vm a: is not paused\n");
+	ck_assert_str_eq(ask("pause a"), "ok\n");
+	ck_assert_str_eq(ask("reset a"), "ok\n");
+	ck_assert_int_eq(vm_entry_state(vm_table_first(env.guests)),
+	    VM_RUNNING);
+	ck_assert_str_eq(ask("stop a"), "ok\n");
+}
+END_TEST
+
+START_TEST(log_level)
+{
+	greeted();
+	ck_assert_str_eq(ask("log"), "log level=error\nok\n");
+	ck_assert_str_eq(ask("log debug"), "log level=debug\nok\n");
+	ck_assert_int_eq(log_get_level(), LOG_LEVEL_DEBUG);
+	ck_assert_str_eq(ask("log loud"), "err syntax no level loud, write "
+	    "error, warn, info or debug\n");
+	ck_assert_str_eq(ask("log"), "log level=debug\nok\n");
+	ck_assert_str_eq(ask("log error"), "log level=error\nok\n");
+}
+END_TEST
+
+START_TEST(reload_and_show)
+{
+	greeted();
+	ck_assert_str_eq(ask("start a"), "ok\n");
+	put_file("[daemon]\nname = other\n"
+	    "[vm a]\nkernel = /k\nautostart = yes\nmemory = 1G\n"
+	    "[vm b]\nkernel = /k\nautostart = no\n");
+	ck_assert_str_eq(ask("reload"),
+	    "change what=\"restart required\" keys=\"name lab -> other; "
+	    "socket /run/lab.sock -> /run/other.sock\"\n"
+	    "change vm=a what=changed keys=\"autostart no -> yes\"\n"
+	    "change vm=a what=pending keys=\"memory 512M -> 1G\"\n"
+	    "change vm=b what=added\nok\n");
+	ask("show a");
+	ck_assert_int_eq(strncmp(got, "vm name=a state=running ", 24), 0);
+	ck_assert_ptr_nonnull(strstr(got,
+	    "\nconfig key=autostart value=yes\n"));
+	ck_assert_ptr_nonnull(strstr(got,
+	    "\nconfig key=memory value=512M next=1G\n"));
+	ck_assert_ptr_nonnull(strstr(got, "\nconfig key=disk value=-\n"));
+	put_file("[daemon]\nname = lab\n[vm b]\nkernel = /k\n"
+	    "autostart = no\nmemory = 1G\n");
+	ck_assert_str_eq(ask("reload"),
+	    "change vm=a what=removed\n"
+	    "change vm=b what=changed keys=\"memory 512M -> 1G\"\nok\n");
+}
+END_TEST
+
+START_TEST(bad_reload)
+{
+	char want[512];
+
+	greeted();
+	/* Errors go to the log, too; these are expected. */
+	close(STDERR_FILENO);
+	put_file("[vm a]\nmemory = 1\nfoo = 3\n");
+	snprintf(want, sizeof(want),
+	    "error message=\"%s:2: memory: `1' is out of range, write 16M to "
+	    "128G\"\n"
+	    "error message=\"%s:3: unknown key `foo' in [vm], see "
+	    "vmmd.conf(5)\"\n"
+	    "error message=\"%s:1: [vm a]: no kernel, add kernel = "
+	    "/path/of/bzImage\"\n"
+	    "err invalid %s: not reloaded, nothing changed\n", path, path,
+	    path, path);
+	ck_assert_str_eq(ask("reload"), want);
+	ck_assert_uint_eq(vm_table_count(env.guests), 1);
 }
 END_TEST
 
@@ -262,6 +384,10 @@ main(void)
 	tcase_add_test(tc, help_lists_all);
 	tcase_add_loop_test(tc, bad_requests, 0,
 	    sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(tc, pause_and_reset);
+	tcase_add_test(tc, log_level);
+	tcase_add_test(tc, reload_and_show);
+	tcase_add_test(tc, bad_reload);
 	tcase_add_test(tc, privilege);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

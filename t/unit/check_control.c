@@ -61,6 +61,7 @@ static void
 setup(void)
 {
 	static const char text[] =
+	    "[daemon]\nname = lab\n"
 	    "[vm a]\nkernel = /k\nautostart = no\n"
 	    "[vm slow]\nkernel = /slow\nautostart = no\n"
 	    "[vm fail]\nkernel = /fail\nautostart = no\n"
@@ -73,14 +74,14 @@ setup(void)
 	ck_assert_ptr_nonnull(f);
 	fputs(text, f);
 	fclose(f);
-	conf = reload_read(path);
+	conf = reload_read(path, NULL);
 	ck_assert_ptr_nonnull(conf);
 	unlink(path);
 	loop = loop_create();
-	env = (struct control_env){ .loop = loop, .name = "lab",
+	env = (struct control_env){ .loop = loop, .conf = &conf,
 	    .backend = "fake" };
 	env.guests = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
-	reload_apply(env.guests, conf);
+	reload_apply(env.guests, conf, NULL);
 	ctl = control_create(&env, path);
 	ck_assert_ptr_nonnull(ctl);
 	turn(4);

@@ -61,7 +61,7 @@ reload(const char *text)
 	int ret;
 
 	put_file(text);
-	ret = reload_file(vt, &conf, path, &restart_required);
+	ret = reload_file(vt, &conf, path, &restart_required, NULL);
 	turn(8);
 	return ret;
 }
@@ -74,7 +74,7 @@ setup(void)
 	loop = loop_create();
 	vt = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
 	put_file("");
-	conf = reload_read(path);
+	conf = reload_read(path, NULL);
 	ck_assert_ptr_nonnull(conf);
 }
 
