@@ -59,6 +59,7 @@ command_guest_row(struct buf *b, const char *backend,
 	ret = ret ?: proto_pairf(b, "memory", "%" PRIu64, st.memory);
 	ret = ret ?: proto_pairf(b, "vcpus", "%u", st.nvcpus);
 	ret = ret ?: pair_seconds(b, "uptime", st.uptime_ns);
+	ret = ret ?: pair_seconds(b, "next-start", st.next_start_ns);
 	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, st.exits);
 	ret = ret ?: proto_pairf(b, "boots", "%u", st.boots);
 	ret = ret ?: proto_pair(b, "pending", pending_text(e));

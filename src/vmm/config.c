@@ -108,9 +108,9 @@ key_equal(const struct key *k, const void *a, const void *b)
 		return disks_equal(a, b);
 	case KEY_BOOL:
 		return *(const bool *)fa == *(const bool *)fb;
-	case KEY_ON_REBOOT:
-		return *(const enum on_reboot *)fa ==
-		    *(const enum on_reboot *)fb;
+	case KEY_ON_END:
+		return *(const enum on_end *)fa ==
+		    *(const enum on_end *)fb;
 	case KEY_SIZE:
 	case KEY_DURATION:
 	case KEY_NUMBER:

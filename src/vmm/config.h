@@ -21,9 +21,10 @@
 #define CONFIG_ERRORS_MAX	(64 * 1024)
 #define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */
 
-enum on_reboot {
-	ON_REBOOT_STOP,
-	ON_REBOOT_RESTART,
+/* What follows when a guest has ended by itself. */
+enum on_end {
+	ON_END_STOP,
+	ON_END_RESTART,
 };
 
 struct vm_config {
@@ -36,7 +37,8 @@ struct vm_config {
 	unsigned	 ndisks;
 	bool		 autostart;
 	uint64_t	 start_order;	/* lower first */
-	enum on_reboot	 on_reboot;
+	enum on_end	 on_reboot;
+	enum on_end	 on_crash;
 };
 
 struct config {

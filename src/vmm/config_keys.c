@@ -22,9 +22,9 @@
 
 static const char *const backend_words[] = { "auto", "vmm", "kvm", NULL };
 static const char *const bool_words[] = { "no", "yes", NULL };
-static const char *const on_reboot_words[] = {
-	[ON_REBOOT_STOP] = "stop",
-	[ON_REBOOT_RESTART] = "restart",
+static const char *const on_end_words[] = {
+	[ON_END_STOP] = "stop",
+	[ON_END_RESTART] = "restart",
 	NULL,
 };
 
@@ -63,8 +63,10 @@ const struct key config_keys[CONFIG_NKEYS] = {
 	{ VM(memory), .name = "memory", .type = KEY_SIZE,
 	    .class = CLASS_PENDING, .min = 16 * MIB, .max = 128 * 1024 * MIB,
 	    .def = "512M" },
-	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_REBOOT,
-	    .class = CLASS_PENDING, .words = on_reboot_words,
+	{ VM(on_crash), .name = "on-crash", .type = KEY_ON_END,
+	    .class = CLASS_PENDING, .words = on_end_words, .def = "stop" },
+	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_END,
+	    .class = CLASS_PENDING, .words = on_end_words,
 	    .def = "restart" },
 	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
@@ -164,7 +166,7 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "text, repeatable");
 	case KEY_WORD:
 	case KEY_BOOL:
-	case KEY_ON_REBOOT:
+	case KEY_ON_END:
 		for (i = 0; k->words[i] != NULL && ret == 0; i++)
 			ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ",
 			    k->words[i]);
@@ -231,9 +233,9 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		return print_paths(base, b);
 	case KEY_BOOL:
 		return buf_printf(b, "%s", k->words[*(const bool *)field]);
-	case KEY_ON_REBOOT:
+	case KEY_ON_END:
 		return buf_printf(b, "%s",
-		    k->words[*(const enum on_reboot *)field]);
+		    k->words[*(const enum on_end *)field]);
 	case KEY_SIZE:
 	case KEY_DURATION:
 	case KEY_NUMBER:
@@ -248,8 +250,8 @@ key_size(const struct key *k)
 	switch (k->type) {
 	case KEY_BOOL:
 		return sizeof(bool);
-	case KEY_ON_REBOOT:
-		return sizeof(enum on_reboot);
+	case KEY_ON_END:
+		return sizeof(enum on_end);
 	default:
 		return sizeof(uint64_t);
 	}

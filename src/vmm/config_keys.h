@@ -28,7 +28,7 @@ enum key_type {
 	KEY_TEXT,		/* char *: repeated keys append, to `max` */
 	KEY_WORD,		/* char *: one of `words` */
 	KEY_BOOL,		/* bool: index in `words` */
-	KEY_ON_REBOOT,		/* enum on_reboot: index in `words` */
+	KEY_ON_END,		/* enum on_end: index in `words` */
 	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
 	KEY_DURATION,		/* uint64_t: min to max */
 	KEY_NUMBER,		/* uint64_t: min to max */

@@ -259,10 +259,10 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 	case KEY_BOOL:
 		*(bool *)field = parse_word(ps, line, k, value) == 1;
 		break;
-	case KEY_ON_REBOOT:
+	case KEY_ON_END:
 		i = parse_word(ps, line, k, value);
 		if (i >= 0)
-			*(enum on_reboot *)field = i;
+			*(enum on_end *)field = i;
 		break;
 	case KEY_SIZE:
 	case KEY_DURATION:

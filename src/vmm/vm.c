@@ -38,6 +38,11 @@
 #define NS_PER_S	UINT64_C(1000000000)
 #define BOOT_INTERVAL	NS_PER_S	/* between boots that guests ask for */
 
+/* What a guest that crashes waits for its next boot: ever longer. */
+#define BACKOFF_MIN	NS_PER_S
+#define BACKOFF_MAX	(60 * NS_PER_S)
+#define BACKOFF_RESET	(60 * NS_PER_S)	/* unless it ran so long */
+
 struct vm {
 	const struct vm_env	*env;
 	struct vm_config	*conf;
@@ -54,6 +59,8 @@ struct vm {
 	bool			 reset;		/* asked for, too */
 	bool			 again;		/* boot again when gone */
 	ev_timer		 boot_timer;	/* for it */
+	uint64_t		 next_boot;	/* when, or 0 */
+	uint64_t		 backoff;	/* ns, of the last crash, or 0 */
 	uint64_t		 booted;	/* when, or 0 */
 	uint64_t		 exits;		/* of the last guest */
 	unsigned		 boots;
@@ -98,6 +105,7 @@ boot(struct vm *vm)
 	vm->idle = false;
 	vm->reset = false;
 	vm->again = false;
+	vm->next_boot = 0;
 	vm->booted = 0;
 	error = guest_create(&vm->guest, vm->env, vm->conf, vm->console,
 	    &vm_guest_ops, vm);
@@ -109,17 +117,6 @@ boot(struct vm *vm)
 	    strerror(-error));
 	log_error("vm %s: %s", vm->conf->name, vm->msg);
 	return error;
-}
-
-static void
-boot_again(struct ev_loop *ev, ev_timer *t, int revents)
-{
-	struct vm *vm = t->data;
-
-	(void)ev;
-	(void)revents;
-	if (boot(vm) != 0)
-		set_stopped(vm);
 }
 
 static void
@@ -156,14 +153,74 @@ on_paused(void *cookie)
 	set_state(vm, VM_PAUSED);
 }
 
+/* Does a guest that has ended by itself boot again? */
 static bool
 boots_again(const struct vm *vm)
 {
 	if (vm->stop)
 		return false;
-	return vm->reset || (vm->conf->on_reboot == ON_REBOOT_RESTART &&
-	    (vm->reason == VM_REASON_RESET ||
-	    vm->reason == VM_REASON_SHUTDOWN));
+	if (vm->reset)
+		return true;
+	switch (vm->reason) {
+	case VM_REASON_RESET:
+		return vm->conf->on_reboot == ON_END_RESTART;
+	case VM_REASON_SHUTDOWN:
+	case VM_REASON_ERROR:
+		/* What never ran would not the next time either. */
+		return vm->conf->on_crash == ON_END_RESTART && vm->boots > 0;
+	default:
+		return false;
+	}
+}
+
+/* When does it, which has ended now? */
+static uint64_t
+boot_time(struct vm *vm)
+{
+	uint64_t now = loop_now_ns();
+
+	if (vm->booted != 0 && now - vm->booted >= BACKOFF_RESET)
+		vm->backoff = 0;
+	/* Only what a guest can do is bounded, not the administrator. */
+	if (vm->reset)
+		return now;
+	if (vm->reason == VM_REASON_RESET)
+		return vm->booted + BOOT_INTERVAL;
+	vm->backoff = vm->backoff == 0 ? BACKOFF_MIN : 2 * vm->backoff;
+	if (vm->backoff > BACKOFF_MAX)
+		vm->backoff = BACKOFF_MAX;
+	return now + vm->backoff;
+}
+
+/* With no guest left. */
+static void
+schedule_boot(struct vm *vm)
+{
+	uint64_t now = loop_now_ns();
+	double wait;
+
+	wait = vm->next_boot > now ?
+	    (double)(vm->next_boot - now) / (double)NS_PER_S : 0.0;
+	log_info("vm %s: %s, boots again in %.0f s", vm->conf->name,
+	    vm_reason_name(vm->reason), wait);
+	ev_timer_set(&vm->boot_timer, wait, 0.0);
+	ev_timer_start(loop_ev(vm->env->loop), &vm->boot_timer);
+}
+
+static void
+boot_again(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct vm *vm = t->data;
+
+	(void)ev;
+	(void)revents;
+	if (boot(vm) == 0)
+		return;
+	if (boots_again(vm)) {
+		vm->next_boot = boot_time(vm);
+		schedule_boot(vm);
+	} else
+		set_stopped(vm);
 }
 
 static void
@@ -184,6 +241,8 @@ on_ended(void *cookie, enum vm_reason reason, const char *msg)
 		return;
 	}
 	vm->again = boots_again(vm);
+	if (vm->again)
+		vm->next_boot = boot_time(vm);
 	set_state(vm, vm->again ? VM_STARTING : VM_STOPPING);
 }
 
@@ -191,19 +250,12 @@ static void
 on_gone(void *cookie)
 {
 	struct vm *vm = cookie;
-	uint64_t now = loop_now_ns(), when = vm->booted + BOOT_INTERVAL;
 
 	vm->guest = NULL;
-	if (!vm->again || vm->stop) {
+	if (vm->again && !vm->stop)
+		schedule_boot(vm);
+	else
 		set_stopped(vm);
-		return;
-	}
-	log_info("vm %s: %s, boots again", vm->conf->name,
-	    vm_reason_name(vm->reason));
-	/* The interval bounds what a guest can do, not the administrator. */
-	ev_timer_set(&vm->boot_timer, !vm->reset && when > now ?
-	    (double)(when - now) / (double)NS_PER_S : 0.0, 0.0);
-	ev_timer_start(loop_ev(vm->env->loop), &vm->boot_timer);
 }
 
 static const struct guest_ops vm_guest_ops = {
@@ -262,6 +314,7 @@ vm_start(struct vm *vm)
 	vm->msg[0] = '\0';
 	vm->exits = 0;
 	vm->boots = 0;
+	vm->backoff = 0;
 	error = boot(vm);
 	if (error == 0)
 		set_state(vm, VM_STARTING);
@@ -277,6 +330,7 @@ vm_stop(struct vm *vm, bool force)
 	vm->force = vm->force || force;
 	if (vm->guest == NULL) {
 		ev_timer_stop(loop_ev(vm->env->loop), &vm->boot_timer);
+		vm->reason = VM_REASON_STOP;
 		set_stopped(vm);
 	} else if (vm->force && vm->idle) {
 		abandon_guest(vm);
@@ -350,13 +404,16 @@ void
 vm_get_status(const struct vm *vm, struct vm_status *st)
 {
 	bool runs = vm->booted != 0 && vm->guest != NULL && !vm->ended;
+	uint64_t now = loop_now_ns();
 
 	memset(st, 0, sizeof(*st));
 	st->state = vm->state;
 	st->reason = vm->reason;
 	st->memory = vm->conf->memory;
 	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
-		st->uptime_ns = loop_now_ns() - vm->booted;
+		st->uptime_ns = now - vm->booted;
+	if (vm->state == VM_STARTING && vm->next_boot > now)
+		st->next_start_ns = vm->next_boot - now;
 	st->exits = runs ? guest_exits(vm->guest) : vm->exits;
 	st->nvcpus = 1;
 	st->boots = vm->boots;

@@ -62,6 +62,7 @@ struct vm_status {
 	enum vm_reason	 reason;	/* of the last stop */
 	uint64_t	 memory;	/* bytes */
 	uint64_t	 uptime_ns;	/* 0 unless running or paused */
+	uint64_t	 next_start_ns;	/* until it boots again; 0: no boot waits */
 	uint64_t	 exits;
 	unsigned	 nvcpus;
 	unsigned	 boots;		/* times the guest was entered afresh */

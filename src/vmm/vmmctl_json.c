@@ -9,8 +9,8 @@
 
 /* Keys whose values are numbers in JSON. */
 static const char *const number_keys[] = {
-	"memory", "vcpus", "uptime", "exits", "boots", "pid", "guests",
-	"clients", "worst-callback-us",
+	"memory", "vcpus", "uptime", "next-start", "exits", "boots", "pid",
+	"guests", "clients", "worst-callback-us",
 };
 
 /* The length of the UTF-8 character at `s`, or 0 if there is none. */

@@ -44,10 +44,10 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 
 	value_format(memory, sizeof(memory), value_size_units, vm->memory);
 	buf_printf(b, "vm name=%s kernel=%s initrd=%s memory=%s autostart=%d "
-	    "start-order=%u on-reboot=%d\n cmdline=%s\n", vm->name,
+	    "start-order=%u on-reboot=%d on-crash=%d\n cmdline=%s\n", vm->name,
 	    vm->kernel, vm->initrd == NULL ? "-" : vm->initrd, memory,
 	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
-	    vm->cmdline);
+	    vm->on_crash, vm->cmdline);
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s\n", vm->disk[i]);
 }
@@ -292,6 +292,8 @@ START_TEST(equality)
 		"disk=/d\n",
 		"[vm b]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
 		"on-reboot=stop\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\non-crash=restart\n",
 	};
 	struct config *c, *o;
 	struct vm_config *copy;

@@ -244,43 +244,106 @@ START_TEST(idle_is_no_halt)
 }
 END_TEST
 
-static const struct {
-	bool		(*guest)(unsigned, struct hv_exit *);
-	enum vm_reason	 reason;
-} reboots[] = {
-	{ guest_resets, VM_REASON_RESET },
-	{ guest_shutdown, VM_REASON_SHUTDOWN },
-};
+/* Waits for `boots` boots; true if they took `seconds` at least. */
+static bool
+boots_take(unsigned boots, double seconds, enum vm_reason reason)
+{
+	uint64_t begin = loop_now_ns();
+
+	ck_assert_int_eq(vm_start(vm), 0);
+	while (status().boots < boots) {
+		awaited = VM_STARTING;
+		run_for(PATIENCE);
+		ck_assert(!timed_out);
+		ck_assert_int_eq(status().reason, reason);
+	}
+	return (double)(loop_now_ns() - begin) >= seconds * 1e9;
+}
 
 /* Boots again, from scratch, a second apart, until it is stopped. */
 START_TEST(reset_restarts)
 {
-	uint64_t begin = loop_now_ns();
-
-	conf.on_reboot = ON_REBOOT_RESTART;
-	make_vm(reboots[_i].guest);
-	ck_assert_int_eq(vm_start(vm), 0);
-	while (status().boots < 3) {
-		awaited = VM_STARTING;
-		run_for(PATIENCE);
-		ck_assert(!timed_out);
-		ck_assert_int_eq(status().reason, reboots[_i].reason);
-	}
-	ck_assert_uint_ge(loop_now_ns() - begin, 2000000000);
+	conf.on_reboot = ON_END_RESTART;
+	make_vm(guest_resets);
+	ck_assert(boots_take(3, 2.0, VM_REASON_RESET));
+	ck_assert_uint_gt(status().next_start_ns, 0);
 	/* Between two boots; the guest may be there, or gone already. */
+	awaited = (enum vm_state)-1;
+	run_for(0.2);
+	stop_vm();
+	ck_assert_int_eq(status().reason, VM_REASON_STOP);
+	ck_assert_uint_eq(status().boots, 3);
+	ck_assert_uint_eq(status().next_start_ns, 0);
+}
+END_TEST
+
+static const struct {
+	bool		(*guest)(unsigned, struct hv_exit *);
+	enum vm_reason	 reason;
+} crashes[] = {
+	{ guest_shutdown, VM_REASON_SHUTDOWN },
+	{ guest_error, VM_REASON_ERROR },
+};
+
+/* One that crashes waits ever longer, and a stop takes the next boot back. */
+START_TEST(crash_backs_off)
+{
+	conf.on_crash = ON_END_RESTART;
+	make_vm(crashes[_i].guest);
+	ck_assert(boots_take(3, 3.0, crashes[_i].reason));
+	ck_assert_int_eq(status().state, VM_STARTING);
+	ck_assert_uint_gt(status().next_start_ns, 3000000000);
+	ck_assert_uint_le(status().next_start_ns, 4000000000);
+	ck_assert_str_ne(vm_message(vm), "");
 	if (_i == 0) {
 		awaited = (enum vm_state)-1;
 		run_for(0.2);
 	}
 	stop_vm();
-	ck_assert_int_eq(status().reason, VM_REASON_STOP);
 	ck_assert_uint_eq(status().boots, 3);
+	/* Forgotten with the next start. */
+	ck_assert_int_eq(vm_start(vm), 0);
+	awaited = VM_STARTING;
+	run_for(PATIENCE);
+	ck_assert_uint_le(status().next_start_ns, 1000000000);
+	stop_vm();
+}
+END_TEST
+
+/* One that cannot even boot any more is tried again, too. */
+START_TEST(crash_then_no_kernel)
+{
+	conf.on_crash = ON_END_RESTART;
+	make_vm(guest_shutdown);
+	ck_assert_int_eq(vm_start(vm), 0);
+	awaited = VM_STARTING;
+	run_for(PATIENCE);
+	unlink(kernel);
+	while (status().reason != VM_REASON_ERROR)
+		run_for(0.1);
+	ck_assert_int_eq(status().state, VM_STARTING);
+	ck_assert_uint_gt(status().next_start_ns, 1000000000);
+	make_kernel();
+	wait_for(VM_RUNNING);
+	ck_assert_uint_eq(status().boots, 2);
+	stop_vm();
+}
+END_TEST
+
+/* What never ran is not: somebody waits for the answer. */
+START_TEST(first_start_is_tried_once)
+{
+	conf.on_crash = ON_END_RESTART;
+	make_vm(NULL);
+	unlink(kernel);
+	start_fails("kernel /tmp/");
 }
 END_TEST
 
 START_TEST(halt_does_not_restart)
 {
-	conf.on_reboot = ON_REBOOT_RESTART;
+	conf.on_reboot = ON_END_RESTART;
+	conf.on_crash = ON_END_RESTART;
 	make_vm(guest_halts);
 	ck_assert_int_eq(vm_start(vm), 0);
 	wait_for(VM_STOPPED);
@@ -471,8 +534,11 @@ main(void)
 	    sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tc, halt_is_noticed);
 	tcase_add_test(tc, idle_is_no_halt);
-	tcase_add_loop_test(tc, reset_restarts, 0,
-	    sizeof(reboots) / sizeof(reboots[0]));
+	tcase_add_test(tc, reset_restarts);
+	tcase_add_loop_test(tc, crash_backs_off, 0,
+	    sizeof(crashes) / sizeof(crashes[0]));
+	tcase_add_test(tc, crash_then_no_kernel);
+	tcase_add_test(tc, first_start_is_tried_once);
 	tcase_add_test(tc, halt_does_not_restart);
 	tcase_add_test(tc, timer_interrupts);
 	tcase_add_test(tc, interrupt_waits_for_window);
