@@ -58,9 +58,26 @@ int mem_add(struct vm *vm, const struct vmm_memory *m)
 	return 0;
 }
 
-/* Unpins the first `n` of vm->block; the guest may have written to them. */
-static void mem_unpin(struct vm *vm, long n)
+bool mem_is_ram(const struct vm *vm, u64 gpa, u64 size)
 {
+	const u64 limit = 1ULL << VMM_GPA_BITS;
+	const struct mem_range *r;
+	u64 end;
+
+	if (!PAGE_ALIGNED(gpa | size) || size == 0 || size > limit ||
+	    gpa > limit - size)
+		return false;
+	for (end = gpa + size; gpa < end; gpa = r->gpa + r->size) {
+		r = mem_find(vm, gpa);
+		if (!r)
+			return false;
+	}
+	return true;
+}
+
+void mem_unpin(struct vm *vm, long n)
+{
+	/* The guest may have written to them. */
 	unpin_user_pages_dirty_lock(vm->block, n, true);
 	vm->pinned -= n;
 	atomic_long_sub(n, &vmm_counters.pinned_pages);
@@ -140,7 +157,7 @@ static bool mem_is_mapped(u64 *block, u64 gpa, long n)
 
 	if (!npt_is_present(*block) || npt_is_large(*block))
 		return npt_is_present(*block);
-	entry = npt_entry(npt_table(block), gpa);
+	entry = npt_entry(npt_child(*block), gpa);
 	for (i = 0; i < n; i++)
 		if (npt_is_present(entry[i]))
 			return true;
@@ -211,25 +228,24 @@ int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len)
 	return 0;
 }
 
-/* Unpins a block's pages, and frees its table. */
-static void mem_drop_block(struct vm *vm, u64 *block)
+void mem_drop_block(struct vm *vm, u64 *block)
 {
+	const u64 *entry = npt_child(*block);
 	long i, n = 0;
-	u64 *table;
 
 	if (npt_is_large(*block)) {
 		unpin_user_page_range_dirty_lock(npt_page(*block), BLOCK_PAGES,
 						 true);
 		vm->pinned -= BLOCK_PAGES;
 		atomic_long_sub(BLOCK_PAGES, &vmm_counters.pinned_pages);
-		return;
+	} else {
+		for (i = 0; i < BLOCK_PAGES; i++)
+			if (entry[i])
+				vm->block[n++] = npt_page(entry[i]);
+		mem_unpin(vm, n);
+		npt_free_table(npt_child(*block));
 	}
-	table = npt_table(block);
-	for (i = 0; i < BLOCK_PAGES; i++)
-		if (table[i])
-			vm->block[n++] = npt_page(table[i]);
-	mem_unpin(vm, n);
-	npt_free_table(block);
+	*block = 0;
 }
 
 void mem_free(struct vm *vm)

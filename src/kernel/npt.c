@@ -29,7 +29,7 @@ static u64 *npt_alloc_table(void)
 	return table;
 }
 
-static u64 *npt_child(u64 entry)
+u64 *npt_child(u64 entry)
 {
 	return __va(entry & NPT_ADDR);
 }
@@ -51,7 +51,12 @@ bool npt_is_present(u64 entry)
 
 bool npt_is_large(u64 entry)
 {
-	return (entry & vmm_cpu->npt.large) == vmm_cpu->npt.large;
+	return entry & vmm_cpu->npt.large & ~vmm_cpu->npt.page;
+}
+
+void npt_hide(u64 *entry)
+{
+	WRITE_ONCE(*entry, *entry & ~vmm_cpu->npt.present);
 }
 
 struct page *npt_page(u64 entry)
@@ -84,6 +89,44 @@ u64 *npt_block(struct vm *vm, u64 gpa)
 	return &table[npt_index(gpa, 1)];
 }
 
+/* The block's entry, if there is one, and where the next one begins. */
+static u64 *npt_find(struct vm *vm, u64 gpa, u64 *next)
+{
+	u64 *table = vm->npt, *entry, size;
+	int level;
+
+	for (level = npt_levels() - 1; ; level--) {
+		entry = &table[npt_index(gpa, level)];
+		size = 1ULL << (PAGE_SHIFT + 9 * level);
+		*next = round_down(gpa, size) + size;
+		if (level == 1)
+			return *entry ? entry : NULL;
+		if (!npt_is_present(*entry))
+			return NULL;
+		table = npt_child(*entry);
+	}
+}
+
+int npt_walk(struct vm *vm, u64 gpa, u64 size, npt_walk_fn *fn, void *arg)
+{
+	const u64 end = gpa + size;
+	u64 *block, next;
+	int ret;
+
+	lockdep_assert_held(&vm->lock);
+	for (; gpa < end; gpa = next) {
+		block = npt_find(vm, gpa, &next);
+		next = min(next, end);
+		if (!block)
+			continue;
+		ret = fn(vm, block, gpa, (next - gpa) >> PAGE_SHIFT, arg);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
 u64 *npt_table(u64 *block)
 {
 	u64 leaf = *block, *table;
@@ -106,9 +149,9 @@ u64 *npt_entry(u64 *table, u64 gpa)
 	return &table[npt_index(gpa, 0)];
 }
 
-void npt_free_table(u64 *block)
+void npt_free_table(u64 *table)
 {
-	free_page((unsigned long)npt_child(*block));
+	free_page((unsigned long)table);
 	atomic_long_dec(&vmm_counters.npt_pages);
 }
 
@@ -126,8 +169,7 @@ static void npt_free_level(struct vm *vm, u64 *table, int level,
 		else
 			drop(vm, &table[i]);
 	}
-	free_page((unsigned long)table);
-	atomic_long_dec(&vmm_counters.npt_pages);
+	npt_free_table(table);
 	cond_resched();
 }
 

@@ -11,7 +11,6 @@
 #include <linux/slab.h>
 #include <asm/io.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 
 #include "kcompat.h"
@@ -29,7 +28,6 @@ struct svm_cpu {
 	u64		 asid_gen;	/* never 0 */
 	u32		 asid_next;
 	u32		 asid_max;
-	u64		 last_vm;	/* the VM that ran here last */
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
@@ -140,7 +138,6 @@ static int svm_cpu_enable(void)
 	c->asid_max = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	c->asid_next = c->asid_max + 1;
 	c->asid_gen++;
-	c->last_vm = 0;
 	return 0;
 }
 
@@ -234,26 +231,19 @@ static void svm_new_asid(struct vcpu *v, struct svm_cpu *c)
 	vmcb->control.asid = c->asid_next++;
 }
 
+static void svm_flush(struct vcpu *v)
+{
+	to_svm(v)->asid_gen = 0;
+}
+
 static void svm_load(struct vcpu *v)
 {
-	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
-	struct svm_vcpu *svm = to_svm(v);
 	int cpu = smp_processor_id();
 
 	if (v->cpu != cpu) {
 		WRITE_ONCE(v->cpu, cpu);
-		svm->asid_gen = 0;
+		svm_flush(v);
 	}
-	/*
-	 * The daemon's threads share one mm, so the host's own barrier, on a
-	 * change of mm, never comes between two of its guests.
-	 */
-	if (c->last_vm != v->vm->id) {
-		c->last_vm = v->vm->id;
-		indirect_branch_prediction_barrier();
-	}
-	/* What the guest teaches the predictors is not for the daemon. */
-	kcompat_ibpb_exit_to_user();
 }
 
 /*
@@ -410,6 +400,7 @@ const struct cpu_ops svm_ops = {
 	.get_regs	= svm_get_regs,
 	.set_regs	= svm_set_regs,
 	.load		= svm_load,
+	.flush		= svm_flush,
 	.enter		= svm_run,
 	.handle_fast	= svm_handle_fast,
 	.handle_slow	= svm_handle_slow,

@@ -11,10 +11,13 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+#include <asm/nospec-branch.h>
 #include <asm/trapnr.h>
 #include <asm/tsc.h>
 
@@ -51,10 +54,66 @@ static bool vcpu_must_return(struct vcpu *v)
 	       READ_ONCE(v->run->immediate_exit) || READ_ONCE(vmm_rebooting);
 }
 
+/* The VM whose vCPU a CPU runs, or ran last: its id. */
+static DEFINE_PER_CPU(u64, vcpu_last_vm);
+
+static bool vcpu_ran_there(int cpu, void *arg)
+{
+	const struct vm *vm = arg;
+
+	return READ_ONCE(per_cpu(vcpu_last_vm, cpu)) == vm->id;
+}
+
+static void vcpu_left_guest(void *unused)
+{
+}
+
+/*
+ * An interrupt ends guest mode.  vcpu_enter() looks at the generation with
+ * interrupts off, so the CPU that has taken it will not enter with the old.
+ */
+void vcpu_flush_tlb(struct vm *vm)
+{
+	atomic64_inc(&vm->tlb_gen);
+	/* Pairs with vcpu_load(): it sees the generation, or we see it. */
+	smp_mb();
+	on_each_cpu_cond(vcpu_ran_there, vcpu_left_guest, vm, true);
+}
+
+/* Preemption off. */
+static void vcpu_load(struct vcpu *v)
+{
+	if (__this_cpu_read(vcpu_last_vm) != v->vm->id) {
+		__this_cpu_write(vcpu_last_vm, v->vm->id);
+		smp_mb();
+		/*
+		 * The daemon's threads share one mm, so the host's own
+		 * barrier, on a change of mm, never comes between two of its
+		 * guests.
+		 */
+		indirect_branch_prediction_barrier();
+	}
+	/* What the guest teaches the predictors is not for the daemon. */
+	kcompat_ibpb_exit_to_user();
+	vmm_cpu->load(v);
+}
+
+/* Interrupts off. */
+static void vcpu_check_tlb(struct vcpu *v)
+{
+	const u64 gen = atomic64_read(&v->vm->tlb_gen);
+
+	if (unlikely(v->tlb_gen != gen)) {
+		v->tlb_gen = gen;
+		vmm_cpu->flush(v);
+	}
+}
+
 static void vcpu_enter(struct vcpu *v)
 {
 	u64 start;
 
+	vcpu_check_tlb(v);
 	vtime_account_guest_enter();
 	start = rdtsc();
 	vmm_cpu->enter(v);
@@ -75,7 +134,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	enum next next = NEXT_LOOP;
 
 	fpu_load(v);
-	vmm_cpu->load(v);
+	vcpu_load(v);
 	do {
 		local_irq_disable();
 		smp_store_mb(v->in_guest, true);

@@ -58,6 +58,19 @@ static int vm_set_memory(struct vm *vm, const void __user *arg)
 	return ret;
 }
 
+static int vm_discard(struct vm *vm, const void __user *arg)
+{
+	struct vmm_discard d;
+	int ret;
+
+	if (copy_from_user(&d, arg, sizeof(d)))
+		return -EFAULT;
+	mutex_lock(&vm->lock);
+	ret = discard_range(vm, &d);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static bool cpuid_valid(const struct vmm_cpuid_entry *e, u32 n)
 {
 	u32 i;
@@ -108,6 +121,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case VMM_SET_MEMORY:
 		return vm_set_memory(vm, (void __user *)arg);
+	case VMM_MEM_DISCARD:
+		return vm_discard(vm, (void __user *)arg);
 	case VMM_SET_CPUID:
 		return vm_set_cpuid(vm, (void __user *)arg);
 	case VMM_DOORBELL:

@@ -82,6 +82,9 @@ struct cpu_ops {
 	/* The CPU now carries this vCPU; preemption off. */
 	void	(*load)(struct vcpu *v);
 
+	/* No translation from before is used from now on; preemption off. */
+	void	(*flush)(struct vcpu *v);
+
 	/* One entry and exit; interrupts off. */
 	void	(*enter)(struct vcpu *v);
 
@@ -125,6 +128,7 @@ struct vm {
 	unsigned int		 ncpuid;	/* m */
 	unsigned int		 nvcpus;	/* m */
 	u64			*npt;		/* I, the root; tables m */
+	atomic64_t		 tlb_gen;	/* of the nested page table */
 	unsigned long		 pinned;	/* m, pages */
 	struct page		**block;	/* m, room for one block */
 	struct xarray		 doorbells;	/* m to change; RCU; by port */
@@ -149,6 +153,7 @@ struct vcpu {
 	unsigned long		 irqs;		/* atomic, lines raised */
 	struct rcuwait		 wait;		/* for HLT's end */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
+	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
 	bool			 halted;	/* v */
 	bool			 shutdown;	/* v, until its state is set */
 	bool			 io_in;		/* v, an IN waits for data */
@@ -184,6 +189,11 @@ void vm_put(struct vm *vm);
 
 /* vcpu.c */
 int vcpu_create_fd(struct vm *vm, unsigned long id);
+/*
+ * When it returns, no CPU uses what it knew of the nested page table before.
+ * May sleep.
+ */
+void vcpu_flush_tlb(struct vm *vm);
 /* Ends the vCPU's run, or the next, with that bit in irqs; any context. */
 void vcpu_raise(struct vcpu *v, unsigned int line);
 
@@ -206,18 +216,30 @@ u64 fpu_supported(void);		/* XCR0 bits a guest may set */
 bool fpu_xcr0_valid(u64 xcr0);
 void fpu_fix_cpuid(struct vcpu *v, struct vmm_cpuid_entry *e);
 
-/* mem.c; vm->lock held in all but mem_fault */
+/* mem.c; vm->lock held in all but mem_fault and mem_write */
 int mem_add(struct vm *vm, const struct vmm_memory *m);
 void mem_free(struct vm *vm);
+/* Is all of it RAM, and in whole pages? */
+bool mem_is_ram(const struct vm *vm, u64 gpa, u64 size);
+/* Unpins the first `n` of vm->block; the charge is the caller's to lift. */
+void mem_unpin(struct vm *vm, long n);
+/* Unpins a block's pages, frees its table, and clears its entry. */
+void mem_drop_block(struct vm *vm, u64 *block);
 /* Pins and maps what lies at `gpa`: 0, -ENOENT if no RAM does, -errno. */
 int mem_fault(struct vm *vm, u64 gpa);
 /* Copies to guest memory by the daemon's mapping; may sleep. */
 int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len);
 
+/* discard.c */
+int discard_range(struct vm *vm, const struct vmm_discard *d);
+
 /* npt.c; vm->lock held */
 u64 *npt_alloc_root(void);
 bool npt_is_present(u64 entry);
 bool npt_is_large(u64 entry);
+u64 *npt_child(u64 entry);
+/* Takes an entry from the guest, after a flush; it keeps its address. */
+void npt_hide(u64 *entry);
 /* A leaf's first page, and the leaf of a page. */
 struct page *npt_page(u64 entry);
 u64 npt_leaf(struct page *page, bool large);
@@ -226,7 +248,13 @@ u64 *npt_block(struct vm *vm, u64 gpa);
 /* A block's table, made of a large leaf or of nothing; NULL: no memory. */
 u64 *npt_table(u64 *block);
 u64 *npt_entry(u64 *table, u64 gpa);
-void npt_free_table(u64 *block);
+/*
+ * Calls fn() for each block that meets a range and has an entry: with the
+ * pages they share, `n` from `gpa` on.  Ends with the first non-zero return.
+ */
+typedef int npt_walk_fn(struct vm *vm, u64 *block, u64 gpa, long n, void *arg);
+int npt_walk(struct vm *vm, u64 gpa, u64 size, npt_walk_fn *fn, void *arg);
+void npt_free_table(u64 *table);
 /* Frees all tables, after drop() has freed what a block has. */
 void npt_free(struct vm *vm, void (*drop)(struct vm *vm, u64 *block));
 

@@ -54,6 +54,20 @@ struct vmm_memory {
 };
 
 /*
+ * VMM_MEM_DISCARD, on a VM, while its guest runs or not: unpins what is pinned
+ * of [gpa, gpa + size), multiples of 4096, all of it RAM.  What the guest
+ * touches from then on is looked up at the caller's address and pinned afresh.
+ * So replace the memory there first, as by madvise(MADV_DONTNEED); until this
+ * call the guest keeps the old.
+ */
+struct vmm_discard {
+	__u64	gpa;
+	__u64	size;
+	__u32	flags;		/* 0 */
+	__u32	reserved;
+};
+
+/*
  * One row of the table that CPUID is answered from.  Rows with
  * VMM_CPUID_SUBLEAF match leaf and subleaf, others the leaf alone; what is
  * not in the table reads zero.
@@ -274,6 +288,7 @@ struct vmm_run {
 #define VMM_SET_MEMORY		_IOW(VMM_IOC, 0x10, struct vmm_memory)
 #define VMM_SET_CPUID		_IOW(VMM_IOC, 0x11, struct vmm_cpuid)
 #define VMM_CREATE_VCPU		_IO(VMM_IOC, 0x12)
+#define VMM_MEM_DISCARD		_IOW(VMM_IOC, 0x13, struct vmm_discard)
 #define VMM_DOORBELL		_IOW(VMM_IOC, 0x16, struct vmm_doorbell)
 #define VMM_RUN			_IO(VMM_IOC, 0x20)
 #define VMM_GET_STATE		_IOR(VMM_IOC, 0x21, struct vmm_state)

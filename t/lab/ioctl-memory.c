@@ -11,33 +11,9 @@
 #include <unistd.h>
 
 #include "ioctl-test.h"
-
-#define PAGE		4096
-#define BLOCK		0x200000
-#define HIGH		0x1000000	/* where a test puts memory of its own */
+#include "ioctl-touch.h"
 
 extern const uint8_t touch_write[];
-
-/* RBX: where to look; a word to read, then one to write. */
-GUEST_BLOB64(code_touch,
-	"mov $0x100, %dx\n"
-	"mov (%rbx), %ax\n"
-	"out %ax, %dx\n"
-	"touch_write: mov %cx, (%rbx)\n"
-	"out %ax, %dx\n"
-	"hlt\n");
-
-static void
-touch_at(struct guest *g, uint64_t gpa, uint16_t value)
-{
-	struct vmm_state s;
-
-	guest_get(g, &s);
-	s.regs.rip = GUEST_CODE;
-	s.regs.gpr[VMM_RBX] = gpa;
-	s.regs.gpr[VMM_RCX] = value;
-	guest_set(g, &s);
-}
 
 static void
 want_no_ram(struct guest *g, uint64_t gpa, uint32_t flags)
@@ -57,7 +33,7 @@ test_range_end(void)
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, 3 * PAGE);
 	memcpy(high + 3 * PAGE - 2, "\x34\x12", 2);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	touch_at(&g, HIGH + 3 * PAGE - 2, 0x5678);
 	WANT_EQ(guest_out(&g, 0x100), 0x1234);
 	guest_out(&g, 0x100);
@@ -79,15 +55,15 @@ test_no_ram_write(void)
 	struct guest g;
 
 	guest_open(&g);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	touch_at(&g, HIGH + 0x123, 1);
 	guest_get(&g, &s);
-	s.regs.rip = GUEST_ADDR(code_touch, touch_write);
+	s.regs.rip = GUEST_ADDR(touch_code, touch_write);
 	guest_set(&g, &s);
 	want_no_ram(&g, HIGH + 0x123, VMM_MEMORY_WRITE);
 	/* RIP stays on the instruction: so it does each time. */
 	want_no_ram(&g, HIGH + 0x123, VMM_MEMORY_WRITE);
-	WANT_EQ(g.now.regs.rip, GUEST_ADDR(code_touch, touch_write));
+	WANT_EQ(g.now.regs.rip, GUEST_ADDR(touch_code, touch_write));
 }
 
 static void
@@ -97,7 +73,7 @@ test_no_ram_fetch(void)
 	struct guest g;
 
 	guest_open(&g);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	guest_get(&g, &s);
 	s.regs.rip = HIGH + 0x10;
 	guest_set(&g, &s);
@@ -113,7 +89,7 @@ test_unmapped(void)
 
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, 3 * PAGE);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	WANT_ERRNO(munmap(high + PAGE, PAGE), 0);
 	touch_at(&g, HIGH + PAGE + 8, 0);
 	guest_run(&g, VMM_EXIT_FAULT);
@@ -141,7 +117,7 @@ test_read_only(void)
 
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, PAGE);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	WANT_ERRNO(mprotect(high, PAGE, PROT_READ), 0);
 	touch_at(&g, HIGH, 0);
 	guest_run(&g, VMM_EXIT_FAULT);
@@ -158,7 +134,7 @@ test_pinned(void)
 
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, 2 * BLOCK);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	guest_out(&g, 0x100);
 	pinned = counter("pinned_pages");
 	touch_at(&g, HIGH + BLOCK - 2, 3);
@@ -182,7 +158,7 @@ test_memlock(void)
 	guest_open(&g);
 	guest_memory(&g, HIGH, 2 * PAGE);
 	guest_memory(&g, HIGH + BLOCK, PAGE);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	lim.rlim_cur = lim.rlim_max = GUEST_SIZE + PAGE;
 	WANT(setrlimit(RLIMIT_MEMLOCK, &lim) == 0);
 	WANT(setgroups(0, NULL) == 0 && setgid(65534) == 0 &&
@@ -210,7 +186,7 @@ test_fork(void)
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, PAGE);
 	high[0] = 1;
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	touch_at(&g, HIGH, 2);
 	WANT_EQ(guest_out(&g, 0x100), 1);
 	pid = fork();
@@ -237,46 +213,12 @@ test_aliases(void)
 	guest_open(&g);
 	high = guest_memory(&g, HIGH, 2 * PAGE);
 	WANT_ERRNO(vmm_memory(&g, HIGH + BLOCK, PAGE, high + PAGE), 0);
-	GUEST_LONG(&g, code_touch);
+	GUEST_LONG(&g, touch_code);
 	touch_at(&g, HIGH + PAGE, 0x4321);
 	guest_out(&g, 0x100);
 	guest_out(&g, 0x100);
 	touch_at(&g, HIGH + BLOCK, 0);
 	WANT_EQ(guest_out(&g, 0x100), 0x4321);
-}
-
-/*
- * `size` bytes of the guest's at HIGH, `off` bytes behind what could be a huge
- * page of the host's.
- */
-static uint8_t *
-huge_memory(struct guest *g, size_t size, size_t off)
-{
-	uint8_t *p = mmap(NULL, size + 2 * BLOCK, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	WANT(p != MAP_FAILED);
-	p += -(uintptr_t)p & (BLOCK - 1);
-	WANT_ERRNO(madvise(p, size + BLOCK, MADV_HUGEPAGE), 0);
-	WANT_ERRNO(vmm_memory(g, HIGH, size, p + off), 0);
-	return (p + off);
-}
-
-/* The guest writes a word in each page; both must agree on what is where. */
-static void
-touch_pages(struct guest *g, uint8_t *high, unsigned first, unsigned n)
-{
-	unsigned i;
-
-	for (i = first; i < first + n; i++) {
-		high[i * PAGE] = i;
-		high[i * PAGE + 1] = i >> 8;
-		touch_at(g, HIGH + i * PAGE, ~i);
-		WANT_EQ(guest_out(g, 0x100), i);
-		guest_out(g, 0x100);
-		WANT_EQ(high[i * PAGE], ~i & 0xff);
-		WANT_EQ(high[i * PAGE + 1], ~i >> 8 & 0xff);
-	}
 }
 
 /* One fault a block; no table where the host has a huge page to map. */
@@ -288,8 +230,8 @@ blocks(size_t off, unsigned tables)
 	uint8_t *high;
 
 	guest_open(&g);
-	high = huge_memory(&g, 2 * BLOCK, off);
-	GUEST_LONG(&g, code_touch);
+	high = touch_memory(&g, 2 * BLOCK, off);
+	GUEST_LONG(&g, touch_code);
 	guest_out(&g, 0x100);
 	faults = counter("npt_faults");
 	npt = counter("npt_pages");
@@ -327,8 +269,8 @@ test_large_end(void)
 	long npt;
 
 	guest_open(&g);
-	high = huge_memory(&g, 2 * BLOCK - PAGE, 0);
-	GUEST_LONG(&g, code_touch);
+	high = touch_memory(&g, 2 * BLOCK - PAGE, 0);
+	GUEST_LONG(&g, touch_code);
 	guest_out(&g, 0x100);
 	npt = counter("npt_pages");
 	touch_pages(&g, high, 2 * BLOCK / PAGE - 2, 1);

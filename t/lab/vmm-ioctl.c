@@ -26,8 +26,8 @@
 
 static const struct test *const groups[] = {
 	tests_setup, tests_object, tests_state, tests_run, tests_memory,
-	tests_event, tests_input, tests_doorbell, tests_irq, tests_debug,
-	tests_cpu, tests_clock,
+	tests_discard, tests_event, tests_input, tests_doorbell, tests_irq,
+	tests_debug, tests_cpu, tests_clock,
 };
 
 static const char *const counters[] = {
@@ -144,6 +144,34 @@ test_reap(pid_t pid, int in, char *text, size_t len)
 	return (status);
 }
 
+/* Pages that the host's kernel has pinned, for anybody, less those let go. */
+static long
+host_pins(void)
+{
+	long n = 0, value;
+	char name[64];
+	FILE *f;
+
+	/* Each CPU has counted for itself; reading this sums them up. */
+	f = fopen("/proc/sys/vm/stat_refresh", "re");
+	if (f != NULL) {
+		while (fgetc(f) != EOF)
+			continue;
+		fclose(f);
+	}
+	f = fopen("/proc/vmstat", "re");
+	if (f == NULL)
+		fail("/proc/vmstat: %s", strerror(errno));
+	while (fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (strcmp(name, "nr_foll_pin_acquired") == 0)
+			n += value;
+		else if (strcmp(name, "nr_foll_pin_released") == 0)
+			n -= value;
+	}
+	fclose(f);
+	return (n);
+}
+
 /* Nothing of a test may outlive its process. */
 static bool
 test_left(char *text, size_t len)
@@ -151,6 +179,11 @@ test_left(char *text, size_t len)
 	size_t i;
 	long n;
 
+	n = host_pins();
+	if (n != 0) {
+		snprintf(text, len, "%ld pages stay pinned", n);
+		return (true);
+	}
 	for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
 		n = counter(counters[i]);
 		if (n != 0) {
