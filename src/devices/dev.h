@@ -78,6 +78,15 @@ struct dev_host {
 	 */
 	void		(*call)(void *cookie, struct dev_call *c);
 
+	/*
+	 * Has the backend signal an eventfd at each write of `size` bytes to
+	 * `port`, instead of an access by the bus, or ends that: 0 or -errno,
+	 * upon which the bus gets them as ever.  VM's mutex held, or before
+	 * the guest runs.  NULL where the backend cannot.
+	 */
+	int		(*doorbell)(void *cookie, uint16_t port, uint8_t size,
+			    int fd, bool on);
+
 	/* The guest asked for a reset (i8042, triple fault...); any thread. */
 	void		(*reset)(void *cookie);
 };

@@ -170,6 +170,14 @@ pci_bar_wanted(const struct pci_dev *d, unsigned n)
 	return get32(d->config + PCI_BAR0 + 4 * n) & ~(uint32_t)PCI_BAR_IO;
 }
 
+static void
+pci_bar_moved(struct pci_dev *d, unsigned n, uint32_t base)
+{
+	d->bar[n].base = base;
+	if (d->ops->bar_moved != NULL)
+		d->ops->bar_moved(d->cookie, n, base);
+}
+
 /* Takes off the bus what no longer answers where it did; all: everything. */
 static void
 pci_unmap_bars(struct pci_dev *d, bool all)
@@ -183,7 +191,7 @@ pci_unmap_bars(struct pci_dev *d, bool all)
 		    (!all && bar->base == pci_bar_wanted(d, n)))
 			continue;
 		bus_del_pio(d->pci->bus, bar->base);
-		bar->base = 0;
+		pci_bar_moved(d, n, 0);
 	}
 }
 
@@ -200,7 +208,7 @@ pci_map_bars(struct pci_dev *d)
 		base = pci_bar_wanted(d, n);
 		if (bar->base == 0 && base != 0 && bus_add_pio(d->pci->bus,
 		    base, bar->size, bar->ops, d->cookie) == 0)
-			bar->base = base;
+			pci_bar_moved(d, n, base);
 	}
 }
 

@@ -45,11 +45,14 @@ struct pci_ident {
 
 /*
  * What a device does itself.  intx_level is the state of its INTA# pin, NULL
- * if it has none.  The window is one dword of configuration space that the
+ * if it has none.  bar_moved says that a BAR answers at `base` from now on, or
+ * nowhere if that is 0; it may be NULL.  The window is one dword of configuration space that the
  * device answers (see pci_set_window); `off` and `size` lie inside it.
  */
 struct pci_dev_ops {
 	bool		(*intx_level)(void *cookie);
+	void		(*bar_moved)(void *cookie, unsigned bar,
+			    uint32_t base);
 	uint32_t	(*window_read)(void *cookie, unsigned off,
 			    unsigned size);
 	void		(*window_write)(void *cookie, unsigned off,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bell.h"
 #include "base/log.h"
 #include "devices/state.h"
 #include "devices/virtio.h"
@@ -33,6 +34,7 @@ struct virtio_queue {
 	struct vq_config	 cfg;		/* l: valid while enabled */
 	struct virtqueue	 vq;		/* l */
 	struct loop_task	 task;		/* any: a notification */
+	struct bell		*bell;		/* i: the same; or NULL */
 	atomic_bool		 enabled;	/* a */
 };
 
@@ -133,6 +135,10 @@ virtio_create(const struct dev_host *host, const struct gmem *gm,
 		v->queue[i].index = i;
 		v->queue[i].task.fn = virtio_queue_task;
 		v->queue[i].task.arg = &v->queue[i];
+		/* Without one, notifications come by the bus. */
+		if (host->doorbell != NULL)
+			v->queue[i].bell = bell_create(host->loop,
+			    virtio_queue_task, &v->queue[i]);
 	}
 	return v;
 }
@@ -140,9 +146,13 @@ virtio_create(const struct dev_host *host, const struct gmem *gm,
 void
 virtio_destroy(struct virtio *v)
 {
+	unsigned i;
+
 	if (v == NULL)
 		return;
 	assert(!v->running && v->resets == NULL);
+	for (i = 0; i < v->ops->nqueues; i++)
+		bell_destroy(v->queue[i].bell);
 	free(v->name);
 	free(v);
 }
@@ -177,6 +187,14 @@ virtio_take_isr(struct virtio *v)
 	return atomic_exchange(&v->isr, 0);
 }
 
+int
+virtio_queue_fd(const struct virtio *v, unsigned queue)
+{
+	const struct bell *b = v->queue[queue].bell;
+
+	return b != NULL ? bell_fd(b) : -1;
+}
+
 void
 virtio_notify(struct virtio *v, unsigned queue)
 {
@@ -191,6 +209,16 @@ virtio_interrupt(struct virtio *v, uint8_t bit)
 		v->host->attention(v->host->cookie);
 }
 
+static void
+virtio_listen(struct virtio *v, bool on)
+{
+	unsigned i;
+
+	for (i = 0; i < v->ops->nqueues; i++)
+		if (v->queue[i].bell != NULL)
+			bell_listen(v->queue[i].bell, on);
+}
+
 /* Sets the device going: notifications may have come before it listened. */
 static void
 virtio_run(struct virtio *v)
@@ -199,6 +227,7 @@ virtio_run(struct virtio *v)
 
 	v->running = true;
 	v->ops->start(v->dev, v);
+	virtio_listen(v, true);
 	for (i = 0; i < v->ops->nqueues; i++)
 		if (atomic_load(&v->queue[i].enabled))
 			virtio_notify(v, i);
@@ -278,6 +307,7 @@ virtio_finish_stop(struct virtio *v)
 
 	for (i = 0; i < v->ops->nqueues; i++)
 		loop_cancel(v->host->loop, &v->queue[i].task);
+	virtio_listen(v, false);
 	if (v->resets != NULL)
 		virtio_clear(v);
 	while ((c = v->resets) != NULL) {

@@ -93,6 +93,12 @@ bool virtio_queue_enabled(struct virtio *v, unsigned queue);
 uint64_t virtio_offered(const struct virtio *v);
 bool virtio_intx_level(struct virtio *v);
 
+/*
+ * The eventfd whose signals are as good as virtio_notify(), or -1 if there is
+ * none.  Immutable.
+ */
+int virtio_queue_fd(const struct virtio *v, unsigned queue);
+
 /* Any thread: has notify() called in a later turn of the loop. */
 void virtio_notify(struct virtio *v, unsigned queue);
 

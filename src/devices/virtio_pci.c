@@ -66,6 +66,7 @@ enum {
 };
 
 struct virtio_pci {
+	const struct dev_host		*host;
 	const struct virtio_dev_ops	*ops;
 	void				*dev;
 	struct virtio			*v;
@@ -76,7 +77,11 @@ struct virtio_pci {
 	uint64_t			 driver_features;
 	bool				 driver_excess;	/* a bit from 64 up */
 	uint16_t			 queue_select;
-	struct vq_config		 queue[];	/* ops->nqueues */
+	uint32_t			 notify_base;	/* port, 0: none */
+	struct {
+		struct vq_config	 cfg;
+		bool			 rings;	/* it has a doorbell */
+	}				 queue[];	/* ops->nqueues */
 };
 
 /* The saved form: the head, then one of the other a queue. */
@@ -111,7 +116,7 @@ vpci_clear(struct virtio_pci *vp)
 	vp->driver_excess = false;
 	vp->queue_select = 0;
 	for (i = 0; i < vp->ops->nqueues; i++)
-		vp->queue[i] =
+		vp->queue[i].cfg =
 		    (struct vq_config){ .size = vp->ops->queue_max };
 }
 
@@ -131,7 +136,7 @@ static struct vq_config *
 vpci_queue(struct virtio_pci *vp)
 {
 	return vp->queue_select < vp->ops->nqueues ?
-	    &vp->queue[vp->queue_select] : NULL;
+	    &vp->queue[vp->queue_select].cfg : NULL;
 }
 
 static uint32_t
@@ -414,8 +419,37 @@ vpci_intx_level(void *cookie)
 	return virtio_intx_level(vp->v);
 }
 
+/*
+ * Doorbells lie where the queues' notify registers do.  What has none, since
+ * the backend refuses, is served by vpci_out().
+ */
+static void
+vpci_bar_moved(void *cookie, unsigned bar, uint32_t base)
+{
+	struct virtio_pci *vp = cookie;
+	const struct dev_host *host = vp->host;
+	uint16_t port;
+	unsigned i;
+	int fd;
+
+	(void)bar;
+	if (host->doorbell == NULL)
+		return;
+	for (i = 0; i < vp->ops->nqueues; i++) {
+		fd = virtio_queue_fd(vp->v, i);
+		port = (uint16_t)(vp->notify_base + 2 * i);
+		if (vp->queue[i].rings)
+			host->doorbell(host->cookie, port, 2, fd, false);
+		port = (uint16_t)(base + VIRTIO_PCI_NOTIFY + 2 * i);
+		vp->queue[i].rings = base != 0 && fd != -1 &&
+		    host->doorbell(host->cookie, port, 2, fd, true) == 0;
+	}
+	vp->notify_base = base + VIRTIO_PCI_NOTIFY;
+}
+
 static const struct pci_dev_ops vpci_pci_ops = {
 	.intx_level = vpci_intx_level,
+	.bar_moved = vpci_bar_moved,
 	.window_read = vpci_window_read,
 	.window_write = vpci_window_write,
 };
@@ -496,6 +530,7 @@ virtio_pci_create(const struct dev_host *host, const struct gmem *gm,
 	vp = calloc(1, sizeof(*vp) + ops->nqueues * sizeof(vp->queue[0]));
 	if (vp == NULL)
 		return NULL;
+	vp->host = host;
 	vp->ops = ops;
 	vp->dev = dev;
 	vpci_clear(vp);
@@ -563,10 +598,10 @@ vpci_save(const void *dev, struct state_writer *w)
 	error = state_put(w, "virtio-pci", 1, &s, sizeof(s));
 	for (i = 0; error == 0 && i < vp->ops->nqueues; i++) {
 		struct virtio_pci_queue_state q = {
-			.desc = vp->queue[i].desc,
-			.avail = vp->queue[i].avail,
-			.used = vp->queue[i].used,
-			.size = vp->queue[i].size,
+			.desc = vp->queue[i].cfg.desc,
+			.avail = vp->queue[i].cfg.avail,
+			.used = vp->queue[i].cfg.used,
+			.size = vp->queue[i].cfg.size,
 		};
 
 		error = state_put(w, "virtio-pci-queue", 1, &q, sizeof(q));
@@ -586,7 +621,8 @@ vpci_load_queue(struct virtio_pci *vp, unsigned i, struct state_reader *r)
 	if (q.size == 0 || q.size > vp->ops->queue_max ||
 	    (q.size & (q.size - 1)) != 0)
 		return -EINVAL;
-	vp->queue[i] = (struct vq_config){ q.size, q.desc, q.avail, q.used };
+	vp->queue[i].cfg =
+	    (struct vq_config){ q.size, q.desc, q.avail, q.used };
 	return 0;
 }
 

@@ -108,6 +108,14 @@ machine_call(void *cookie, struct dev_call *c)
 }
 
 static int
+machine_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
+{
+	struct guest *g = cookie;
+
+	return g->env->hv->doorbell(g->hv_vm, port, size, fd, on);
+}
+
+static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
 	struct machine_conf mc = {
@@ -119,6 +127,8 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.attention = machine_attention,
 		.reset = machine_reset,
 		.call = machine_call,
+		.doorbell = g->env->hv->doorbell != NULL ? machine_doorbell :
+		    NULL,
 		.cookie = g,
 	};
 

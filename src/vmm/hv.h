@@ -112,6 +112,15 @@ struct hv_ops {
 	/* After every vCPU is destroyed. */
 	void (*vm_destroy)(struct hv_vm *vm);
 
+	/*
+	 * Has the kernel answer the guest's writes of `size` bytes to `port`
+	 * by a signal to the eventfd `fd`, without an exit, or ends that: 0
+	 * or -errno.  Each write is either a signal or an exit.  Any thread;
+	 * NULL where there is no such thing.
+	 */
+	int (*doorbell)(struct hv_vm *vm, uint16_t port, uint8_t size,
+	    int fd, bool on);
+
 	/* Creates vCPU `id`, on the thread that will run it; as vm_create. */
 	int (*vcpu_create)(struct hv_vcpu **vcpu, struct hv_vm *vm,
 	    unsigned id, char *err, size_t errlen);

@@ -76,6 +76,7 @@ static const struct {
 	{ KVM_CAP_VCPU_EVENTS, "vCPU events" },
 	{ KVM_CAP_SPLIT_IRQCHIP, "split irqchip" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
 };
 
 static int
@@ -245,6 +246,20 @@ kvm_vm_destroy(struct hv_vm *vm)
 	vm_close(vm);
 	hv_ram_unmap(&vm->gm);
 	free(vm);
+}
+
+static int
+kvm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
+{
+	struct kvm_ioeventfd e = {
+		.addr = port,
+		.len = size,
+		.fd = fd,
+		.flags = KVM_IOEVENTFD_FLAG_PIO |
+		    (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &e) == 0 ? 0 : -errno;
 }
 
 /*
@@ -579,6 +594,7 @@ const struct hv_ops hv_kvm_ops = {
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,
+	.doorbell = kvm_doorbell,
 	.vcpu_create = kvm_vcpu_create,
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.get_regs = kvm_get_regs,

@@ -191,6 +191,19 @@ vmm_vm_destroy(struct hv_vm *vm)
 }
 
 static int
+vmm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
+{
+	struct vmm_doorbell d = {
+		.port = port,
+		.size = size,
+		.flags = on ? 0 : VMM_EVENT_REMOVE,
+		.fd = on ? fd : -1,
+	};
+
+	return ioctl(vm->fd, VMM_DOORBELL, &d) == 0 ? 0 : -errno;
+}
+
+static int
 vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
     char *err, size_t errlen)
 {
@@ -482,6 +495,7 @@ const struct hv_ops hv_vmm_ops = {
 	.probe = vmm_probe,
 	.vm_create = vmm_vm_create,
 	.vm_destroy = vmm_vm_destroy,
+	.doorbell = vmm_doorbell,
 	.vcpu_create = vmm_vcpu_create,
 	.vcpu_destroy = vmm_vcpu_destroy,
 	.get_regs = vmm_get_regs,

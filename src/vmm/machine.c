@@ -113,6 +113,14 @@ host_reset(void *cookie)
 	m->mc.reset(m->mc.cookie);
 }
 
+static int
+host_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
+{
+	struct machine *m = cookie;
+
+	return m->mc.doorbell(m->mc.cookie, port, size, fd, on);
+}
+
 static bool
 timer_waits(void *cookie, unsigned irq)
 {
@@ -261,6 +269,7 @@ machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
 	m->host.attention = host_attention;
 	m->host.call = host_call;
 	m->host.reset = host_reset;
+	m->host.doorbell = mc->doorbell != NULL ? host_doorbell : NULL;
 	error = -pthread_mutex_init(&m->mtx, NULL);
 	if (error != 0) {
 		free(m);

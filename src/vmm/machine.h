@@ -39,6 +39,9 @@ struct machine_conf {
 	void			(*attention)(void *cookie);
 	void			(*reset)(void *cookie);
 	void			(*call)(void *cookie, struct dev_call *c);
+	/* And of the backend; NULL: it has no doorbells. */
+	int			(*doorbell)(void *cookie, uint16_t port,
+				    uint8_t size, int fd, bool on);
 	void			*cookie;
 };
 

@@ -111,6 +111,13 @@ machine_io(struct machine *m, struct hv_exit *e)
 	m->mc.call(m->mc.cookie, &c);
 }
 
+void
+machine_mmio(struct machine *m, struct hv_exit *e)
+{
+	(void)m;
+	(void)e;
+}
+
 uint64_t
 machine_fold(struct machine *m)
 {

@@ -145,6 +145,19 @@ fake_vm_destroy(struct hv_vm *vm)
 }
 
 static int
+fake_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
+{
+	(void)vm;
+	(void)port;
+	(void)size;
+	(void)fd;
+	pthread_mutex_lock(&mtx);
+	fake.doorbells += on ? 1u : -1u;
+	pthread_mutex_unlock(&mtx);
+	return 0;
+}
+
+static int
 fake_vcpu_create(struct hv_vcpu **vp, struct hv_vm *vm, unsigned id,
     char *err, size_t errlen)
 {
@@ -288,6 +301,7 @@ const struct hv_ops fakehv_ops = {
 	.probe = fake_probe,
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,
+	.doorbell = fake_doorbell,
 	.vcpu_create = fake_vcpu_create,
 	.vcpu_destroy = fake_vcpu_destroy,
 	.get_regs = fake_get_regs,
