@@ -27,7 +27,7 @@
 #include "base/loop.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
-#include "vmm/boot_linux.h"
+#include "vmm/boot.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/guest.h"

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Linux loader: kernels made here, good and hostile, into memory of our own.
+ * bzImage loader, initrd and parameters: kernels made here, good and hostile,
+ * into memory of our own.
  */
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include "bootrig.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include "devices/gmem.h"
-#include "testhost.h"
-#include "vmm/boot_linux.h"
-#include "vmm/hv.h"
-
-#define MIB		((uint64_t)1 << 20)
 #define CODE_LEN	(64 * 1024)
 #define SETUP_LEN	(3 * 512)
 #define FILE_LEN	(SETUP_LEN + CODE_LEN)
@@ -46,60 +35,12 @@
 #define O_E820_N	0x1e8
 #define O_E820		0x2d0
 
-static char	dir[] = "/tmp/check_boot_linux.XXXXXX";
-static char	kernel[64], initrd[64], err[200];
 static uint8_t	image[FILE_LEN];
-static struct gmem	gm;
-static struct hv_regs	regs;
 
 static void
 put(size_t off, uint64_t val, size_t len)
 {
 	memcpy(image + off, &val, len);
-}
-
-static uint64_t
-get(uint64_t gpa, size_t len)
-{
-	uint64_t val = 0;
-
-	ck_assert_int_eq(gmem_read(&gm, gpa, &val, len), 0);
-	return val;
-}
-
-static void
-write_file(const char *path, const void *p, size_t len)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, p, len), (ssize_t)len);
-	close(fd);
-}
-
-static void
-free_ram(void)
-{
-	unsigned i;
-
-	for (i = 0; i < gm.nranges; i++)
-		munmap(gm.range[i].hva, gm.range[i].size);
-	gm.nranges = 0;
-}
-
-static void
-make_ram(uint64_t size)
-{
-	unsigned i;
-
-	free_ram();
-	gmem_layout(&gm, size);
-	for (i = 0; i < gm.nranges; i++) {
-		gm.range[i].hva = mmap(NULL, gm.range[i].size,
-		    PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		ck_assert_ptr_ne(gm.range[i].hva, MAP_FAILED);
-	}
 }
 
 /* A small kernel that is right in all respects. */
@@ -128,31 +69,8 @@ make_kernel(void)
 static void
 setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
-	snprintf(initrd, sizeof(initrd), "%s/initrd", dir);
 	make_kernel();
-	make_ram(RAM);
-}
-
-static void
-teardown(void)
-{
-	free_ram();
-	unlink(kernel);
-	unlink(initrd);
-	rmdir(dir);
-}
-
-static int
-load(const char *initrd_path, const char *cmdline)
-{
-	struct boot_linux bl = {
-		.kernel = kernel, .initrd = initrd_path, .cmdline = cmdline,
-	};
-
-	err[0] = '\0';
-	return boot_linux(&bl, &gm, &regs, err, sizeof(err));
+	rig_make(RAM);
 }
 
 static int
@@ -160,17 +78,6 @@ load_image(size_t len)
 {
 	write_file(kernel, image, len);
 	return load(NULL, "");
-}
-
-static void
-assert_says(int error, const char *what, const char *text)
-{
-	ck_assert_int_lt(error, 0);
-	ck_assert_msg(strncmp(err, what, strlen(what)) == 0,
-	    "\"%s\" does not begin with \"%s\"", err, what);
-	ck_assert_msg(strstr(err, text) != NULL, "\"%s\" lacks \"%s\"", err,
-	    text);
-	ck_assert_ptr_null(strchr(err, '\n'));
 }
 
 /* The code lies where the header wants it and nowhere else. */
@@ -518,7 +425,7 @@ main(void)
 {
 	TCase *tc = tcase_create("load");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup, rig_free);
 	tcase_add_test(tc, loads_code);
 	tcase_add_test(tc, ignores_tail);
 	tcase_add_test(tc, no_setup_sects_means_four);
@@ -541,5 +448,5 @@ main(void)
 	tcase_add_test(tc, keeps_initrd_in_reach);
 	tcase_add_test(tc, initrd_fits_or_not);
 	tcase_add_test(tc, refuses_tiny_memory);
-	return test_main("boot_linux", tc);
+	return test_main("boot", tc);
 }

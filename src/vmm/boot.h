@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Loads a Linux kernel for x86-64 by the 64-bit boot protocol: no firmware
- * runs, the guest's first instruction is the kernel's.
+ * Loads a Linux kernel for x86-64, bzImage or ELF, perhaps compressed by gzip,
+ * by the 64-bit boot protocol: no firmware runs, the guest's first instruction
+ * is the kernel's.
  *
  * May block on files; runs on the starting VM's vCPU-0 thread.
  */
-#ifndef VMMD_BOOT_LINUX_H
-#define VMMD_BOOT_LINUX_H
+#ifndef VMMD_BOOT_H
+#define VMMD_BOOT_H
 
 #include <stddef.h>
 
@@ -30,4 +31,4 @@ struct boot_linux {
 int boot_linux(const struct boot_linux *bl, const struct gmem *gm,
     struct hv_regs *regs, char *err, size_t errlen);
 
-#endif /* VMMD_BOOT_LINUX_H */
+#endif /* VMMD_BOOT_H */
