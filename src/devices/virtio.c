@@ -545,10 +545,10 @@ virtio_load_queue(struct virtio_queue *q, uint8_t status,
 		return -EINVAL;
 	q->cfg = (struct vq_config){ s.size, s.desc, s.avail, s.used };
 	if ((status & VIRTIO_S_DRIVER_OK) != 0 &&
-	    (status & VIRTIO_S_NEEDS_RESET) == 0) {
+	    (status & VIRTIO_S_NEEDS_RESET) == 0)
 		error = vq_start(&q->vq, v->gm, &q->cfg, v->features);
-		vq_seek(&q->vq, s.position);
-	}
+	/* One that waits for a reset is only to be saved again. */
+	vq_seek(&q->vq, s.position);
 	atomic_store(&q->enabled, true);
 	return error;
 }

@@ -247,6 +247,35 @@ START_TEST(state_travels)
 }
 END_TEST
 
+/* One that waits for its reset does so elsewhere, and can go on from there. */
+START_TEST(broken_device_travels)
+{
+	struct fixture f, g;
+	unsigned stopped = 0;
+
+	setup(&f);
+	setup(&g);
+	vguest_start(&f.g, &f.r, 8, CORE);
+	offer(&f, 1, 4);
+	vguest_notify(&f.g, 0);
+	vguest_turn(&f.g);
+	vring_offer(&f.r, 8);
+	vguest_notify(&f.g, 0);
+	vguest_turn(&f.g);
+	ck_assert_uint_eq(vguest_status(&f.g), 0x4f);
+	virtio_pci_stop(f.vp, count, &stopped);
+	ck_assert_uint_eq(stopped, 1);
+	testhost_round_trip(&virtio_pci_ops, f.vp, g.vp);
+	ck_assert_uint_eq(vguest_status(&g.g), 0x4f);
+	virtio_pci_resume(g.vp);
+	ck_assert_uint_eq(g.e.started, 0);
+	vguest_start(&g.g, &g.r, 8, CORE);
+	ck_assert_uint_eq(g.e.started, 1);
+	teardown(&g);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(running_device_is_not_saved)
 {
 	struct fixture f;
@@ -348,6 +377,7 @@ main(void)
 	tcase_add_test(tc, stop_waits_for_requests);
 	tcase_add_test(tc, machine_reset);
 	tcase_add_test(tc, state_travels);
+	tcase_add_test(tc, broken_device_travels);
 	tcase_add_test(tc, running_device_is_not_saved);
 	tcase_add_test(tc, vcpu_on_its_own_thread);
 	return test_main("virtio_life", tc);
