@@ -31,7 +31,7 @@ static const char *const on_end_words[] = {
 #define DAEMON(m)	SECTION_DAEMON, .offset = offsetof(struct config, m)
 #define VM(m)		SECTION_VM, .offset = offsetof(struct vm_config, m)
 
-const struct key config_keys[CONFIG_NKEYS] = {
+const struct key config_keys[] = {
 	{ DAEMON(backend), .name = "backend", .type = KEY_WORD,
 	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
 	{ DAEMON(name), .name = "name", .type = KEY_NAME,
@@ -71,6 +71,9 @@ const struct key config_keys[CONFIG_NKEYS] = {
 	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
 };
+
+_Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) == CONFIG_NKEYS,
+    "CONFIG_NKEYS counts the rows");
 
 const struct key *
 key_find(enum section section, const char *name)
