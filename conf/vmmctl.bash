@@ -11,7 +11,7 @@ _vmmctl()
 {
 	local verbs word=${COMP_WORDS[COMP_CWORD]} verb='' i=1
 	local -a socket=()
-	verbs='console events help log pause reload reset resume show start status stop wait image'
+	verbs='console define events help log pause reload reset resume set show start status stop undefine wait image'
 
 	while [ "$i" -lt "$COMP_CWORD" ]; do
 		case ${COMP_WORDS[i]} in

@@ -262,6 +262,7 @@ command_events(struct client *c, const struct command_args *a)
 
 static command_fn *const command_fns[COMMAND_COUNT] = {
 	[COMMAND_CONSOLE] = command_console,
+	[COMMAND_DEFINE] = command_define,
 	[COMMAND_EVENTS] = command_events,
 	[COMMAND_HELP] = command_help,
 	[COMMAND_LOG] = command_log,
@@ -269,10 +270,12 @@ static command_fn *const command_fns[COMMAND_COUNT] = {
 	[COMMAND_RELOAD] = command_reload,
 	[COMMAND_RESET] = command_reset,
 	[COMMAND_RESUME] = command_resume,
+	[COMMAND_SET] = command_set,
 	[COMMAND_SHOW] = command_show,
 	[COMMAND_START] = command_start,
 	[COMMAND_STATUS] = command_status,
 	[COMMAND_STOP] = command_stop,
+	[COMMAND_UNDEFINE] = command_undefine,
 	[COMMAND_WAIT] = command_wait,
 };
 
@@ -284,7 +287,8 @@ command_words(const struct command *cmd, char *rest, struct command_args *a)
 		a->word = proto_word(&rest);
 		if (*a->word == '\0')
 			a->word = NULL;
-		if (a->word == NULL && cmd->object == OBJECT_GUEST)
+		if (a->word == NULL && (cmd->object == OBJECT_GUEST ||
+		    cmd->object == OBJECT_NEW))
 			return false;
 	}
 	rest += strspn(rest, " ");
@@ -293,7 +297,8 @@ command_words(const struct command *cmd, char *rest, struct command_args *a)
 		if (strcmp(proto_word(&rest), cmd->option) != 0)
 			return false;
 	}
-	return rest[strspn(rest, " ")] == '\0';
+	a->pairs = rest + strspn(rest, " ");
+	return (*a->pairs != '\0') == (cmd->pairs != NULL);
 }
 
 /* Finds the guest that the request names; false if there is none. */

@@ -17,6 +17,7 @@ struct command_args {
 	struct vm_entry	*e;		/* the guest, or NULL */
 	const char	*word;		/* the object, or NULL */
 	bool		 option;	/* given */
+	char		*pairs;		/* what comes behind, to be cut up */
 };
 
 /*
@@ -35,7 +36,10 @@ int command_guest_row(struct buf *b, const char *backend,
 void command_reply(struct client *c, struct buf *b, int ret);
 
 /* The verbs about configuration, in command_config.c. */
+void command_define(struct client *c, const struct command_args *a);
 void command_reload(struct client *c, const struct command_args *a);
+void command_set(struct client *c, const struct command_args *a);
 void command_show(struct client *c, const struct command_args *a);
+void command_undefine(struct client *c, const struct command_args *a);
 
 #endif /* VMMD_COMMAND_H */

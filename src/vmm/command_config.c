@@ -3,15 +3,18 @@
  * The verbs about configuration: see command.h.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/client.h"
 #include "vmm/command.h"
 #include "vmm/config.h"
 #include "vmm/config_keys.h"
+#include "vmm/config_value.h"
 #include "vmm/control.h"
 #include "vmm/proto.h"
 #include "vmm/reload.h"
+#include "vmm/statedir.h"
 #include "vmm/vm_table.h"
 
 /* One key: its value now and, if that is another, with the next start. */
@@ -75,4 +78,144 @@ command_reload(struct client *c, const struct command_args *a)
 		client_err(c, "invalid", "%s: not reloaded, nothing changed",
 		    env->conf_path);
 	buf_free(&report);
+}
+
+/* All that is wrong with a request, in one reply. */
+static void
+reply_errors(struct client *c, const char *name, struct buf *errors)
+{
+	struct buf rows;
+
+	buf_init(&rows, RELOAD_REPORT_MAX);
+	reload_report_errors(&rows, errors);
+	client_send(c, &rows);
+	client_err(c, "invalid", "vm %.64s: nothing changed", name);
+	buf_free(&rows);
+}
+
+/*
+ * Makes guest `name` what `text` says, or nothing if that is NULL: first in
+ * its file, then here.  Nothing is changed unless all of it is right.
+ */
+static void
+change_guest(struct client *c, const char *name, const char *file,
+    struct buf *text)
+{
+	struct control_env *env = client_env(c);
+	struct config *conf;
+	struct buf b;
+	int ret;
+
+	buf_init(&b, RELOAD_REPORT_MAX);
+	conf = config_with(*env->conf, name, file, text, &b);
+	if (conf == NULL) {
+		reply_errors(c, name, &b);
+		buf_free(&b);
+		return;
+	}
+	ret = text != NULL ? statedir_write(file, text) : statedir_remove(file);
+	if (ret == 0) {
+		reload_config(env->guests, env->conf, conf, &b);
+		client_send(c, &b);
+		client_ok(c);
+	} else {
+		config_free(conf);
+		client_err(c, "failed", "vm %.64s: cannot be kept: %s: %s",
+		    name, file, strerror(-ret));
+	}
+	buf_free(&b);
+}
+
+/* A new text for a guest's file, from the old one unless that is NULL. */
+static void
+edit_guest(struct client *c, const char *name, const char *old,
+    const char *file, char *pairs)
+{
+	struct buf text, errors;
+	int ret;
+
+	buf_init(&text, STATEDIR_TEXT_MAX);
+	buf_init(&errors, CONFIG_ERRORS_MAX);
+	ret = statedir_edit(old, name, pairs, &text, &errors);
+	if (errors.len > 0)
+		reply_errors(c, name, &errors);
+	else if (ret != 0)
+		client_err(c, "failed", "vm %.64s: %s: %s", name, file,
+		    strerror(-ret));
+	else
+		change_guest(c, name, file, &text);
+	buf_free(&text);
+	buf_free(&errors);
+}
+
+void
+command_define(struct client *c, const struct command_args *a)
+{
+	const struct config *conf = *client_env(c)->conf;
+	const struct vm_config *vm = config_find_vm(conf, a->word);
+	char *file;
+
+	/* It becomes the name of a file. */
+	if (!value_is_name(a->word) || strlen(a->word) > VM_NAME_MAX) {
+		client_err(c, "syntax", "no name: write a letter or digit, "
+		    "then letters, digits, `.', `-', `_', at most %d in all",
+		    VM_NAME_MAX);
+		return;
+	}
+	if (vm != NULL) {
+		client_err(c, "state", "vm %s: is there already, in %s",
+		    vm->name, vm->file);
+		return;
+	}
+	file = statedir_path(conf->state, a->word);
+	if (file != NULL)
+		edit_guest(c, a->word, NULL, file, a->pairs);
+	else
+		client_err(c, "failed", "%s", strerror(ENOMEM));
+	free(file);
+}
+
+/* The file of a guest that was defined; NULL after a reply if it was not. */
+static char *
+defined_file(struct client *c, const char *name)
+{
+	const struct config *conf = *client_env(c)->conf;
+	const struct vm_config *vm = config_find_vm(conf, name);
+	char *file = statedir_path(conf->state, name);
+
+	if (file == NULL) {
+		client_err(c, "failed", "%s", strerror(ENOMEM));
+	} else if (vm == NULL) {
+		client_err(c, "state", "vm %s: is about to go", name);
+	} else if (strcmp(vm->file, file) != 0) {
+		client_err(c, "state", "vm %s: stands in %s, change it there "
+		    "and reload", name, vm->file);
+	} else {
+		return file;
+	}
+	free(file);
+	return NULL;
+}
+
+void
+command_set(struct client *c, const struct command_args *a)
+{
+	char *file = defined_file(c, a->word);
+
+	if (file != NULL)
+		edit_guest(c, a->word, file, file, a->pairs);
+	free(file);
+}
+
+void
+command_undefine(struct client *c, const struct command_args *a)
+{
+	char *file = defined_file(c, a->word);
+
+	if (file != NULL && vm_entry_state(a->e) != VM_STOPPED)
+		client_err(c, "state", "vm %s: is %s, stop it first", a->word,
+		    vm_state_name(vm_entry_state(a->e)));
+	else if (file != NULL)
+		change_guest(c, a->word, file, NULL);
+	free(file);
 }

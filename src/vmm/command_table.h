@@ -14,6 +14,7 @@
 
 enum command_id {
 	COMMAND_CONSOLE,
+	COMMAND_DEFINE,
 	COMMAND_EVENTS,
 	COMMAND_HELP,
 	COMMAND_LOG,
@@ -21,10 +22,12 @@ enum command_id {
 	COMMAND_RELOAD,
 	COMMAND_RESET,
 	COMMAND_RESUME,
+	COMMAND_SET,
 	COMMAND_SHOW,
 	COMMAND_START,
 	COMMAND_STATUS,
 	COMMAND_STOP,
+	COMMAND_UNDEFINE,
 	COMMAND_WAIT,
 	COMMAND_COUNT
 };
@@ -39,6 +42,7 @@ enum command_object {
 	OBJECT_NONE,
 	OBJECT_GUEST,		/* the name of a guest there is */
 	OBJECT_OPTIONAL,	/* the same, or none for all of them */
+	OBJECT_NEW,		/* a name that is no guest's yet */
 	OBJECT_WORD,		/* something else, which may be left out */
 };
 
@@ -49,6 +53,7 @@ struct command {
 	enum command_privilege	 privilege;
 	enum command_object	 object;
 	const char		*option;	/* a word after the object */
+	const char		*pairs;		/* key=value follow */
 };
 
 /* In the order of their names, which is that of enum command_id. */

@@ -34,6 +34,7 @@ vm_config_clear(struct vm_config *c)
 	for (i = 0; i < c->ndisks; i++)
 		free(c->disk[i]);
 	free(c->name);
+	free(c->file);
 }
 
 void
@@ -226,17 +227,32 @@ dup_string(char **to, const char *from)
 	return *to != NULL || from == NULL;
 }
 
+/* Those of a section's keys, which `to` has as they are in `from` so far. */
 static bool
-dup_strings(struct vm_config *d, const struct vm_config *c)
+dup_fields(enum section section, void *to, const void *from)
 {
-	bool ok = dup_string(&d->name, c->name);
+	bool ok = true;
 	size_t i;
 
 	for (i = 0; i < CONFIG_NKEYS; i++)
-		if (config_keys[i].section == SECTION_VM &&
+		if (config_keys[i].section == section &&
 		    key_is_string(&config_keys[i]))
-			ok &= dup_string(key_field(&config_keys[i], d),
-			    *(char *const *)key_field(&config_keys[i], c));
+			ok &= dup_string(key_field(&config_keys[i], to),
+			    *(char *const *)key_field(&config_keys[i], from));
+	return ok;
+}
+
+/* On failure, too, `d` has nothing of `c`. */
+static bool
+vm_config_copy(struct vm_config *d, const struct vm_config *c)
+{
+	unsigned i;
+	bool ok;
+
+	*d = *c;
+	ok = dup_string(&d->name, c->name);
+	ok &= dup_string(&d->file, c->file);
+	ok &= dup_fields(SECTION_VM, d, c);
 	for (i = 0; i < c->ndisks; i++)
 		ok &= dup_string(&d->disk[i], c->disk[i]);
 	return ok;
@@ -250,9 +266,31 @@ vm_config_dup(const struct vm_config *c)
 	d = malloc(sizeof(*d));
 	if (d == NULL)
 		return NULL;
-	*d = *c;
-	if (!dup_strings(d, c)) {
+	if (!vm_config_copy(d, c)) {
 		vm_config_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+struct config *
+config_dup_without(const struct config *c, const char *name)
+{
+	struct config *d = malloc(sizeof(*d));
+	unsigned i;
+	bool ok;
+
+	if (d == NULL)
+		return NULL;
+	*d = *c;
+	d->nvms = 0;
+	d->vm = calloc(c->nvms + 1, sizeof(*d->vm));
+	ok = dup_fields(SECTION_DAEMON, d, c) && d->vm != NULL;
+	for (i = 0; i < c->nvms && ok; i++)
+		if (strcmp(c->vm[i].name, name) != 0)
+			ok = vm_config_copy(&d->vm[d->nvms++], &c->vm[i]);
+	if (!ok) {
+		config_free(d);
 		return NULL;
 	}
 	return d;

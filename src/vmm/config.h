@@ -29,6 +29,7 @@ enum on_end {
 
 struct vm_config {
 	char		*name;
+	char		*file;		/* in which it stands, or NULL */
 	char		*kernel;	/* path */
 	char		*initrd;	/* path or NULL */
 	char		*cmdline;	/* never NULL */
@@ -46,6 +47,7 @@ struct config {
 	char			*backend;	/* auto, vmm, kvm */
 	char			*path;		/* directories, one a line, or NULL */
 	char			*socket;	/* path of the control socket */
+	char			*state;		/* directory, see statedir.h */
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
 	uint64_t		 stagger;	/* ns between autostarts */
 	uint64_t		 parallel;	/* how many of them at once */
@@ -54,11 +56,23 @@ struct config {
 };
 
 /*
- * Reads and checks `path`.  On any error NULL, and `errors` holds every one
- * found, one "file:line: what is wrong, what would be right" a line.
+ * Reads and checks `path` and the guests in the state directory that it names.
+ * On any error NULL, and `errors` holds every one found, one "file:line: what
+ * is wrong, what would be right" a line.
  */
 struct config *config_read(const char *path, struct buf *errors);
+
+/*
+ * A copy of a sound configuration in which guest `name` is as `text` says, a
+ * section that is to stand in `file`, or is not there if that is NULL.  On any
+ * error NULL, and `errors` has a line for each.
+ */
+struct config *config_with(const struct config *c, const char *name,
+    const char *file, struct buf *text, struct buf *errors);
 void config_free(struct config *c);
+
+/* A copy without guest `name`, or NULL. */
+struct config *config_dup_without(const struct config *c, const char *name);
 
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);

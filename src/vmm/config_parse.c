@@ -7,17 +7,22 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/confine.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_keys.h"
 #include "vmm/config_value.h"
+#include "vmm/statedir.h"
 
-#define MIB	(1ull << 20)
+#define MIB		(1ull << 20)
+#define PLACE_MAX	300
 
 static const char *const section_names[] = {
 	[SECTION_DAEMON] = "daemon",
@@ -32,7 +37,9 @@ struct vm_lines {
 };
 
 struct parser {
-	const char	*path;
+	const char	*path;		/* of what is being read */
+	const char	*only;		/* guest that may stand there, or NULL */
+	bool		 request;	/* nobody knows lines in it */
 	struct buf	*errors;
 	unsigned	 nerrors;
 	struct config	*conf;
@@ -56,7 +63,29 @@ parser_error(struct parser *ps, unsigned line, const char *fmt, ...)
 	va_end(ap);
 	ps->nerrors++;
 	/* Past the buffer's limit there are errors enough to begin with. */
-	(void)buf_printf(ps->errors, "%s:%u: %s\n", ps->path, line, text);
+	if (ps->request)
+		(void)buf_printf(ps->errors, "%s\n", text);
+	else
+		(void)buf_printf(ps->errors, "%s:%u: %s\n", ps->path, line,
+		    text);
+}
+
+/* Where something of a guest stands, as seen from what is being read. */
+static const char *
+parser_place(struct parser *ps, const char *file, unsigned line, char *p,
+    size_t size)
+{
+	bool same = strcmp(file, ps->path) == 0;
+
+	if (same && ps->request)
+		snprintf(p, size, "in this request");
+	else if (same)
+		snprintf(p, size, "on line %u", line);
+	else if (line == 0)
+		snprintf(p, size, "in %s", file);
+	else
+		snprintf(p, size, "in %s:%u", file, line);
+	return p;
 }
 
 static struct vm_config *
@@ -290,6 +319,7 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 {
 	struct parser *ps = cookie;
 	const struct key *k;
+	char place[PLACE_MAX];
 	unsigned *seen;
 
 	if (ps->section == SECTION_START)
@@ -305,8 +335,8 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 	seen = &ps->seen[k - config_keys];
 	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_DIRS &&
 	    k->type != KEY_PATHS) {
-		parser_error(ps, line, "%s: given twice, first on line %u",
-		    name, *seen);
+		parser_error(ps, line, "%s: given twice, first %s", name,
+		    parser_place(ps, ps->path, *seen, place, sizeof(place)));
 		return;
 	}
 	*seen = line;
@@ -338,6 +368,7 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	struct vm_lines *lines;
 
 	char *own_name = strdup(name), *cmdline = strdup("");
+	char *file = strdup(ps->path);
 
 	vm = reallocarray(c->vm, c->nvms + 1, sizeof(*vm));
 	if (vm != NULL)
@@ -346,7 +377,8 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	if (lines != NULL)
 		ps->lines = lines;
 	if (vm == NULL || lines == NULL || own_name == NULL ||
-	    cmdline == NULL) {
+	    cmdline == NULL || file == NULL) {
+		free(file);
 		free(own_name);
 		free(cmdline);
 		parser_error(ps, line, "out of memory");
@@ -356,6 +388,7 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	lines[c->nvms] = (struct vm_lines){ .section = line };
 	vm[c->nvms++] = (struct vm_config){
 		.name = own_name,
+		.file = file,
 		.cmdline = cmdline,
 	};
 	set_defaults(ps, SECTION_VM);
@@ -365,6 +398,7 @@ static void
 on_vm(struct parser *ps, unsigned line, const char *name)
 {
 	const struct vm_config *first = config_find_vm(ps->conf, name);
+	char place[PLACE_MAX];
 
 	if (*name == '\0')
 		parser_error(ps, line, "[vm]: a guest needs a name, write "
@@ -374,8 +408,10 @@ on_vm(struct parser *ps, unsigned line, const char *name)
 		    "or digit, then letters, digits, `.', `-', `_', at most %d "
 		    "in all", name, VM_NAME_MAX);
 	else if (first != NULL)
-		parser_error(ps, line, "[vm %s]: given twice, first on line "
-		    "%u", name, ps->lines[first - ps->conf->vm].section);
+		parser_error(ps, line, "[vm %s]: given twice, first %s", name,
+		    parser_place(ps, first->file,
+		    ps->lines[first - ps->conf->vm].section, place,
+		    sizeof(place)));
 	if (ps->conf->nvms == CONFIG_VMS_MAX)
 		parser_error(ps, line, "[vm %s]: too many guests, at most %d",
 		    name, CONFIG_VMS_MAX);
@@ -390,7 +426,11 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 
 	memset(ps->seen, 0, sizeof(ps->seen));
 	ps->section = SECTION_UNKNOWN;
-	if (strcmp(kind, section_names[SECTION_VM]) == 0) {
+	if (ps->only != NULL && (strcmp(kind, section_names[SECTION_VM]) != 0 ||
+	    strcmp(name, ps->only) != 0))
+		parser_error(ps, line, "only [vm %s] may stand here",
+		    ps->only);
+	else if (strcmp(kind, section_names[SECTION_VM]) == 0) {
 		on_vm(ps, line, name);
 	} else if (strcmp(kind, section_names[SECTION_DAEMON]) == 0 &&
 	    *name == '\0') {
@@ -418,6 +458,7 @@ check_disk(struct parser *ps, unsigned vm, unsigned disk)
 {
 	const struct config *c = ps->conf;
 	const char *path = c->vm[vm].disk[disk];
+	char place[PLACE_MAX];
 	unsigned i, k, n;
 
 	for (i = 0; i <= vm; i++) {
@@ -426,8 +467,9 @@ check_disk(struct parser *ps, unsigned vm, unsigned disk)
 			if (strcmp(c->vm[i].disk[k], path) != 0)
 				continue;
 			parser_error(ps, ps->lines[vm].disk[disk], "disk: "
-			    "`%s' is a disk of [vm %s] already, on line %u",
-			    path, c->vm[i].name, ps->lines[i].disk[k]);
+			    "`%s' is a disk of [vm %s] already, %s", path,
+			    c->vm[i].name, parser_place(ps, c->vm[i].file,
+			    ps->lines[i].disk[k], place, sizeof(place)));
 			return;
 		}
 	}
@@ -468,8 +510,8 @@ check_vm(struct parser *ps, unsigned i)
 	const struct vm_config *vm = &ps->conf->vm[i];
 	unsigned k;
 
+	ps->path = vm->file;
 	check_places(ps, i);
-
 	if (vm->kernel == NULL)
 		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "
 		    "add kernel = /path/of/bzImage", vm->name);
@@ -477,21 +519,28 @@ check_vm(struct parser *ps, unsigned i)
 		check_disk(ps, i, k);
 }
 
-/* The socket's path follows the daemon's name unless it is given. */
+/* Paths that follow the daemon's name unless they are given. */
 static int
 set_derived(struct config *c)
 {
-	if (c->socket == NULL && c->name != NULL &&
+	if (c->name == NULL)
+		return 0;
+	if (c->socket == NULL &&
 	    asprintf(&c->socket, "/run/%s.sock", c->name) < 0) {
 		c->socket = NULL;
+		return -ENOMEM;
+	}
+	if (c->state == NULL &&
+	    asprintf(&c->state, "/var/lib/%s", c->name) < 0) {
+		c->state = NULL;
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-/* Everything but the file: 0 or -errno; errors found are in `ps`. */
+/* Takes what a file holds; `only` is the guest it may be about, or NULL. */
 static int
-parse_file(struct parser *ps, FILE *f)
+parse_file(struct parser *ps, FILE *f, const char *path, const char *only)
 {
 	struct ini_sink sink = {
 		.section = on_section,
@@ -499,16 +548,88 @@ parse_file(struct parser *ps, FILE *f)
 		.error = on_error,
 		.cookie = ps,
 	};
+
+	ps->path = path;
+	ps->only = only;
+	ps->section = SECTION_START;
+	return ini_read(f, &sink);
+}
+
+/* Not a device or a pipe, on which opening or reading might wait. */
+static FILE *
+open_guest(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		errno = EINVAL;
+		return NULL;
+	}
+	return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+static int
+parse_guest(struct parser *ps, const char *name)
+{
+	char *path = statedir_path(ps->conf->state, name);
+	unsigned before = ps->conf->nvms;
+	FILE *f;
+	int ret;
+
+	if (path == NULL)
+		return -ENOMEM;
+	f = open_guest(path);
+	ret = f == NULL ? -errno : parse_file(ps, f, path, name);
+	if (f != NULL)
+		fclose(f);
+	if (ret == 0 && ps->conf->nvms == before && ps->nerrors == 0)
+		parser_error(ps, 1, "no [vm %s] here", name);
+	if (ret != 0) {
+		ps->nerrors++;
+		(void)buf_printf(ps->errors, "%s: %s\n", path,
+		    strerror(-ret));
+	}
+	free(path);
+	return 0;
+}
+
+/* The guests of the state directory. */
+static int
+parse_state(struct parser *ps)
+{
+	char **names, **p;
+	int ret;
+
+	if (ps->conf->state == NULL)
+		return 0;
+	ret = statedir_list(ps->conf->state, &names);
+	if (ret != 0) {
+		ps->nerrors++;
+		(void)buf_printf(ps->errors, "%s: %s\n", ps->conf->state,
+		    strerror(-ret));
+		return 0;
+	}
+	for (p = names; p != NULL && *p != NULL && ret == 0; p++)
+		ret = parse_guest(ps, *p);
+	statedir_free_list(names);
+	return ret;
+}
+
+static int
+parse_all(struct parser *ps, FILE *f, const char *path)
+{
 	unsigned i;
 	int ret;
 
 	set_defaults(ps, SECTION_DAEMON);
-	ret = ini_read(f, &sink);
-	if (ret != 0)
-		return ret;
-	for (i = 0; i < ps->conf->nvms; i++)
+	ret = parse_file(ps, f, path, NULL);
+	ret = ret ?: set_derived(ps->conf);
+	ret = ret ?: parse_state(ps);
+	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
 		check_vm(ps, i);
-	return set_derived(ps->conf);
+	return ret;
 }
 
 struct config *
@@ -525,11 +646,54 @@ config_read(const char *path, struct buf *errors)
 		return NULL;
 	}
 	ps.conf = calloc(1, sizeof(*ps.conf));
-	ret = ps.conf == NULL ? -ENOMEM : parse_file(&ps, f);
+	ret = ps.conf == NULL ? -ENOMEM : parse_all(&ps, f, path);
 	fclose(f);
 	free(ps.lines);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s: %s\n", path, strerror(-ret));
+	if (ret != 0 || ps.nerrors > 0) {
+		config_free(ps.conf);
+		return NULL;
+	}
+	return ps.conf;
+}
+
+/* The one section of a request. */
+static int
+parse_request(struct parser *ps, const char *name, const char *file,
+    struct buf *text)
+{
+	unsigned before = ps->conf->nvms;
+	FILE *f;
+	int ret;
+
+	ps->request = true;
+	f = fmemopen(buf_head(text), text->len, "r");
+	if (f == NULL)
+		return -errno;
+	ret = parse_file(ps, f, file, name);
+	fclose(f);
+	if (ret == 0 && ps->conf->nvms > before)
+		check_vm(ps, before);
+	return ret;
+}
+
+struct config *
+config_with(const struct config *c, const char *name, const char *file,
+    struct buf *text, struct buf *errors)
+{
+	struct parser ps = { .errors = errors };
+	int ret = 0;
+
+	ps.conf = config_dup_without(c, name);
+	ps.lines = calloc(c->nvms + 1, sizeof(*ps.lines));
+	if (ps.conf == NULL || ps.lines == NULL)
+		ret = -ENOMEM;
+	else if (text != NULL)
+		ret = parse_request(&ps, name, file, text);
+	free(ps.lines);
+	if (ret != 0)
+		(void)buf_printf(errors, "%s\n", strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {
 		config_free(ps.conf);
 		return NULL;

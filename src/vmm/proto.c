@@ -155,7 +155,8 @@ proto_next(char **line, char **key, char **value)
 	*value = p;
 	if (*p == '"')
 		return proto_next_quoted(line, p);
-	*value = proto_word(&p);
-	*line = p;
+	p += strcspn(p, PROTO_SPACE);
+	*line = *p == '\0' ? p : p + 1;
+	*p = '\0';
 	return true;
 }

@@ -111,20 +111,32 @@ reload_apply(struct vm_table *vt, const struct config *c, struct buf *report)
 	}
 }
 
-/* One message a line, to the log and into the report. */
-static void
-take_errors(struct buf *b, struct buf *report)
+void
+reload_report_errors(struct buf *report, struct buf *errors)
 {
 	char *p, *end;
 
-	while (b->len > 0) {
-		p = buf_head(b);
-		end = memchr(p, '\n', b->len);
+	while (errors->len > 0) {
+		p = buf_head(errors);
+		end = memchr(p, '\n', errors->len);
 		if (end == NULL)
 			return;
-		log_error("%.*s", (int)(end - p), p);
 		report_error(report, p, end - p);
-		buf_consume(b, end - p + 1);
+		buf_consume(errors, end - p + 1);
+	}
+}
+
+/* One message a line. */
+static void
+log_lines(const struct buf *b)
+{
+	const char *p, *next;
+
+	for (p = buf_head(b); p < buf_head(b) + b->len; p = next + 1) {
+		next = memchr(p, '\n', buf_head(b) + b->len - p);
+		if (next == NULL)
+			return;
+		log_error("%.*s", (int)(next - p), p);
 	}
 }
 
@@ -136,7 +148,8 @@ reload_read(const char *path, struct buf *report)
 
 	buf_init(&errors, CONFIG_ERRORS_MAX);
 	c = config_read(path, &errors);
-	take_errors(&errors, report);
+	log_lines(&errors);
+	reload_report_errors(report, &errors);
 	buf_free(&errors);
 	return c;
 }
@@ -158,6 +171,15 @@ keep_fixed(struct config *c, struct config *old, struct buf *report)
 	return differ;
 }
 
+void
+reload_config(struct vm_table *vt, struct config **conf, struct config *c,
+    struct buf *report)
+{
+	reload_apply(vt, c, report);
+	config_free(*conf);
+	*conf = c;
+}
+
 int
 reload_file(struct vm_table *vt, struct config **conf, const char *path,
     bool *restart_required, struct buf *report)
@@ -170,9 +192,7 @@ reload_file(struct vm_table *vt, struct config **conf, const char *path,
 		return -EINVAL;
 	}
 	*restart_required = keep_fixed(c, *conf, report);
-	reload_apply(vt, c, report);
-	config_free(*conf);
-	*conf = c;
+	reload_config(vt, conf, c, report);
 	log_info("daemon: %s: reloaded", path);
 	return 0;
 }

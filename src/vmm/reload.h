@@ -35,4 +35,11 @@ struct config *reload_read(const char *path, struct buf *report);
 int reload_file(struct vm_table *vt, struct config **conf, const char *path,
     bool *restart_required, struct buf *report);
 
+/* Applies a sound configuration and puts it in place of *conf. */
+void reload_config(struct vm_table *vt, struct config **conf, struct config *c,
+    struct buf *report);
+
+/* Makes rows of lines that tell what is wrong, and takes them from `errors`. */
+void reload_report_errors(struct buf *report, struct buf *errors);
+
 #endif /* VMMD_RELOAD_H */

@@ -46,9 +46,11 @@ usage(void)
 	    "commands:\n");
 	for (i = 0; i < COMMAND_COUNT; i++) {
 		cmd = &commands[i];
-		fprintf(stderr, "\t%s%s%s%s\n", cmd->name,
+		fprintf(stderr, "\t%s%s%s%s%s%s\n", cmd->name,
 		    cmd->option == NULL ? "" : " [-f]",
-		    *cmd->args == '\0' ? "" : " ", cmd->args);
+		    *cmd->args == '\0' ? "" : " ", cmd->args,
+		    cmd->pairs == NULL ? "" : " ",
+		    cmd->pairs == NULL ? "" : cmd->pairs);
 	}
 	fprintf(stderr, "\timage create -s SIZE FILE\n");
 	exit(EXIT_USAGE);
@@ -195,12 +197,24 @@ is_word(const char *s)
 	return true;
 }
 
+/* KEY=VALUE as it came from the shell, with any value. */
+static int
+make_pair(struct buf *b, char *arg)
+{
+	char *value = strchr(arg, '=');
+
+	if (value == NULL)
+		return -EINVAL;
+	*value = '\0';
+	return is_word(arg) ? proto_pair(b, arg, value + 1) : -EINVAL;
+}
+
 /* The request as a line; false if the arguments make none. */
 static bool
 make_request(struct conn *cn, const struct request *rq, struct buf *b)
 {
 	const struct command *cmd = rq->cmd;
-	int ret = buf_printf(b, "%s", cmd->name);
+	int i, ret = buf_printf(b, "%s", cmd->name);
 
 	if (rq->narg > 0) {
 		if (!is_word(rq->arg[0])) {
@@ -212,8 +226,13 @@ make_request(struct conn *cn, const struct request *rq, struct buf *b)
 	}
 	if (rq->force)
 		ret = ret ?: buf_printf(b, " %s", cmd->option);
+	for (i = 1; i < rq->narg && ret == 0; i++)
+		ret = make_pair(b, rq->arg[i]);
 	ret = ret ?: buf_append(b, "\n", 1);
-	if (ret != 0)
+	if (ret == -EINVAL)
+		conn_fail(cn, "syntax", "%s: `%s' is not KEY=VALUE", cmd->name,
+		    rq->arg[i - 1]);
+	else if (ret != 0)
 		conn_fail(cn, "failed", "%s: %s", cmd->name, strerror(-ret));
 	return ret == 0;
 }
@@ -333,7 +352,7 @@ static void
 parse_verb(struct request *rq, int argc, char *argv[])
 {
 	enum command_object object = rq->cmd->object;
-	int ch, max = object == OBJECT_NONE ? 0 : 1;
+	int ch, min, max;
 
 	optind = 1;
 	while ((ch = getopt(argc, argv, "+fj")) != -1) {
@@ -346,7 +365,13 @@ parse_verb(struct request *rq, int argc, char *argv[])
 	}
 	rq->narg = argc - optind;
 	rq->arg = argv + optind;
-	if (rq->narg < (object == OBJECT_GUEST) || rq->narg > max)
+	min = object == OBJECT_GUEST || object == OBJECT_NEW;
+	max = object != OBJECT_NONE;
+	if (rq->cmd->pairs != NULL) {
+		min++;
+		max = argc;
+	}
+	if (rq->narg < min || rq->narg > max)
 		usage();
 }
 

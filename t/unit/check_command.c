@@ -5,129 +5,33 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/loop.h"
-#include "fakevm.h"
-#include "vmm/client.h"
-#include "vmm/command.h"
+#include "ctlrig.h"
 #include "vmm/command_table.h"
-#include "vmm/config.h"
-#include "vmm/control.h"
-#include "vmm/proto.h"
-#include "vmm/reload.h"
-#include "vmm/vm_table.h"
 
-static struct loop *loop;
-static struct control_env env;
-static struct client *client;
-static int peer;
-static char got[65536];
-static const struct hv_ops fake_hv = { .name = "fake" };
+static struct ctlrig rig;
 
-static struct config *conf;
-static char path[64];
-
-/* The control's part. */
-static void
-changed(void *cookie, struct vm_entry *e)
+static const char *
+ask(const char *line)
 {
-	struct buf row;
-
-	(void)cookie;
-	buf_init(&row, PROTO_ROW_MAX);
-	ck_assert_int_eq(command_event_row(&row, e), 0);
-	if (client != NULL)
-		client_guest_changed(client, e, &row);
-	buf_free(&row);
-}
-
-static void
-put_file(const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void
-ended(void *cookie, struct client *c)
-{
-	(void)cookie;
-	(void)c;
-}
-
-static void
-turn(int n)
-{
-	while (n-- > 0)
-		ev_run(loop_ev(loop), EVRUN_NOWAIT);
-}
-
-static void
-connect_as(bool admin)
-{
-	int fd[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fd), 0);
-	client = client_create(&env, fd[0], admin, ended, NULL);
-	ck_assert_ptr_nonnull(client);
-	peer = fd[1];
+	return rig_ask(&rig, line);
 }
 
 static void
 setup(void)
 {
-	log_set_level(LOG_LEVEL_ERROR);
-	snprintf(path, sizeof(path), "/tmp/check_command.%d", (int)getpid());
-	put_file("[daemon]\nname = lab\n"
+	rig_open(&rig, "[daemon]\nname = lab\n"
 	    "[vm a]\nkernel = /k\nautostart = no\n");
-	conf = reload_read(path, NULL);
-	ck_assert_ptr_nonnull(conf);
-	loop = loop_create();
-	env = (struct control_env){ .loop = loop, .conf = &conf,
-	    .conf_path = path, .backend = "fake" };
-	env.guests = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
-	reload_apply(env.guests, conf, NULL);
-	turn(2);
-	connect_as(true);
 }
 
 static void
 teardown(void)
 {
-	client_destroy(client);
-	client = NULL;
-	close(peer);
-	vm_table_stop_all(env.guests, true);
-	turn(4);
-	vm_table_destroy(env.guests);
-	config_free(conf);
-	unlink(path);
-	loop_destroy(loop);
-}
-
-/* Sends one request and returns all that came since the last one. */
-static const char *
-ask(const char *line)
-{
-	ssize_t n;
-
-	ck_assert_int_eq(write(peer, line, strlen(line)), strlen(line));
-	ck_assert_int_eq(write(peer, "\n", 1), 1);
-	turn(6);
-	n = read(peer, got, sizeof(got) - 1);
-	got[n < 0 ? 0 : n] = '\0';
-	return got;
+	rig_close(&rig);
 }
 
 START_TEST(rows_are_sound)
@@ -194,13 +98,13 @@ START_TEST(help_lists_all)
 	int i;
 
 	ask("help");
-	ck_assert_int_eq(strncmp(got, "vmmd 1 lab ", 11), 0);
+	ck_assert_int_eq(strncmp(rig.got, "vmmd 1 lab ", 11), 0);
 	for (i = 0; i < COMMAND_COUNT; i++) {
 		snprintf(want, sizeof(want), "\nhelp verb=%s ",
 		    commands[i].name);
-		ck_assert_msg(strstr(got, want) != NULL, "%s", want);
+		ck_assert_msg(strstr(rig.got, want) != NULL, "%s", want);
 	}
-	ck_assert_str_eq(got + strlen(got) - 4, "\nok\n");
+	ck_assert_str_eq(rig.got + strlen(rig.got) - 4, "\nok\n");
 	ck_assert_str_eq(ask("help stop"), "help verb=stop "
 	    "args=\"NAME [force]\" usage=\"stop a guest; ok when it has "
 	    "stopped\" for=admin\nok\n");
@@ -236,6 +140,10 @@ static const struct {
 	{ "stop a gently", "err syntax usage: stop NAME [force]\n" },
 	{ "stop a force force", "err syntax usage: stop NAME [force]\n" },
 	{ "status a b", "err syntax usage: status [NAME]\n" },
+	{ "define", "err syntax usage: define NAME KEY=VALUE...\n" },
+	{ "define b", "err syntax usage: define NAME KEY=VALUE...\n" },
+	{ "set b a=1", "err no-vm vm b: no such guest\n" },
+	{ "undefine a a=1", "err syntax usage: undefine NAME\n" },
 	{ "reload now", "err syntax usage: reload\n" },
 	{ "show", "err syntax usage: show NAME\n" },
 	{ "show b", "err no-vm vm b: no such guest\n" },
@@ -247,17 +155,9 @@ static const struct {
 	{ "stop a", "err state vm a: is not running\n" },
 };
 
-/* Drops what came so far. */
-static void
-greeted(void)
-{
-	turn(4);
-	(void)!read(peer, got, sizeof(got));
-}
-
 START_TEST(bad_requests)
 {
-	greeted();
+	rig_read(&rig);
 	ck_assert_str_eq(ask(bad[_i].request), bad[_i].reply);
 	/* The connection goes on. */
 	ck_assert_str_eq(ask("wait a"),
@@ -267,7 +167,7 @@ END_TEST
 
 START_TEST(pause_and_reset)
 {
-	greeted();
+	rig_read(&rig);
 	ck_assert_str_eq(ask("pause a"), "err state vm a: is not running\n");
 	ck_assert_str_eq(ask("resume a"), "err state vm a: is not paused\n");
 	ck_assert_str_eq(ask("reset a"), "err state vm a: is not running\n");
@@ -279,7 +179,7 @@ START_TEST(pause_and_reset)
 	ck_assert_str_eq(ask("resume a"), "err state vm a: is not paused\n");
 	ck_assert_str_eq(ask("pause a"), "ok\n");
 	ck_assert_str_eq(ask("reset a"), "ok\n");
-	ck_assert_int_eq(vm_entry_state(vm_table_first(env.guests)),
+	ck_assert_int_eq(vm_entry_state(vm_table_first(rig.env.guests)),
 	    VM_RUNNING);
 	ck_assert_str_eq(ask("stop a"), "ok\n");
 }
@@ -287,7 +187,7 @@ END_TEST
 
 START_TEST(log_level)
 {
-	greeted();
+	rig_read(&rig);
 	ck_assert_str_eq(ask("log"), "log level=error\nok\n");
 	ck_assert_str_eq(ask("log debug"), "log level=debug\nok\n");
 	ck_assert_int_eq(log_get_level(), LOG_LEVEL_DEBUG);
@@ -300,9 +200,9 @@ END_TEST
 
 START_TEST(reload_and_show)
 {
-	greeted();
+	rig_read(&rig);
 	ck_assert_str_eq(ask("start a"), "ok\n");
-	put_file("[daemon]\nname = other\n"
+	rig_put_file(rig.path, "[daemon]\nname = other\n"
 	    "[vm a]\nkernel = /k\nautostart = yes\nmemory = 1G\n"
 	    "[vm b]\nkernel = /k\nautostart = no\n");
 	ck_assert_str_eq(ask("reload"),
@@ -312,13 +212,13 @@ START_TEST(reload_and_show)
 	    "change vm=a what=pending keys=\"memory 512M -> 1G\"\n"
 	    "change vm=b what=added\nok\n");
 	ask("show a");
-	ck_assert_int_eq(strncmp(got, "vm name=a state=running ", 24), 0);
-	ck_assert_ptr_nonnull(strstr(got,
+	ck_assert_int_eq(strncmp(rig.got, "vm name=a state=running ", 24), 0);
+	ck_assert_ptr_nonnull(strstr(rig.got,
 	    "\nconfig key=autostart value=yes\n"));
-	ck_assert_ptr_nonnull(strstr(got,
+	ck_assert_ptr_nonnull(strstr(rig.got,
 	    "\nconfig key=memory value=512M next=1G\n"));
-	ck_assert_ptr_nonnull(strstr(got, "\nconfig key=disk value=-\n"));
-	put_file("[daemon]\nname = lab\n[vm b]\nkernel = /k\n"
+	ck_assert_ptr_nonnull(strstr(rig.got, "\nconfig key=disk value=-\n"));
+	rig_put_file(rig.path, "[daemon]\nname = lab\n[vm b]\nkernel = /k\n"
 	    "autostart = no\nmemory = 1G\n");
 	ck_assert_str_eq(ask("reload"),
 	    "change vm=a what=removed\n"
@@ -330,10 +230,10 @@ START_TEST(bad_reload)
 {
 	char want[512];
 
-	greeted();
+	rig_read(&rig);
 	/* Errors go to the log, too; these are expected. */
 	close(STDERR_FILENO);
-	put_file("[vm a]\nmemory = 1\nfoo = 3\n");
+	rig_put_file(rig.path, "[vm a]\nmemory = 1\nfoo = 3\n");
 	snprintf(want, sizeof(want),
 	    "error message=\"%s:2: memory: `1' is out of range, write 16M to "
 	    "128G\"\n"
@@ -341,10 +241,10 @@ START_TEST(bad_reload)
 	    "vmmd.conf(5)\"\n"
 	    "error message=\"%s:1: [vm a]: no kernel, add kernel = "
 	    "/path/of/bzImage\"\n"
-	    "err invalid %s: not reloaded, nothing changed\n", path, path,
-	    path, path);
+	    "err invalid %s: not reloaded, nothing changed\n", rig.path,
+	    rig.path, rig.path, rig.path);
 	ck_assert_str_eq(ask("reload"), want);
-	ck_assert_uint_eq(vm_table_count(env.guests), 1);
+	ck_assert_uint_eq(vm_table_count(rig.env.guests), 1);
 }
 END_TEST
 
@@ -353,11 +253,10 @@ START_TEST(privilege)
 	char request[64], want[64];
 	int i;
 
-	client_destroy(client);
-	close(peer);
-	connect_as(false);
+	rig_disconnect(&rig);
+	rig_connect(&rig, false);
 	ask("help");
-	ck_assert_str_eq(got + strlen(got) - 4, "\nok\n");
+	ck_assert_str_eq(rig.got + strlen(rig.got) - 4, "\nok\n");
 	for (i = 0; i < COMMAND_COUNT; i++) {
 		if (commands[i].privilege == PRIVILEGE_ANY)
 			continue;
@@ -366,7 +265,7 @@ START_TEST(privilege)
 		    "err denied %s: permission denied\n", commands[i].name);
 		ck_assert_str_eq(ask(request), want);
 	}
-	ck_assert_uint_eq(vm_table_running(env.guests), 0);
+	ck_assert_uint_eq(vm_table_running(rig.env.guests), 0);
 }
 END_TEST
 

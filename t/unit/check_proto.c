@@ -57,6 +57,24 @@ START_TEST(round_trip)
 }
 END_TEST
 
+/* A person may leave the quotes of an empty value out. */
+START_TEST(empty_value)
+{
+	char text[] = "a= b=1  c=", *line = text, *key, *value;
+
+	ck_assert(proto_next(&line, &key, &value));
+	ck_assert_str_eq(key, "a");
+	ck_assert_str_eq(value, "");
+	ck_assert(proto_next(&line, &key, &value));
+	ck_assert_str_eq(key, "b");
+	ck_assert_str_eq(value, "1");
+	ck_assert(proto_next(&line, &key, &value));
+	ck_assert_str_eq(key, "c");
+	ck_assert_str_eq(value, "");
+	ck_assert(!proto_next(&line, &key, &value));
+}
+END_TEST
+
 START_TEST(any_byte_round_trips)
 {
 	char text[256], *line, *key, *value;
@@ -111,6 +129,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, round_trip, 0,
 	    sizeof(pairs) / sizeof(pairs[0]));
+	tcase_add_test(tc, empty_value);
 	tcase_add_test(tc, any_byte_round_trips);
 	tcase_add_loop_test(tc, broken_rows, 0,
 	    sizeof(broken) / sizeof(broken[0]));
