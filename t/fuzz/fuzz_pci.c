@@ -23,6 +23,7 @@ struct card {
 	struct pci_dev	 pdev;
 	bool		 pin;
 	unsigned	 window;	/* accesses */
+	uint32_t	 told[BARS];	/* where its BARs are */
 	struct card	**hit;		/* whose ports were accessed last */
 };
 
@@ -94,7 +95,17 @@ card_window_write(void *cookie, unsigned off, unsigned size, uint32_t val)
 	c->window += val;
 }
 
+static void
+card_bar_moved(void *cookie, unsigned bar, uint32_t base)
+{
+	struct card *c = cookie;
+
+	FUZZ_CHECK(bar < BARS && base != c->told[bar]);
+	c->told[bar] = base;
+}
+
 static const struct pci_dev_ops card_ops = {
+	.bar_moved = card_bar_moved,
 	.intx_level = card_level,
 	.window_read = card_window_read,
 	.window_write = card_window_write,
@@ -175,6 +186,7 @@ check_bar(struct rig *r, struct card *c, unsigned n)
 	if ((conf_read(r, c->pdev.slot, 0x04) & 1) != 0)
 		want = conf_read(r, c->pdev.slot, 0x10 + 4 * n) & ~3u;
 	FUZZ_CHECK(want % b->size == 0);
+	FUZZ_CHECK(c->told[n] == b->base);
 	if (b->base == 0) {
 		FUZZ_CHECK(want == 0 || want > 0x10000 - b->size ||
 		    taken(r, b, want));

@@ -14,7 +14,9 @@
  */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -42,8 +44,15 @@ struct disk {
 	unsigned		 n;
 };
 
+struct rig;
+
 /* One device on a bus of its own. */
 struct machine {
+	struct rig		*rig;
+	struct dev_host		 host;
+	bool			 no_bells;	/* the backend refuses them */
+	int			 bell;		/* of the doorbell, or -1 */
+	uint16_t		 bell_port;
 	struct bus		*bus;
 	struct pci		*pci;
 	struct virtio_blk	*blk;
@@ -52,11 +61,12 @@ struct machine {
 
 struct rig {
 	struct fuzz_input	 in;
-	struct dev_host		 host;
+	struct loop		*loop;
 	struct gmem		 gm;
 	struct disk		 disk;
-	struct machine		 m;
-	struct machine		 spare;		/* reset: a load goes here */
+	struct machine		 machine[2];
+	struct machine		*m;		/* the guest's */
+	struct machine		*spare;		/* reset: a load goes here */
 	struct buf		 pristine;	/* its state when it was made */
 	uint16_t		 idx;		/* chains offered */
 };
@@ -116,7 +126,7 @@ disk_complete(struct disk *d, unsigned i, int res)
 static void
 turn(struct rig *r)
 {
-	ev_run(loop_ev(r->host.loop), EVRUN_NOWAIT);
+	ev_run(loop_ev(r->loop), EVRUN_NOWAIT);
 }
 
 static void
@@ -128,14 +138,14 @@ complete_all(struct rig *r)
 }
 
 static uint64_t
-rig_now(void *cookie)
+host_now(void *cookie)
 {
 	(void)cookie;
 	return 0;
 }
 
 static void
-rig_set_irq(void *cookie, unsigned irq, bool level)
+host_set_irq(void *cookie, unsigned irq, bool level)
 {
 	(void)cookie;
 	(void)level;
@@ -143,42 +153,83 @@ rig_set_irq(void *cookie, unsigned irq, bool level)
 }
 
 static void
-rig_attention(void *cookie)
+host_attention(void *cookie)
 {
-	struct rig *r = cookie;
+	struct machine *m = cookie;
 
-	pci_fold_intx(r->m.pci);
+	pci_fold_intx(m->pci);
 }
 
 static void
-rig_answered(struct dev_call *c)
+host_answered(struct dev_call *c)
 {
 	*(bool *)c->cookie = true;
 }
 
 static void
-rig_call(void *cookie, struct dev_call *c)
+host_call(void *cookie, struct dev_call *c)
 {
-	struct rig *r = cookie;
+	struct machine *m = cookie;
 	bool answered = false;
 
-	c->done = rig_answered;
+	c->done = host_answered;
 	c->cookie = &answered;
 	c->task.fn(c->task.arg);
 	if (!answered)
-		complete_all(r);
+		complete_all(m->rig);
 	FUZZ_CHECK(answered);
+}
+
+static int
+host_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
+{
+	struct machine *m = cookie;
+
+	FUZZ_CHECK(size == 2 && fd >= 0);
+	if (m->no_bells) {
+		FUZZ_CHECK(on);
+		return -ENOSPC;
+	}
+	FUZZ_CHECK(on ? m->bell == -1 : m->bell == fd && m->bell_port == port);
+	m->bell = on ? fd : -1;
+	m->bell_port = port;
+	return 0;
 }
 
 static void
 machine_make(struct rig *r, struct machine *m, bool readonly)
 {
+	m->rig = r;
+	/* Two that have nothing to do with each other, at one go. */
+	m->no_bells = readonly;
+	m->bell = -1;
+	m->host = (struct dev_host){
+		.cookie = m,
+		.loop = r->loop,
+		.now = host_now,
+		.set_irq = host_set_irq,
+		.attention = host_attention,
+		.call = host_call,
+		.doorbell = host_doorbell,
+	};
 	m->bus = bus_create();
-	m->pci = pci_create(&r->host, m->bus);
+	m->pci = pci_create(&m->host, m->bus);
 	m->blk = virtio_blk_create(&r->disk, readonly, "serial", "disk");
-	m->vp = virtio_pci_create(&r->host, &r->gm, m->pci, &virtio_blk_ops,
+	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci, &virtio_blk_ops,
 	    m->blk, "disk");
 	FUZZ_CHECK(m->vp != NULL);
+}
+
+/* What the guest writes goes to the doorbell, if it is there. */
+static void
+machine_out(struct machine *m, uint16_t port, unsigned size, uint32_t val)
+{
+	const uint64_t one = 1;
+
+	if (m->bell == -1 || port != m->bell_port || size != 2)
+		bus_out(m->bus, port, size, val);
+	else
+		FUZZ_CHECK(write(m->bell, &one, sizeof(one)) == sizeof(one));
 }
 
 static void
@@ -226,13 +277,13 @@ static void
 save_and_load(struct rig *r, bool hostile)
 {
 	unsigned n = hostile ? fuzz_u8(&r->in) % 8 : 0;
-	struct machine old = r->m;
+	struct machine *old = r->m;
 	struct buf saved, again;
 	struct state_reader reader;
 	uint16_t at;
 
-	machine_stop(r, &r->m);
-	machine_save(&r->m, &saved);
+	machine_stop(r, r->m);
+	machine_save(r->m, &saved);
 	while (n-- > 0) {
 		at = fuzz_u16(&r->in);
 		buf_head(&saved)[at % saved.len] ^= (char)fuzz_u8(&r->in);
@@ -240,9 +291,9 @@ save_and_load(struct rig *r, bool hostile)
 	reader = (struct state_reader){
 		(const uint8_t *)buf_head(&saved), saved.len
 	};
-	if (virtio_pci_ops.load(r->spare.vp, &reader) == 0) {
+	if (virtio_pci_ops.load(r->spare->vp, &reader) == 0) {
 		FUZZ_CHECK(reader.left == 0);
-		machine_save(&r->spare, &again);
+		machine_save(r->spare, &again);
 		FUZZ_CHECK(hostile || (saved.len == again.len &&
 		    memcmp(buf_head(&saved), buf_head(&again),
 		    saved.len) == 0));
@@ -252,15 +303,15 @@ save_and_load(struct rig *r, bool hostile)
 	} else {
 		FUZZ_CHECK(hostile);
 	}
-	machine_reset(r, &r->spare);
+	machine_reset(r, r->spare);
 	buf_free(&saved);
-	virtio_pci_resume(r->m.vp);
+	virtio_pci_resume(r->m->vp);
 }
 
 static void
 out(struct rig *r, uint32_t off, unsigned size, uint32_t val)
 {
-	bus_out(r->m.bus, (uint16_t)(BAR + off), size, val);
+	machine_out(r->m, (uint16_t)(BAR + off), size, val);
 }
 
 static void
@@ -280,9 +331,9 @@ access_register(struct rig *r, uint8_t op)
 
 	port = (op & 0x20) != 0 ? 0xcf8 + (port & 7) : BAR + (port & 0x1ff);
 	if ((op & 1) != 0)
-		(void)bus_in(r->m.bus, port, size);
+		(void)bus_in(r->m->bus, port, size);
 	else
-		bus_out(r->m.bus, port, size, fuzz_sized(&r->in, size));
+		machine_out(r->m, port, size, fuzz_sized(&r->in, size));
 }
 
 /* Reset, features, one queue of 2^n entries, DRIVER_OK. */
@@ -291,12 +342,12 @@ start(struct rig *r, uint8_t op)
 {
 	uint32_t features = fuzz_u32(&r->in);
 
-	bus_out(r->m.bus, 0xcf8, 4, 0x80000000u | SLOT << 11 | 0x10);
-	bus_out(r->m.bus, 0xcfc, 4, BAR);
+	machine_out(r->m, 0xcf8, 4, 0x80000000u | SLOT << 11 | 0x10);
+	machine_out(r->m, 0xcfc, 4, BAR);
 	out(r, 0x14, 1, 0);
 	out(r, 0x14, 1, 3);
 	out(r, 0x00, 4, 0);
-	features &= bus_in(r->m.bus, BAR + 0x04, 4);
+	features &= bus_in(r->m->bus, BAR + 0x04, 4);
 	out(r, 0x08, 4, 0);
 	out(r, 0x0c, 4, features);
 	out(r, 0x08, 4, 1);
@@ -416,21 +467,16 @@ step(struct rig *r)
 static void
 rig_make(struct rig *r, bool readonly)
 {
-	r->host = (struct dev_host){
-		.cookie = r,
-		.loop = loop_create(),
-		.now = rig_now,
-		.set_irq = rig_set_irq,
-		.attention = rig_attention,
-		.call = rig_call,
-	};
+	r->loop = loop_create();
 	r->gm.nranges = 1;
 	r->gm.range[0].size = MEM_SIZE;
 	r->gm.range[0].hva = aligned_alloc(4096, MEM_SIZE);
 	r->disk.gm = &r->gm;
-	machine_make(r, &r->m, readonly);
-	machine_make(r, &r->spare, readonly);
-	machine_save(&r->m, &r->pristine);
+	r->m = &r->machine[0];
+	r->spare = &r->machine[1];
+	machine_make(r, r->m, readonly);
+	machine_make(r, r->spare, readonly);
+	machine_save(r->m, &r->pristine);
 }
 
 int
@@ -443,14 +489,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	r = &rigs[data[0] & 1];
-	if (r->host.loop == NULL)
+	if (r->loop == NULL)
 		rig_make(r, (data[0] & 1) != 0);
 	r->in = (struct fuzz_input){ data + 1, size - 1 };
 	r->idx = 0;
 	memset(r->gm.range[0].hva, 0, MEM_SIZE);
 	while (r->in.left != 0)
 		step(r);
-	machine_reset(r, &r->m);
+	machine_reset(r, r->m);
 	FUZZ_CHECK(r->disk.n == 0);
 	turn(r);
 	return 0;
