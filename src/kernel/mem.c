@@ -95,11 +95,11 @@ static bool mem_is_contiguous(struct page **pages, long n)
 }
 
 /* May a whole block be mapped by one entry? */
-static bool mem_fits_large(const u64 *block, struct page **pages, long n)
+static bool mem_fits_large(const struct vm *vm, const u64 *block, long n)
 {
-	return n == BLOCK_PAGES && *block == 0 &&
-	       IS_ALIGNED(page_to_pfn(pages[0]), BLOCK_PAGES) &&
-	       mem_is_contiguous(pages, n);
+	return n == BLOCK_PAGES && *block == 0 && !vm->dirty_log &&
+	       IS_ALIGNED(page_to_pfn(vm->block[0]), BLOCK_PAGES) &&
+	       mem_is_contiguous(vm->block, n);
 }
 
 /* Maps the first `n` of vm->block, which have no entries yet. */
@@ -108,7 +108,7 @@ static int mem_map_pages(struct vm *vm, u64 *block, u64 gpa, long n)
 	u64 *table, *entry;
 	long i;
 
-	if (mem_fits_large(block, vm->block, n)) {
+	if (mem_fits_large(vm, block, n)) {
 		WRITE_ONCE(*block, npt_leaf(vm->block[0], true));
 		return 0;
 	}
@@ -217,15 +217,33 @@ int mem_fault(struct vm *vm, u64 gpa)
 	return ret;
 }
 
+/* Puts the page into the log, which takes an entry to do so. */
+static int mem_log_write(struct vm *vm, u64 gpa)
+{
+	int ret = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->dirty_log)
+		ret = mem_fault_locked(vm, gpa);
+	if (vm->dirty_log && ret == 0)
+		npt_set_dirty(npt_entry(npt_child(*npt_block(vm, gpa)), gpa));
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len)
 {
 	const struct mem_range *r = mem_find(vm, gpa);
+	int ret;
 
 	if (!r || len > r->size - (gpa - r->gpa))
 		return -EFAULT;
 	if (copy_to_user(mem_user(r, gpa), src, len))
 		return -EFAULT;
-	return 0;
+	ret = mem_log_write(vm, gpa);
+	if (ret == 0 && offset_in_page(gpa) + len > PAGE_SIZE)
+		ret = mem_log_write(vm, gpa + len - 1);
+	return ret;
 }
 
 void mem_drop_block(struct vm *vm, u64 *block)

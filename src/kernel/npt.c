@@ -54,6 +54,25 @@ bool npt_is_large(u64 entry)
 	return entry & vmm_cpu->npt.large & ~vmm_cpu->npt.page;
 }
 
+bool npt_clear_dirty(u64 *entry)
+{
+	const u64 dirty = vmm_cpu->npt.dirty;
+	u64 old = READ_ONCE(*entry);
+
+	/* The CPU may set bits meanwhile. */
+	while ((old & dirty) && !try_cmpxchg64(entry, &old, old & ~dirty))
+		;
+	return old & dirty;
+}
+
+void npt_set_dirty(u64 *entry)
+{
+	u64 old = READ_ONCE(*entry);
+
+	while (!try_cmpxchg64(entry, &old, old | vmm_cpu->npt.dirty))
+		;
+}
+
 void npt_hide(u64 *entry)
 {
 	WRITE_ONCE(*entry, *entry & ~vmm_cpu->npt.present);

@@ -386,6 +386,7 @@ const struct cpu_ops svm_ops = {
 		.page		= SVM_ENTRY_TABLE,
 		.large		= SVM_ENTRY_TABLE | _PAGE_PSE,
 		.present	= _PAGE_PRESENT,
+		.dirty		= _PAGE_DIRTY,
 		.host_levels	= true,
 	},
 	.check		= svm_check,

@@ -71,6 +71,31 @@ static int vm_discard(struct vm *vm, const void __user *arg)
 	return ret;
 }
 
+static int vm_dirty_log(struct vm *vm, unsigned long on)
+{
+	int ret;
+
+	if (on > 1)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	ret = dirty_log(vm, on);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static int vm_get_dirty(struct vm *vm, const void __user *arg)
+{
+	struct vmm_dirty d;
+	int ret;
+
+	if (copy_from_user(&d, arg, sizeof(d)))
+		return -EFAULT;
+	mutex_lock(&vm->lock);
+	ret = dirty_fetch(vm, &d);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static bool cpuid_valid(const struct vmm_cpuid_entry *e, u32 n)
 {
 	u32 i;
@@ -123,6 +148,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_memory(vm, (void __user *)arg);
 	case VMM_MEM_DISCARD:
 		return vm_discard(vm, (void __user *)arg);
+	case VMM_DIRTY_LOG:
+		return vm_dirty_log(vm, arg);
+	case VMM_GET_DIRTY:
+		return vm_get_dirty(vm, (void __user *)arg);
 	case VMM_SET_CPUID:
 		return vm_set_cpuid(vm, (void __user *)arg);
 	case VMM_DOORBELL:

@@ -37,6 +37,7 @@ struct npt_format {
 	u64	page;		/* bits of an entry that maps a 4 KiB page */
 	u64	large;		/* bits of an entry that maps 2 MiB */
 	u64	present;	/* set in any of these: the entry is in use */
+	u64	dirty;		/* the CPU sets it where it writes */
 	bool	host_levels;	/* as many levels as the host's own tables */
 };
 
@@ -129,6 +130,7 @@ struct vm {
 	unsigned int		 nvcpus;	/* m */
 	u64			*npt;		/* I, the root; tables m */
 	atomic64_t		 tlb_gen;	/* of the nested page table */
+	bool			 dirty_log;	/* m, no large leaves */
 	unsigned long		 pinned;	/* m, pages */
 	struct page		**block;	/* m, room for one block */
 	struct xarray		 doorbells;	/* m to change; RCU; by port */
@@ -227,17 +229,27 @@ void mem_unpin(struct vm *vm, long n);
 void mem_drop_block(struct vm *vm, u64 *block);
 /* Pins and maps what lies at `gpa`: 0, -ENOENT if no RAM does, -errno. */
 int mem_fault(struct vm *vm, u64 gpa);
-/* Copies to guest memory by the daemon's mapping; may sleep. */
+/*
+ * Copies to guest memory by the daemon's mapping, as a write of the guest's;
+ * may sleep.
+ */
 int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len);
 
-/* discard.c */
+/* discard.c; vm->lock held */
 int discard_range(struct vm *vm, const struct vmm_discard *d);
+
+/* dirty.c; vm->lock held */
+int dirty_log(struct vm *vm, bool on);
+int dirty_fetch(struct vm *vm, const struct vmm_dirty *d);
 
 /* npt.c; vm->lock held */
 u64 *npt_alloc_root(void);
 bool npt_is_present(u64 entry);
 bool npt_is_large(u64 entry);
 u64 *npt_child(u64 entry);
+/* Atomic; clear says whether it was set.  The CPU knows after a flush. */
+bool npt_clear_dirty(u64 *entry);
+void npt_set_dirty(u64 *entry);
 /* Takes an entry from the guest, after a flush; it keeps its address. */
 void npt_hide(u64 *entry);
 /* A leaf's first page, and the leaf of a page. */

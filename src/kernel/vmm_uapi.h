@@ -68,6 +68,30 @@ struct vmm_discard {
 };
 
 /*
+ * VMM_DIRTY_LOG, on a VM, takes 1 to begin with an empty log of the pages that
+ * the guest writes to, 0 to end it.  Memory is mapped by 4 KiB from then on;
+ * after the end a block can be large again once it has been discarded.
+ *
+ * VMM_GET_DIRTY fetches and clears the log of [gpa, gpa + size), multiples of
+ * 4096, all of it RAM: bit n % 64 of word n / 64 is set if page n of the range
+ * was written to.  What is written once it has returned is in the log anew.
+ * ENODATA if there is no log, E2BIG beyond VMM_MAX_DIRTY; with EFAULT the log
+ * of the range is lost.
+ *
+ * The log has what the vCPUs and the driver write.  What the caller itself
+ * writes to guest memory, or discards of it, is for the caller to know.
+ */
+struct vmm_dirty {
+	__u64	gpa;
+	__u64	size;
+	__u64	bitmap;		/* address of the words, __u64 */
+	__u32	flags;		/* 0 */
+	__u32	reserved;
+};
+
+#define VMM_MAX_DIRTY	(1ULL << 36)	/* bytes of RAM in one VMM_GET_DIRTY */
+
+/*
  * One row of the table that CPUID is answered from.  Rows with
  * VMM_CPUID_SUBLEAF match leaf and subleaf, others the leaf alone; what is
  * not in the table reads zero.
@@ -289,6 +313,8 @@ struct vmm_run {
 #define VMM_SET_CPUID		_IOW(VMM_IOC, 0x11, struct vmm_cpuid)
 #define VMM_CREATE_VCPU		_IO(VMM_IOC, 0x12)
 #define VMM_MEM_DISCARD		_IOW(VMM_IOC, 0x13, struct vmm_discard)
+#define VMM_DIRTY_LOG		_IO(VMM_IOC, 0x14)
+#define VMM_GET_DIRTY		_IOW(VMM_IOC, 0x15, struct vmm_dirty)
 #define VMM_DOORBELL		_IOW(VMM_IOC, 0x16, struct vmm_doorbell)
 #define VMM_RUN			_IO(VMM_IOC, 0x20)
 #define VMM_GET_STATE		_IOR(VMM_IOC, 0x21, struct vmm_state)

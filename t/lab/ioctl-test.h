@@ -26,6 +26,7 @@ extern const struct test tests_state[];
 extern const struct test tests_run[];
 extern const struct test tests_memory[];
 extern const struct test tests_discard[];
+extern const struct test tests_dirty[];
 extern const struct test tests_event[];
 extern const struct test tests_input[];
 extern const struct test tests_doorbell[];
