@@ -259,6 +259,20 @@ i8042_set_mode(struct i8042 *k, uint8_t mode)
 	i8042_pull(k);
 }
 
+/*
+ * A keyboard reports keys from power-on; only a driver, at the end of its
+ * preparations, switches that on.
+ */
+static void
+i8042_hear(struct i8042 *k, uint8_t val)
+{
+	bool heard = k->s.kbd.scanning != 0;
+
+	if (val != PS2KBD_ENABLE)
+		heard = heard && atomic_load(&k->heard);
+	atomic_store(&k->heard, heard);
+}
+
 /* A byte to port 60: the rest of a command, or one for the keyboard. */
 static void
 i8042_data(struct i8042 *k, uint8_t val)
@@ -286,6 +300,7 @@ i8042_data(struct i8042 *k, uint8_t val)
 		/* Who sends to the keyboard wants to hear it, too. */
 		k->s.mode &= ~MODE_KBD_OFF;
 		ps2kbd_write(&k->s.kbd, val);
+		i8042_hear(k, val);
 		i8042_pull(k);
 		break;
 	}
@@ -370,6 +385,7 @@ i8042_reset(void *dev)
 	k->s.status = ST_SYSTEM | ST_UNLOCKED;
 	k->s.outport = OUT_NO_RESET | OUT_A20;
 	ps2kbd_reset(&k->s.kbd);
+	atomic_store(&k->heard, false);
 	i8042_update_irq(k);
 }
 
@@ -380,6 +396,12 @@ i8042_init(struct i8042 *k, const struct dev_host *host, unsigned irq)
 	k->host = host;
 	k->irq = irq;
 	i8042_reset(k);
+}
+
+bool
+i8042_is_heard(const struct i8042 *k)
+{
+	return atomic_load(&k->heard);
 }
 
 void
@@ -426,6 +448,8 @@ i8042_load(void *dev, struct state_reader *r)
 	    s.kbd_full > 1 || s.pad != 0 || !ps2kbd_valid(&s.kbd))
 		return -EINVAL;
 	k->s = s;
+	/* Not known, but likely. */
+	atomic_store(&k->heard, s.kbd.scanning != 0);
 	/* The interrupt controller's own state has the line's level. */
 	k->line = i8042_level(&s);
 	return 0;

@@ -40,10 +40,14 @@ struct i8042 {
 	unsigned		 irq;		/* immutable */
 	bool			 line;		/* level last given to host */
 	atomic_bool		 pressed;	/* any thread sets it */
+	atomic_bool		 heard;		/* a driver wants the keys */
 };
 
 /* Brings the controller to the state in which firmware leaves it. */
 void i8042_init(struct i8042 *k, const struct dev_host *host, unsigned irq);
+
+/* Has a driver switched the keyboard on?  Any thread. */
+bool i8042_is_heard(const struct i8042 *k);
 
 /* Presses Ctrl, Alt and Del, at the next fold(); any thread. */
 void i8042_ctrl_alt_del(struct i8042 *k);

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PS2KBD_ENABLE		0xf4	/* command: report keys */
+
 #define PS2KBD_REPLY_MAX	3
 #define PS2KBD_KEYS_MAX		16
 

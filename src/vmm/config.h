@@ -38,6 +38,7 @@ struct vm_config {
 	unsigned	 ndisks;
 	bool		 autostart;
 	uint64_t	 start_order;	/* lower first */
+	uint64_t	 stop_timeout;	/* ns; 0: it is not asked to stop */
 	enum on_end	 on_reboot;
 	enum on_end	 on_crash;
 };

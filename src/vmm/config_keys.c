@@ -73,6 +73,9 @@ const struct key config_keys[] = {
 	    .def = "restart" },
 	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
+	{ VM(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
+	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
+	    .derived = "the daemon's" },
 };
 
 _Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) == CONFIG_NKEYS,

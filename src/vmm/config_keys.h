@@ -53,7 +53,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	17
+#define CONFIG_NKEYS	18
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

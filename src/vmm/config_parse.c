@@ -22,6 +22,7 @@
 #include "vmm/statedir.h"
 
 #define MIB		(1ull << 20)
+#define NOT_GIVEN	UINT64_MAX	/* of a duration */
 #define PLACE_MAX	300
 
 static const char *const section_names[] = {
@@ -390,6 +391,7 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 		.name = own_name,
 		.file = file,
 		.cmdline = cmdline,
+		.stop_timeout = NOT_GIVEN,
 	};
 	set_defaults(ps, SECTION_VM);
 }
@@ -538,6 +540,17 @@ set_derived(struct config *c)
 	return 0;
 }
 
+/* A guest's time to stop is the daemon's unless it is given. */
+static void
+set_stop_timeouts(struct config *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nvms; i++)
+		if (c->vm[i].stop_timeout == NOT_GIVEN)
+			c->vm[i].stop_timeout = c->stop_timeout;
+}
+
 /* Takes what a file holds; `only` is the guest it may be about, or NULL. */
 static int
 parse_file(struct parser *ps, FILE *f, const char *path, const char *only)
@@ -627,6 +640,7 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	ret = parse_file(ps, f, path, NULL);
 	ret = ret ?: set_derived(ps->conf);
 	ret = ret ?: parse_state(ps);
+	set_stop_timeouts(ps->conf);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
 		check_vm(ps, i);
 	return ret;
@@ -673,6 +687,7 @@ parse_request(struct parser *ps, const char *name, const char *file,
 		return -errno;
 	ret = parse_file(ps, f, file, name);
 	fclose(f);
+	set_stop_timeouts(ps->conf);
 	if (ret == 0 && ps->conf->nvms > before)
 		check_vm(ps, before);
 	return ret;

@@ -21,13 +21,17 @@
 #include "vmm/reload.h"
 #include "vmm/version.h"
 
+/* What guests may take to end whose processors do not run any more. */
+#define END_TIMEOUT	10.0
+
 /* What a forced stop may take, when only the kernel is waited for. */
 #define FORCE_TIMEOUT	10.0
 
 /* How far the end has come; signals only ever move it forward. */
 enum stop_stage {
 	STAGE_RUNNING,
-	STAGE_STOPPING,		/* guests were asked to stop */
+	STAGE_STOPPING,		/* guests were asked to shut down */
+	STAGE_ENDING,		/* they were ended */
 	STAGE_FORCING,		/* they were forced to */
 };
 
@@ -78,6 +82,12 @@ daemon_stop(struct daemon *d)
 		daemon_set_bound(d, d->conf->stop_timeout / 1e9);
 		vm_table_stop_all(d->guests, false);
 	} else if (d->stage == STAGE_STOPPING) {
+		d->stage = STAGE_ENDING;
+		log_warn("daemon: ending %zu guests",
+		    vm_table_running(d->guests));
+		daemon_set_bound(d, END_TIMEOUT);
+		vm_table_stop_asking(d->guests);
+	} else if (d->stage == STAGE_ENDING) {
 		d->stage = STAGE_FORCING;
 		log_warn("daemon: forcing %zu guests to stop",
 		    vm_table_running(d->guests));
@@ -101,7 +111,7 @@ daemon_bound_over(struct ev_loop *ev, ev_timer *w, int revents)
 	daemon_stop(w->data);
 }
 
-/* A second signal does not wait for the bound. */
+/* Another signal does not wait for the bound. */
 static void
 daemon_terminate(struct ev_loop *ev, ev_signal *w, int revents)
 {

@@ -416,6 +416,12 @@ guest_stop(struct guest *g)
 	vcpu_stop(g->vcpu);
 }
 
+bool
+guest_ask_stop(struct guest *g)
+{
+	return machine_ctrl_alt_del(g->machine);
+}
+
 void
 guest_pause(struct guest *g)
 {

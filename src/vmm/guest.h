@@ -35,13 +35,19 @@ int guest_create(struct guest **gp, const struct vm_env *env,
     const struct vm_config *conf, struct console *console,
     const struct guest_ops *ops, void *cookie);
 
+/*
+ * Asks it to shut down, by Ctrl-Alt-Del: it may then end by itself, or not.
+ * False if it does not listen.  Between running() and ended().
+ */
+bool guest_ask_stop(struct guest *g);
+
 /* Ends it as soon as may be; submitted disk requests complete first. */
 void guest_stop(struct guest *g);
 
 /*
  * Between running() and ended(): lets it run no further, its state kept, and
- * lets it run on.  Disk requests go on meanwhile.  guest_resume() only after
- * paused().
+ * lets it run on.  Disk requests go on meanwhile.  guest_resume() also takes a
+ * pause back that was not answered by paused() yet; it may be, all the same.
  */
 void guest_pause(struct guest *g);
 void guest_resume(struct guest *g);

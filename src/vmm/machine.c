@@ -382,10 +382,13 @@ machine_intr_ack(struct machine *m)
 	return vector;
 }
 
-void
+bool
 machine_ctrl_alt_del(struct machine *m)
 {
+	if (!i8042_is_heard(&m->i8042))
+		return false;
 	i8042_ctrl_alt_del(&m->i8042);
+	return true;
 }
 
 static void

@@ -72,10 +72,11 @@ bool machine_intr(const struct machine *m);
 uint8_t machine_intr_ack(struct machine *m);
 
 /*
- * Presses Ctrl, Alt and Del at the guest's keyboard.  Loop or vCPU thread, from
- * the time the guest runs until machine_stop().
+ * Presses Ctrl, Alt and Del at the guest's keyboard; false if no driver of the
+ * guest listens to it.  Loop or vCPU thread, from the time the guest runs until
+ * machine_stop().
  */
-void machine_ctrl_alt_del(struct machine *m);
+bool machine_ctrl_alt_del(struct machine *m);
 
 /*
  * Loop, while no vCPU runs: lets submitted disk requests complete and starts

@@ -75,7 +75,7 @@ void vcpu_destroy(struct vcpu *v);		/* after gone() */
 void vcpu_run(struct vcpu *v);			/* after prepared() */
 void vcpu_stop(struct vcpu *v);			/* at any time, repeatedly */
 void vcpu_pause(struct vcpu *v);		/* after vcpu_run() */
-void vcpu_resume(struct vcpu *v);		/* after paused() */
+void vcpu_resume(struct vcpu *v);		/* takes it back, too */
 void vcpu_check_halt(struct vcpu *v);		/* halted for good? see hv.h */
 void vcpu_teardown(struct vcpu *v);		/* after prepared() or parked() */
 const char *vcpu_message(const struct vcpu *v);	/* after prepared(), parked() */

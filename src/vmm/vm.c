@@ -9,7 +9,8 @@
  *	paused()	running -> paused
  *	resume		paused -> running
  *	reset		running, paused -> starting
- *	stop		starting, running, paused -> stopping
+ *	stop		starting, running, paused -> stopping: a guest that
+ *			listens is asked to shut down, for a time
  *	ended()		-> stopping, or -> starting if it boots again
  *	gone()		stopping -> stopped
  *
@@ -56,6 +57,7 @@ struct vm {
 	bool			 idle;		/* guest does not run any more */
 	bool			 stop;		/* asked for */
 	bool			 force;
+	ev_timer		 ask_timer;	/* ends the asking */
 	bool			 reset;		/* asked for, too */
 	bool			 again;		/* boot again when gone */
 	ev_timer		 boot_timer;	/* for it */
@@ -80,6 +82,7 @@ set_state(struct vm *vm, enum vm_state state)
 static void
 set_stopped(struct vm *vm)
 {
+	ev_timer_stop(loop_ev(vm->env->loop), &vm->ask_timer);
 	if (vm->stop && vm->reason != VM_REASON_ERROR)
 		vm->reason = VM_REASON_STOP;
 	log_info("vm %s: stopped: %s", vm->conf->name,
@@ -266,6 +269,25 @@ static const struct guest_ops vm_guest_ops = {
 	.gone = on_gone,
 };
 
+void
+vm_stop_asking(struct vm *vm)
+{
+	ev_timer_stop(loop_ev(vm->env->loop), &vm->ask_timer);
+	if (vm->guest != NULL && !vm->ended)
+		guest_stop(vm->guest);
+}
+
+static void
+asked_enough(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct vm *vm = t->data;
+
+	(void)ev;
+	(void)revents;
+	log_warn("vm %s: did not shut down when asked", vm->conf->name);
+	vm_stop_asking(vm);
+}
+
 struct vm *
 vm_create(const struct vm_env *env, const struct vm_config *conf)
 {
@@ -277,6 +299,8 @@ vm_create(const struct vm_env *env, const struct vm_config *conf)
 	vm->env = env;
 	ev_timer_init(&vm->boot_timer, boot_again, 0.0, 0.0);
 	vm->boot_timer.data = vm;
+	ev_timer_init(&vm->ask_timer, asked_enough, 0.0, 0.0);
+	vm->ask_timer.data = vm;
 	vm->conf = vm_config_dup(conf);
 	if (vm->conf == NULL)
 		goto free_vm;
@@ -321,6 +345,31 @@ vm_start(struct vm *vm)
 	return error;
 }
 
+/* Asks a guest to shut down; false if that is of no use. */
+static bool
+ask_guest(struct vm *vm)
+{
+	if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) ||
+	    vm->conf->stop_timeout == 0 || !guest_ask_stop(vm->guest))
+		return false;
+	guest_resume(vm->guest);
+	log_info("vm %s: asked to shut down", vm->conf->name);
+	ev_timer_set(&vm->ask_timer,
+	    (double)vm->conf->stop_timeout / (double)NS_PER_S, 0.0);
+	ev_timer_start(loop_ev(vm->env->loop), &vm->ask_timer);
+	return true;
+}
+
+static void
+stop_guest(struct vm *vm)
+{
+	bool asking = ev_is_active(&vm->ask_timer);
+
+	if (!vm->ended && (vm->force || (!asking && !ask_guest(vm))))
+		vm_stop_asking(vm);
+	set_state(vm, VM_STOPPING);
+}
+
 int
 vm_stop(struct vm *vm, bool force)
 {
@@ -335,9 +384,7 @@ vm_stop(struct vm *vm, bool force)
 	} else if (vm->force && vm->idle) {
 		abandon_guest(vm);
 	} else {
-		if (!vm->ended)
-			guest_stop(vm->guest);
-		set_state(vm, VM_STOPPING);
+		stop_guest(vm);
 	}
 	return 0;
 }

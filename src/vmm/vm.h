@@ -81,10 +81,16 @@ void vm_destroy(struct vm *vm);
 int vm_start(struct vm *vm);
 
 /*
- * Stops it: the vCPU ends, submitted disk requests complete, then the guest is
- * gone; with `force` nothing is waited for but the kernel.  -ESRCH if stopped.
+ * Stops it.  A guest that runs and listens is asked to shut down, and has its
+ * stop-timeout to do so; a reset of its machine counts.  One that is paused
+ * goes on for that.  Then, or at once, the vCPU ends, submitted disk requests
+ * complete, and the guest is gone.  With `force` nothing is waited for but the
+ * kernel.  -ESRCH if stopped.
  */
 int vm_stop(struct vm *vm, bool force);
+
+/* After vm_stop(): the guest has been asked long enough. */
+void vm_stop_asking(struct vm *vm);
 
 /*
  * Pauses a running guest: 0, and the state is VM_PAUSED as soon as it does not

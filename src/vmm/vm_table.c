@@ -344,3 +344,12 @@ vm_table_stop_all(struct vm_table *vt, bool force)
 		if (vm_stop(e->vm, force) == 0)
 			vt->forced |= force;
 }
+
+void
+vm_table_stop_asking(struct vm_table *vt)
+{
+	struct vm_entry *e;
+
+	for (e = vt->first; e != NULL; e = e->next)
+		vm_stop_asking(e->vm);
+}

@@ -79,6 +79,9 @@ bool vm_table_forced(const struct vm_table *vt);
 /* Stops all of them; none starts any more. */
 void vm_table_stop_all(struct vm_table *vt, bool force);
 
+/* After that: ends those that were asked to shut down and have not. */
+void vm_table_stop_asking(struct vm_table *vt);
+
 const char *vm_entry_name(const struct vm_entry *e);
 enum vm_state vm_entry_state(const struct vm_entry *e);
 

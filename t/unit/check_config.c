@@ -39,15 +39,17 @@ teardown(void)
 static void
 dump_vm(struct buf *b, const struct vm_config *vm)
 {
-	char memory[32];
+	char memory[32], timeout[32];
 	unsigned i;
 
 	value_format(memory, sizeof(memory), value_size_units, vm->memory);
+	value_format(timeout, sizeof(timeout), value_duration_units,
+	    vm->stop_timeout);
 	buf_printf(b, "vm name=%s kernel=%s initrd=%s memory=%s autostart=%d "
-	    "start-order=%u on-reboot=%d on-crash=%d\n cmdline=%s\n", vm->name,
+	    "start-order=%u on-reboot=%d on-crash=%d stop-timeout=%s\n cmdline=%s\n", vm->name,
 	    vm->kernel, vm->initrd == NULL ? "-" : vm->initrd, memory,
 	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
-	    vm->on_crash, vm->cmdline);
+	    vm->on_crash, timeout, vm->cmdline);
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s\n", vm->disk[i]);
 }

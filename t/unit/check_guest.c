@@ -20,6 +20,7 @@
 
 #define PATIENCE	20.0
 #define MIB		((uint64_t)1 << 20)
+#define STOP_TIMEOUT	UINT64_C(400000000)
 
 /* The guest's writes to these ports. */
 #define PORT_CALL	0x10	/* the device calls the loop */
@@ -42,6 +43,9 @@ static pthread_mutex_t	 mtx = PTHREAD_MUTEX_INITIALIZER;
 static struct dev_call	*calling;	/* l: what waits for its answer */
 static bool		 answer;	/* l: at once */
 static bool		 quiet;		/* l: no request in flight */
+static bool		 listens;	/* l: to Ctrl-Alt-Del */
+static unsigned		 asked;		/* l: by it */
+static struct machine	*vm_machine;	/* the last made */
 static struct machine	*stopping;	/* l: waits for quiet */
 static unsigned		 machines;	/* alive */
 static unsigned		 returned;	/* calls */
@@ -85,6 +89,7 @@ machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
 	(void)errlen;
 	*mp = calloc(1, sizeof(**mp));
 	(*mp)->mc = *mc;
+	vm_machine = *mp;
 	count(&machines, 1);
 	return 0;
 }
@@ -139,6 +144,15 @@ machine_intr_ack(struct machine *m)
 	return 0;
 }
 
+/* The guest may have no ear for it. */
+bool
+machine_ctrl_alt_del(struct machine *m)
+{
+	(void)m;
+	asked++;
+	return listens;
+}
+
 void
 machine_stop(struct machine *m, void (*done)(void *), void *arg)
 {
@@ -190,6 +204,15 @@ state(void)
 	return st.state;
 }
 
+static enum vm_reason
+reason(void)
+{
+	struct vm_status st;
+
+	vm_get_status(vm, &st);
+	return st.reason;
+}
+
 static void
 wait_for(enum vm_state s)
 {
@@ -237,7 +260,8 @@ setup(void)
 {
 	struct vm_config conf = {
 		.name = "test", .kernel = kernel, .cmdline = "",
-		.memory = 32 * MIB,
+		.memory = 32 * MIB, .stop_timeout = STOP_TIMEOUT,
+		.on_reboot = ON_END_RESTART,
 	};
 	struct fakehv f = { .guest = guest_calls };
 
@@ -485,6 +509,90 @@ START_TEST(stop_between_calls)
 }
 END_TEST
 
+/* Asked, a guest has its time; what it does then is a stop. */
+START_TEST(asked_guest_resets)
+{
+	listens = true;
+	start();
+	vm_stop(vm, false);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	ck_assert_uint_eq(asked, 1);
+	/* Once is enough. */
+	vm_stop(vm, false);
+	run_for(0.1);
+	ck_assert_uint_eq(asked, 1);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	ck_assert_uint_eq(fakehv_look().vcpus, 1);
+	vm_machine->mc.reset(vm_machine->mc.cookie);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(reason(), VM_REASON_STOP);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_STOPPED);
+}
+END_TEST
+
+/* The ways to end one that does nothing: time, impatience, force. */
+START_TEST(asked_guest_ignores)
+{
+	uint64_t begin;
+
+	listens = true;
+	start();
+	begin = loop_now_ns();
+	vm_stop(vm, false);
+	if (_i == 1)
+		vm_stop_asking(vm);
+	else if (_i == 2)
+		vm_stop(vm, true);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(reason(), VM_REASON_STOP);
+	ck_assert(_i != 0 || loop_now_ns() - begin >= STOP_TIMEOUT);
+	/* No timer of the last stop ends the next guest. */
+	until(fakehv_look().vms == 0);
+	start();
+	run_for(STOP_TIMEOUT / 1e9 + 0.1);
+	ck_assert_int_eq(state(), VM_RUNNING);
+	listens = false;
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+}
+END_TEST
+
+/* One that is paused, or about to be, must go on to do anything. */
+START_TEST(asked_while_paused)
+{
+	listens = true;
+	start();
+	vm_pause(vm);
+	if (_i == 0)
+		wait_for(VM_PAUSED);
+	vm_stop(vm, false);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	vm_machine->mc.reset(vm_machine->mc.cookie);
+	wait_for(VM_STOPPED);
+	ck_assert_uint_eq(asked, 1);
+}
+END_TEST
+
+/* A pause is answered when the call is, not before. */
+START_TEST(pause_during_call)
+{
+	answer = false;
+	start();
+	vm_pause(vm);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_RUNNING);
+	dev_call_done(calling);
+	wait_for(VM_PAUSED);
+	ck_assert_uint_eq(look(&returned), 0);
+	vm_resume(vm);
+	until(look(&returned) == 1);
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -503,5 +611,9 @@ main(void)
 	tcase_add_test(tc, force_after_answer);
 	tcase_add_test(tc, force_after_stop_during_call);
 	tcase_add_test(tc, stop_between_calls);
+	tcase_add_test(tc, asked_guest_resets);
+	tcase_add_loop_test(tc, asked_guest_ignores, 0, 3);
+	tcase_add_loop_test(tc, asked_while_paused, 0, 2);
+	tcase_add_test(tc, pause_during_call);
 	return test_main("guest", tc);
 }

@@ -322,6 +322,32 @@ START_TEST(ctrl_alt_del)
 END_TEST
 
 /* Without its interrupt the keys wait to be polled. */
+/* From a driver's enabling of it to the next reset, or its disabling. */
+START_TEST(heard_by_a_driver)
+{
+	struct testhost t;
+	struct i8042 k;
+
+	make(&t, &k);
+	ck_assert(!i8042_is_heard(&k));
+	send(&k, 0xed);
+	send(&k, 0x00);
+	ck_assert(!i8042_is_heard(&k));
+	send(&k, 0xf4);
+	ck_assert(i8042_is_heard(&k));
+	send(&k, 0xed);
+	send(&k, 0x07);
+	ck_assert(i8042_is_heard(&k));
+	send(&k, 0xf5);
+	ck_assert(!i8042_is_heard(&k));
+	send(&k, 0xf6);
+	ck_assert(!i8042_is_heard(&k));
+	send(&k, 0xf4);
+	i8042_dev_ops.reset(&k);
+	ck_assert(!i8042_is_heard(&k));
+}
+END_TEST
+
 START_TEST(ctrl_alt_del_held_back)
 {
 	struct testhost t;
@@ -458,6 +484,7 @@ main(void)
 	tcase_add_test(tc, keyboard_commands);
 	tcase_add_test(tc, ctrl_alt_del);
 	tcase_add_test(tc, ctrl_alt_del_held_back);
+	tcase_add_test(tc, heard_by_a_driver);
 	tcase_add_test(tc, keys_and_answers);
 	tcase_add_test(tc, random_programs);
 	tcase_add_test(tc, hostile_state);

@@ -254,7 +254,13 @@ END_TEST
 START_TEST(presses_keys)
 {
 	program_pic(1 << 1);
-	machine_ctrl_alt_del(machine);
+	/* Nobody to hear them, until a driver switches the keyboard on. */
+	ck_assert(!machine_ctrl_alt_del(machine));
+	ck_assert_uint_eq(attentions, 0);
+	out(0x60, 1, 0xf4);
+	ck_assert_uint_eq(in(0x60, 1) & 0xff, 0xfa);
+	(void)machine_intr_ack(machine);
+	ck_assert(machine_ctrl_alt_del(machine));
 	ck_assert_uint_eq(attentions, 1);
 	ck_assert(!machine_intr(machine));
 	machine_fold(machine);

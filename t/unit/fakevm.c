@@ -113,6 +113,12 @@ vm_stop(struct vm *vm, bool force)
 	return 0;
 }
 
+void
+vm_stop_asking(struct vm *vm)
+{
+	(void)vm;
+}
+
 int
 vm_pause(struct vm *vm)
 {
