@@ -2,21 +2,20 @@
 /*
  * Backend `vmm`: our own driver, /dev/vmm; see vmm(4) and vmm_uapi.h.
  *
- * A kick sets immediate_exit in the run page, then signals the thread.  The
- * driver looks at both until it enters the guest with interrupts off, and a
- * signal ends guest mode; immediate_exit stays set until a run has returned
- * because of it.  So no kick is lost, wherever the thread is.
+ * A kick signals an eventfd that the driver has bound to the vCPU: it ends the
+ * run, or the next, and the driver keeps it until a run has returned because
+ * of it.  So no kick is lost, wherever the thread is.
  *
- * One thread per vCPU; run->immediate_exit is all that others touch.
+ * One thread per vCPU; the eventfd is all that others touch.
  */
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,7 +42,7 @@ struct hv_vcpu {
 	struct vmm_run	*run;		/* shared with the driver */
 	size_t		 run_size;
 	int		 fd;
-	pthread_t	 thread;	/* runs it */
+	int		 kick;		/* the eventfd */
 	uint32_t	 tsc_khz;
 	uint32_t	 data;		/* of port I/O, between two runs */
 	bool		 in;		/* `data` is to be given to the guest */
@@ -203,6 +202,24 @@ vmm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
 	return ioctl(vm->fd, VMM_DOORBELL, &d) == 0 ? 0 : -errno;
 }
 
+/* The eventfd that the driver takes for a kick: 0 or -errno. */
+static int
+bind_kick(struct hv_vcpu *v)
+{
+	struct vmm_irq_event e = { .line = 0 };
+	int error;
+
+	v->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->kick == -1)
+		return -errno;
+	e.fd = v->kick;
+	if (ioctl(v->fd, VMM_IRQ_EVENT, &e) == 0)
+		return 0;
+	error = -errno;
+	close(v->kick);
+	return error;
+}
+
 static int
 vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
     char *err, size_t errlen)
@@ -215,7 +232,6 @@ vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 		error = -ENOMEM;
 		goto fail;
 	}
-	v->thread = pthread_self();
 	v->tsc_khz = vm->tsc_khz;
 	v->run_size = vm->run_size;
 	v->fd = ioctl(vm->fd, VMM_CREATE_VCPU, id);
@@ -223,14 +239,19 @@ vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 		error = -errno;
 		goto free_vcpu;
 	}
+	error = bind_kick(v);
+	if (error != 0)
+		goto close;
 	v->run = mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 	    v->fd, 0);
 	if (v->run == MAP_FAILED) {
 		error = -errno;
-		goto close;
+		goto close_kick;
 	}
 	*vcpup = v;
 	return 0;
+close_kick:
+	close(v->kick);
 close:
 	close(v->fd);
 free_vcpu:
@@ -245,6 +266,7 @@ vmm_vcpu_destroy(struct hv_vcpu *v)
 {
 	munmap(v->run, v->run_size);
 	close(v->fd);
+	close(v->kick);
 	free(v);
 }
 
@@ -426,7 +448,6 @@ vmm_run(struct hv_vcpu *v, struct hv_exit *e)
 	switch (run->reason) {
 	case VMM_EXIT_NONE:
 		e->kind = HV_EXIT_NONE;
-		__atomic_exchange_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		break;
 	case VMM_EXIT_IO:
 		exit_io(v, e);
@@ -476,8 +497,11 @@ vmm_intr_window(struct hv_vcpu *v, bool want)
 static void
 vmm_kick(struct hv_vcpu *v)
 {
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(v->thread, HV_KICK_SIGNAL);
+	const uint64_t one = 1;
+
+	/* The driver takes the count, so there is always room for one. */
+	if (write(v->kick, &one, sizeof(one)) == -1)
+		assert(errno == EAGAIN);
 }
 
 static void

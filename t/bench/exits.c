@@ -6,17 +6,23 @@
  *
  * Real-mode guests: one writes a port for ever, which this program handles by
  * entering again; one runs CPUID a number of times, and one writes a doorbell,
- * which the kernel handles, the eventfd having no reader.  Prints "port N",
- * "cpuid N" and "doorbell N": nanoseconds each, which in the lab's --icount
- * mode are instructions.
+ * which the kernel handles, the eventfd having no reader.  A fourth one halts,
+ * on a thread of its own that another kicks: from there to the end of the run.
+ * Prints "port N", "cpuid N", "doorbell N" and "kick N": nanoseconds each,
+ * which in the lab's --icount mode are instructions.
  */
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +36,10 @@
 #define RAM_SIZE	0x10000
 #define ROUNDS		200000
 #define BELL		0x200
+#define KICKS		5000
 
 extern const char port_code[], port_end[], cpuid_code[], cpuid_end[],
-    bell_code[], bell_end[];
+    bell_code[], bell_end[], halt_code[], halt_end[];
 
 __asm__(
     ".pushsection .rodata\n"
@@ -59,6 +66,11 @@ __asm__(
     "	out	%al, $0x80\n"
     "	hlt\n"
     "bell_end:\n"
+    "halt_code:\n"
+    "	sti\n"
+    "	hlt\n"
+    "	jmp	halt_code\n"
+    "halt_end:\n"
     ".code64\n"
     ".popsection\n");
 
@@ -67,6 +79,9 @@ struct machine {
 	int	 vcpu;
 	void	*run;
 	char	*ram;
+	bool	 halts;		/* in the kernel: kvm's split irqchip */
+	int	 event;		/* for kicks, of vmm */
+	pthread_t thread;	/* runs it, of kvm */
 };
 
 static int
@@ -128,11 +143,40 @@ vmm_doorbell(struct machine *m, int fd)
 	check(ioctl(m->vm, VMM_DOORBELL, &d), "VMM_DOORBELL");
 }
 
+static void
+vmm_can_kick(struct machine *m)
+{
+	struct vmm_irq_event e = { .line = 0 };
+
+	e.fd = m->event = check(eventfd(0, 0), "eventfd");
+	check(ioctl(m->vcpu, VMM_IRQ_EVENT, &e), "VMM_IRQ_EVENT");
+}
+
+static void
+vmm_kick(struct machine *m)
+{
+	const uint64_t one = 1;
+
+	if (write(m->event, &one, sizeof(one)) != sizeof(one))
+		err(1, "eventfd");
+}
+
+static void
+vmm_until_kick(struct machine *m)
+{
+	struct vmm_run *run = m->run;
+
+	do
+		check(ioctl(m->vcpu, VMM_RUN, 0), "VMM_RUN");
+	while (run->irqs == 0);
+}
+
 /* KVM as the daemon's peers use it: every CPUID leaf there is. */
 static void
 kvm_open(struct machine *m)
 {
 	struct kvm_userspace_memory_region mem = { .memory_size = RAM_SIZE };
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP };
 	struct kvm_cpuid2 *table;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
@@ -140,6 +184,8 @@ kvm_open(struct machine *m)
 
 	dev = check(open("/dev/kvm", O_RDWR), "/dev/kvm");
 	m->vm = check(ioctl(dev, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	if (m->halts)
+		check(ioctl(m->vm, KVM_ENABLE_CAP, &split), "split irqchip");
 	mem.userspace_addr = (uintptr_t)m->ram;
 	check(ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &mem), "memory");
 	m->vcpu = check(ioctl(m->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
@@ -182,17 +228,57 @@ kvm_doorbell(struct machine *m, int fd)
 	check(ioctl(m->vm, KVM_IOEVENTFD, &e), "KVM_IOEVENTFD");
 }
 
+static void
+on_kick(int sig)
+{
+	(void)sig;
+}
+
+static void
+kvm_can_kick(struct machine *m)
+{
+	struct sigaction sa = { .sa_handler = on_kick };
+
+	m->thread = pthread_self();
+	check(sigaction(SIGUSR1, &sa, NULL), "sigaction");
+}
+
+/* As its users do: the flag is for the signal that comes just too early. */
+static void
+kvm_kick(struct machine *m)
+{
+	struct kvm_run *run = m->run;
+
+	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(m->thread, SIGUSR1);
+}
+
+static void
+kvm_until_kick(struct machine *m)
+{
+	struct kvm_run *run = m->run;
+
+	if (ioctl(m->vcpu, KVM_RUN, 0) != -1 || errno != EINTR)
+		errx(1, "kvm: exit %u", run->exit_reason);
+	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+}
+
 struct backend {
 	void	(*open)(struct machine *);
 	void	(*doorbell)(struct machine *, int);
 	void	(*until_port)(struct machine *);
+	void	(*can_kick)(struct machine *);	/* on the vCPU's thread */
+	void	(*kick)(struct machine *);
+	void	(*until_kick)(struct machine *);
 };
 
 static const struct backend vmm = {
-	vmm_open, vmm_doorbell, vmm_until_port
+	vmm_open, vmm_doorbell, vmm_until_port,
+	vmm_can_kick, vmm_kick, vmm_until_kick
 };
 static const struct backend kvm = {
-	kvm_open, kvm_doorbell, kvm_until_port
+	kvm_open, kvm_doorbell, kvm_until_port,
+	kvm_can_kick, kvm_kick, kvm_until_kick
 };
 
 static double
@@ -235,6 +321,56 @@ bench_doorbell(const struct backend *b)
 	printf("doorbell %.0f\n", (end - begin) / ROUNDS);
 }
 
+/* One vCPU's thread and whoever kicks it. */
+struct kicked {
+	struct machine		 m;
+	const struct backend	*b;
+	sem_t			 ready;
+	sem_t			 done;
+	double			 end;
+};
+
+static void *
+halted_vcpu(void *arg)
+{
+	struct kicked *k = arg;
+	int i;
+
+	k->b->can_kick(&k->m);
+	for (i = 0; i < KICKS; i++) {
+		sem_post(&k->ready);
+		k->b->until_kick(&k->m);
+		k->end = now();
+		sem_post(&k->done);
+	}
+	return (NULL);
+}
+
+static void
+bench_kick(const struct backend *b)
+{
+	struct kicked k = { .b = b, .m.halts = true };
+	double begin, total = 0;
+	pthread_t thread;
+	int i;
+
+	start(&k.m, b, halt_code, halt_end);
+	sem_init(&k.ready, 0, 0);
+	sem_init(&k.done, 0, 0);
+	if (pthread_create(&thread, NULL, halted_vcpu, &k) != 0)
+		errx(1, "pthread_create");
+	for (i = 0; i < KICKS; i++) {
+		sem_wait(&k.ready);
+		usleep(200);		/* until it halts */
+		begin = now();
+		b->kick(&k.m);
+		sem_wait(&k.done);
+		total += k.end - begin;
+	}
+	pthread_join(thread, NULL);
+	printf("kick %.0f\n", total / KICKS);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -259,5 +395,6 @@ main(int argc, char **argv)
 	b->until_port(&m);
 	printf("cpuid %.0f\n", (now() - begin) / ROUNDS);
 	bench_doorbell(b);
+	bench_kick(b);
 	return (0);
 }
