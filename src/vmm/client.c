@@ -30,6 +30,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
+#include "vmm/peer.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
 #include "vmm/version.h"
@@ -65,7 +66,7 @@ struct client {
 	void			(*ended)(void *cookie, struct client *c);
 	void			*cookie;
 	int			 fd;
-	bool			 admin;
+	struct peer		 peer;
 	bool			 eof;		/* the peer sends no more */
 	bool			 closing;	/* ends when all is sent */
 	bool			 over;		/* `end` will end it */
@@ -414,7 +415,7 @@ client_guest_changed(struct client *c, struct vm_entry *e,
 {
 	if (c->over)
 		return;
-	if (c->watching)
+	if (c->watching && client_may(c, e))
 		client_put_rows(c, &c->watch_tag, row);
 	/* The next request may change states itself: not from here. */
 	if (client_check_waits(c, e))
@@ -655,7 +656,7 @@ client_init_watchers(struct client *c)
 }
 
 struct client *
-client_create(struct control_env *env, int fd, bool admin,
+client_create(struct control_env *env, int fd, struct peer *peer,
     void (*ended)(void *cookie, struct client *c), void *cookie)
 {
 	struct client *c;
@@ -668,7 +669,6 @@ client_create(struct control_env *env, int fd, bool admin,
 	c->ended = ended;
 	c->cookie = cookie;
 	c->fd = fd;
-	c->admin = admin;
 	buf_init(&c->in, PROTO_LINE_MAX);
 	buf_init(&c->out, CLIENT_OUTPUT_MAX);
 	client_init_watchers(c);
@@ -677,6 +677,8 @@ client_create(struct control_env *env, int fd, bool admin,
 		free(c);
 		return NULL;
 	}
+	c->peer = *peer;
+	peer->groups = NULL;
 	client_rearm(c);
 	return c;
 }
@@ -694,6 +696,7 @@ client_destroy(struct client *c)
 	client_free_waits(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
+	peer_free(&c->peer);
 	close(c->fd);
 	free(c);
 }
@@ -704,8 +707,29 @@ client_env(const struct client *c)
 	return c->env;
 }
 
+const struct peer *
+client_peer(const struct client *c)
+{
+	return &c->peer;
+}
+
 bool
 client_is_admin(const struct client *c)
 {
-	return c->admin;
+	return peer_is_admin(&c->peer, *c->env->conf);
+}
+
+bool
+client_may(const struct client *c, const struct vm_entry *e)
+{
+	return client_is_admin(c) || peer_owns(&c->peer, vm_conf(e->vm));
+}
+
+void
+client_check_rights(struct client *c)
+{
+	if (c->console != NULL && !client_may(c, c->viewed)) {
+		client_close(c);
+		client_rearm(c);
+	}
 }

@@ -19,6 +19,7 @@
 
 struct client;
 struct control_env;
+struct peer;
 struct vm_entry;
 
 /* What is answered later, when a guest's state has changed. */
@@ -32,14 +33,22 @@ enum client_wait {
 /*
  * Serves the connection `fd`, which it then owns, and greets it.  `ended` is
  * called once, from the loop, when the connection is over; client_destroy()
- * is up to it.  `admin` says whether its peer may do all.
+ * is up to it.  The client takes over what belongs to `peer`.
  */
-struct client *client_create(struct control_env *env, int fd, bool admin,
-    void (*ended)(void *cookie, struct client *c), void *cookie);
+struct client *client_create(struct control_env *env, int fd,
+    struct peer *peer, void (*ended)(void *cookie, struct client *c),
+    void *cookie);
 void client_destroy(struct client *c);
 
 struct control_env *client_env(const struct client *c);
+const struct peer *client_peer(const struct client *c);
+
+/* What the configuration in place lets it do, to all and to one guest. */
 bool client_is_admin(const struct client *c);
+bool client_may(const struct client *c, const struct vm_entry *e);
+
+/* The configuration has changed: ends what it may not have any more. */
+void client_check_rights(struct client *c);
 
 /*
  * Rows and replies belong to the current request and carry its tag.  Whole

@@ -18,6 +18,7 @@
 #include "vmm/command_table.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
+#include "vmm/peer.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
 #include "vmm/version.h"
@@ -149,11 +150,13 @@ command_status(struct client *c, const struct command_args *a)
 	if (a->e != NULL) {
 		ret = command_guest_row(&b, env->backend, a->e);
 	} else {
-		ret = daemon_row(&b, env);
+		if (client_is_admin(c))
+			ret = daemon_row(&b, env);
 		for (each = vm_table_first(env->guests); each != NULL;
 		    each = each->next)
-			ret = ret ?: command_guest_row(&b, env->backend,
-			    each);
+			if (client_may(c, each))
+				ret = ret ?: command_guest_row(&b,
+				    env->backend, each);
 	}
 	command_reply(c, &b, ret);
 }
@@ -301,7 +304,26 @@ command_words(const struct command *cmd, char *rest, struct command_args *a)
 	return (*a->pairs != '\0') == (cmd->pairs != NULL);
 }
 
-/* Finds the guest that the request names; false if there is none. */
+/* May the peer use the verb, for some guest at least? */
+static bool
+command_allowed(const struct client *c, const struct command *cmd)
+{
+	switch (cmd->privilege) {
+	case PRIVILEGE_ANY:
+		return true;
+	case PRIVILEGE_OWNER:
+		return client_is_admin(c) ||
+		    peer_owns_any(client_peer(c), *client_env(c)->conf);
+	case PRIVILEGE_ADMIN:
+		return client_is_admin(c);
+	}
+	return false;
+}
+
+/*
+ * Finds the guest that the request names; false if there is none.  Nobody
+ * learns which guests others have.
+ */
 static bool
 command_guest(struct client *c, const struct command *cmd,
     struct command_args *a)
@@ -310,9 +332,10 @@ command_guest(struct client *c, const struct command *cmd,
 	    cmd->object != OBJECT_OPTIONAL))
 		return true;
 	a->e = vm_table_find(client_env(c)->guests, a->word);
-	if (a->e == NULL)
-		client_err(c, "no-vm", "vm %.64s: no such guest", a->word);
-	return a->e != NULL;
+	if (a->e != NULL && client_may(c, a->e))
+		return true;
+	client_err(c, "no-vm", "vm %.64s: no such guest", a->word);
+	return false;
 }
 
 void
@@ -327,7 +350,7 @@ command_run(struct client *c, char *line)
 		client_err(c, "syntax", "empty request, try help");
 	} else if (cmd == NULL) {
 		client_err(c, "unknown", "no command %.32s, try help", verb);
-	} else if (cmd->privilege == PRIVILEGE_ADMIN && !client_is_admin(c)) {
+	} else if (!command_allowed(c, cmd)) {
 		client_err(c, "denied", "%s: permission denied", cmd->name);
 	} else if (!command_words(cmd, line, &a)) {
 		command_args(cmd, args, sizeof(args));

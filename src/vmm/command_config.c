@@ -71,6 +71,8 @@ command_reload(struct client *c, const struct command_args *a)
 	buf_init(&report, RELOAD_REPORT_MAX);
 	ret = reload_file(env->guests, env->conf, env->conf_path,
 	    &env->restart_required, &report);
+	if (ret == 0)
+		control_configured(env->control);
 	client_send(c, &report);
 	if (ret == 0)
 		client_ok(c);
@@ -116,6 +118,7 @@ change_guest(struct client *c, const char *name, const char *file,
 	ret = text != NULL ? statedir_write(file, text) : statedir_remove(file);
 	if (ret == 0) {
 		reload_config(env->guests, env->conf, conf, &b);
+		control_configured(env->control);
 		client_send(c, &b);
 		client_ok(c);
 	} else {

@@ -34,7 +34,8 @@ enum command_id {
 
 enum command_privilege {
 	PRIVILEGE_ANY,		/* whoever can connect */
-	PRIVILEGE_ADMIN,	/* root, or the daemon's own user */
+	PRIVILEGE_OWNER,	/* who a guest belongs to, for that one */
+	PRIVILEGE_ADMIN,	/* see peer_is_admin() */
 };
 
 /* The word behind the verb. */

@@ -107,6 +107,9 @@ key_equal(const struct key *k, const void *a, const void *b)
 		return string_equal(*(char *const *)fa, *(char *const *)fb);
 	case KEY_PATHS:
 		return disks_equal(a, b);
+	case KEY_OWNER:
+	case KEY_GROUP:
+		return memcmp(fa, fb, key_size(k)) == 0;
 	case KEY_BOOL:
 		return *(const bool *)fa == *(const bool *)fb;
 	case KEY_ON_END:

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "vmm/owner.h"
 
 #define VM_NAME_MAX		64
 #define VM_DISKS_MAX		8
@@ -30,6 +31,7 @@ enum on_end {
 struct vm_config {
 	char		*name;
 	char		*file;		/* in which it stands, or NULL */
+	struct owner	 owner;		/* may act on this guest */
 	char		*kernel;	/* path */
 	char		*initrd;	/* path or NULL */
 	char		*cmdline;	/* never NULL */
@@ -49,6 +51,7 @@ struct config {
 	char			*path;		/* directories, one a line, or NULL */
 	char			*socket;	/* path of the control socket */
 	char			*state;		/* directory, see statedir.h */
+	struct owner		 group;		/* whose members are admins */
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
 	uint64_t		 stagger;	/* ns between autostarts */
 	uint64_t		 parallel;	/* how many of them at once */

@@ -34,6 +34,8 @@ static const char *const on_end_words[] = {
 const struct key config_keys[] = {
 	{ DAEMON(backend), .name = "backend", .type = KEY_WORD,
 	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
+	{ DAEMON(group), .name = "group", .type = KEY_GROUP,
+	    .class = CLASS_LIVE, .def = "-" },
 	{ DAEMON(name), .name = "name", .type = KEY_NAME,
 	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "vmmd" },
 	{ DAEMON(parallel), .name = "parallel", .type = KEY_NUMBER,
@@ -71,6 +73,8 @@ const struct key config_keys[] = {
 	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_END,
 	    .class = CLASS_PENDING, .words = on_end_words,
 	    .def = "restart" },
+	{ VM(owner), .name = "owner", .type = KEY_OWNER,
+	    .class = CLASS_LIVE, .def = "-" },
 	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
 	{ VM(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
@@ -173,6 +177,10 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "path, repeatable");
 	case KEY_TEXT:
 		return buf_printf(b, "text, repeatable");
+	case KEY_OWNER:
+		return buf_printf(b, "user[:group]");
+	case KEY_GROUP:
+		return buf_printf(b, "group");
 	case KEY_WORD:
 	case KEY_BOOL:
 	case KEY_ON_END:
@@ -240,6 +248,9 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		return print_dirs(*(char *const *)field, b);
 	case KEY_PATHS:
 		return print_paths(base, b);
+	case KEY_OWNER:
+	case KEY_GROUP:
+		return owner_print(field, k->type == KEY_GROUP, b);
 	case KEY_BOOL:
 		return buf_printf(b, "%s", k->words[*(const bool *)field]);
 	case KEY_ON_END:
@@ -259,6 +270,9 @@ key_size(const struct key *k)
 	switch (k->type) {
 	case KEY_BOOL:
 		return sizeof(bool);
+	case KEY_OWNER:
+	case KEY_GROUP:
+		return sizeof(struct owner);
 	case KEY_ON_END:
 		return sizeof(enum on_end);
 	default:

@@ -29,6 +29,8 @@ enum key_type {
 	KEY_WORD,		/* char *: one of `words` */
 	KEY_BOOL,		/* bool: index in `words` */
 	KEY_ON_END,		/* enum on_end: index in `words` */
+	KEY_OWNER,		/* struct owner */
+	KEY_GROUP,		/* struct owner without a user */
 	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
 	KEY_DURATION,		/* uint64_t: min to max */
 	KEY_NUMBER,		/* uint64_t: min to max */
@@ -53,7 +55,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	18
+#define CONFIG_NKEYS	20
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

@@ -260,6 +260,21 @@ parse_number(struct parser *ps, unsigned line, const struct key *k,
 }
 
 static void
+parse_owner(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, struct owner *field)
+{
+	bool group = k->type == KEY_GROUP;
+	int ret = owner_parse(value, group, field);
+
+	if (ret == -ENOENT)
+		parser_error(ps, line, "%s: `%s': no such %s on this host",
+		    k->name, value, group ? "group" : "user or group");
+	else if (ret != 0)
+		parser_error(ps, line, "%s: `%s' is no owner, write USER, "
+		    "USER:GROUP or :GROUP", k->name, value);
+}
+
+static void
 parse_value(struct parser *ps, unsigned line, const struct key *k,
     const char *value)
 {
@@ -285,6 +300,10 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 	case KEY_WORD:
 		if (parse_word(ps, line, k, value) >= 0)
 			set_string(ps, line, field, value);
+		break;
+	case KEY_OWNER:
+	case KEY_GROUP:
+		parse_owner(ps, line, k, value, field);
 		break;
 	case KEY_BOOL:
 		*(bool *)field = parse_word(ps, line, k, value) == 1;

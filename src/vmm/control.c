@@ -25,6 +25,8 @@
 #include "base/loop.h"
 #include "vmm/client.h"
 #include "vmm/command.h"
+#include "vmm/config.h"
+#include "vmm/peer.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
 
@@ -46,6 +48,7 @@ struct control {
 	struct sockaddr_un	 addr;
 	int			 lock;
 	int			 fd;
+	int			 spare;		/* descriptor, or -1 */
 	ev_io			 io;
 	ev_timer		 pause;
 	struct control_client	*clients;
@@ -130,16 +133,35 @@ socket_open(const struct sockaddr_un *addr)
 	return fd;
 }
 
-/* May the peer do all?  Root may, and the user the daemon runs as. */
-static bool
-peer_is_admin(int fd)
+/* Who may connect at all; what they may do is asked with each request. */
+static mode_t
+control_mode(const struct config *c)
 {
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
+	unsigned i;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
-		return false;
-	return cred.uid == 0 || cred.uid == geteuid();
+	for (i = 0; i < c->nvms; i++)
+		if (c->vm[i].owner.uid != OWNER_NONE ||
+		    c->vm[i].owner.gid != OWNER_NONE)
+			return 0666;
+	return c->group.gid != OWNER_NONE ? 0660 : 0600;
+}
+
+/* The group before the mode, or another one could connect for a moment. */
+static void
+control_set_access(struct control *ctl)
+{
+	const struct config *c = *ctl->env->conf;
+	const char *path = ctl->addr.sun_path;
+	mode_t mode = control_mode(c);
+	struct stat st;
+
+	if (lstat(path, &st) != 0 || ((st.st_mode & 0777) == mode &&
+	    (mode != 0660 || st.st_gid == c->group.gid)))
+		return;
+	if ((mode == 0660 && lchown(path, -1, c->group.gid) != 0) ||
+	    chmod(path, mode) != 0)
+		log_warn("control: %s: who may connect cannot be changed: %s: "
+		    "restart required", path, strerror(errno));
 }
 
 static void
@@ -159,16 +181,37 @@ control_ended(void *cookie, struct client *c)
 	client_destroy(c);
 }
 
+/* Nobody takes all connections, and some are left for admins. */
+static bool
+control_has_room(const struct control *ctl, const struct peer *peer)
+{
+	const struct config *conf = *ctl->env->conf;
+	const struct control_client *cc;
+	const struct peer *other;
+	unsigned same = 0, others = 0;
+
+	if (peer_is_admin(peer, conf))
+		return ctl->env->nclients < CONTROL_CLIENTS_MAX;
+	for (cc = ctl->clients; cc != NULL; cc = cc->next) {
+		other = client_peer(cc->client);
+		others += !peer_is_admin(other, conf);
+		same += other->uid == peer->uid;
+	}
+	return ctl->env->nclients < CONTROL_CLIENTS_MAX &&
+	    others < CONTROL_OTHERS_MAX && same < CONTROL_USER_MAX;
+}
+
 static int
-control_add(struct control *ctl, int fd)
+control_add(struct control *ctl, int fd, struct peer *peer)
 {
 	struct control_client *cc;
 
+	if (!control_has_room(ctl, peer))
+		return -EBUSY;
 	cc = malloc(sizeof(*cc));
 	if (cc == NULL)
 		return -ENOMEM;
-	cc->client = client_create(ctl->env, fd, peer_is_admin(fd),
-	    control_ended, ctl);
+	cc->client = client_create(ctl->env, fd, peer, control_ended, ctl);
 	if (cc->client == NULL) {
 		free(cc);
 		return -ENOMEM;
@@ -190,27 +233,67 @@ control_refuse(int fd)
 }
 
 static void
+control_connected(struct control *ctl, int fd)
+{
+	struct peer peer;
+
+	if (peer_read(&peer, fd) != 0) {
+		control_refuse(fd);
+		return;
+	}
+	if (control_add(ctl, fd, &peer) != 0)
+		control_refuse(fd);
+	peer_free(&peer);
+}
+
+static void
+control_open_spare(struct control *ctl)
+{
+	ctl->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/*
+ * With no descriptor left, whoever waits is told so by means of the spare one,
+ * rather than left to wait.  False if that does not help.
+ */
+static bool
+control_shed(struct control *ctl)
+{
+	int fd;
+
+	if (ctl->spare < 0)
+		return false;
+	close(ctl->spare);
+	fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		control_refuse(fd);
+	control_open_spare(ctl);
+	return fd >= 0;
+}
+
+static void
 control_accept(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct control *ctl = w->data;
-	int fd, i;
+	int error = 0, fd, i;
 
 	(void)revents;
-	for (i = 0; i < CONTROL_ACCEPT_MAX; i++) {
+	for (i = 0; i < CONTROL_ACCEPT_MAX && error == 0; i++) {
 		fd = accept4(ctl->fd, NULL, NULL,
 		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
-			break;
-		if (ctl->env->nclients >= CONTROL_CLIENTS_MAX ||
-		    control_add(ctl, fd) != 0)
-			control_refuse(fd);
+		if (fd >= 0)
+			control_connected(ctl, fd);
+		else
+			error = errno;
 	}
-	if (i < CONTROL_ACCEPT_MAX && (errno == EMFILE || errno == ENFILE ||
-	    errno == ENOMEM || errno == ENOBUFS)) {
-		log_warn("control: accept: %s", strerror(errno));
-		ev_io_stop(ev, &ctl->io);
-		ev_timer_again(ev, &ctl->pause);
-	}
+	if (error != EMFILE && error != ENFILE && error != ENOMEM &&
+	    error != ENOBUFS)
+		return;
+	log_warn("control: accept: %s", strerror(error));
+	if ((error == EMFILE || error == ENFILE) && control_shed(ctl))
+		return;
+	ev_io_stop(ev, &ctl->io);
+	ev_timer_again(ev, &ctl->pause);
 }
 
 static void
@@ -253,6 +336,9 @@ control_create(struct control_env *env, const char *path)
 	ctl->fd = socket_open(&ctl->addr);
 	if (ctl->fd < 0)
 		goto fail_socket;
+	env->control = ctl;
+	control_open_spare(ctl);
+	control_set_access(ctl);
 	control_start_watchers(ctl);
 	return ctl;
 
@@ -279,6 +365,9 @@ control_destroy(struct control *ctl)
 	unlink(ctl->addr.sun_path);
 	close(ctl->fd);
 	close(ctl->lock);
+	if (ctl->spare >= 0)
+		close(ctl->spare);
+	ctl->env->control = NULL;
 	free(ctl);
 }
 
@@ -294,4 +383,16 @@ control_guest_changed(struct control *ctl, struct vm_entry *e)
 	for (cc = ctl->clients; cc != NULL; cc = cc->next)
 		client_guest_changed(cc->client, e, &row);
 	buf_free(&row);
+}
+
+void
+control_configured(struct control *ctl)
+{
+	struct control_client *cc;
+
+	if (ctl == NULL)
+		return;
+	control_set_access(ctl);
+	for (cc = ctl->clients; cc != NULL; cc = cc->next)
+		client_check_rights(cc->client);
 }

@@ -11,6 +11,10 @@
 
 #define CONTROL_CLIENTS_MAX	64
 
+/* Of these, how many may be of others than admins, and of one such user. */
+#define CONTROL_OTHERS_MAX	48
+#define CONTROL_USER_MAX	16
+
 struct config;
 struct control;
 struct vm_entry;
@@ -26,6 +30,7 @@ struct control_env {
 	const char	*backend;
 	uint64_t	 started_ns;
 	bool		 restart_required;	/* of the daemon itself */
+	struct control	*control;		/* or NULL */
 	size_t		 nclients;		/* control's */
 };
 
@@ -41,5 +46,11 @@ void control_destroy(struct control *ctl);
 
 /* Tells those who wait for it or watch it that a guest's state changed. */
 void control_guest_changed(struct control *ctl, struct vm_entry *e);
+
+/*
+ * There is another configuration in place: who may connect, and who may stay,
+ * follows from that.  NULL is no control.
+ */
+void control_configured(struct control *ctl);
 
 #endif /* VMMD_CONTROL_H */

@@ -132,8 +132,9 @@ daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)revents;
 	if (d->stage != STAGE_RUNNING)
 		return;
-	(void)reload_file(d->guests, &d->conf, d->conf_path,
-	    &d->env.restart_required, NULL);
+	if (reload_file(d->guests, &d->conf, d->conf_path,
+	    &d->env.restart_required, NULL) == 0)
+		control_configured(d->control);
 }
 
 /* Those that the loop handles; kept back until it does. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -70,6 +71,8 @@ setup(void)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	snprintf(path, sizeof(path), "/tmp/check_control.%d", (int)getpid());
+	/* The process ID of a test that failed may come again. */
+	unlink(path);
 	f = fopen(path, "w");
 	ck_assert_ptr_nonnull(f);
 	fputs(text, f);
@@ -105,17 +108,23 @@ teardown(void)
 	unlink(lock);
 }
 
+static void
+dial_with(int fd)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+	    0);
+}
+
 static int
 dial(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
-	    0);
+	dial_with(fd);
 	return fd;
 }
 
@@ -269,90 +278,6 @@ START_TEST(pipelined)
 	fake_vm_ends(vm("slow"), VM_REASON_RESET, "");
 	expect(fd, "event vm=slow state=stopped reason=reset message=\"\"\n"
 	    "ok\nerr unknown no command frobnicate, try help\n");
-	close(fd);
-}
-END_TEST
-
-/* Those with a tag are answered as it comes, each in its own name. */
-START_TEST(tagged)
-{
-	int fd = dial_greeted();
-
-	say(fd, "@1 start slow\n@2 wait slow\n@3 wait a\n@h help wait\n");
-	expect(fd, "@3 event vm=a state=stopped reason=- message=\"\"\n"
-	    "@3 ok\n@h help verb=wait args=NAME usage=\"wait until a guest "
-	    "has stopped and say why\" for=admin\n@h ok\n");
-	/* A tag is taken until it is answered. */
-	say(fd, "@2 status a\n");
-	expect(fd, "err syntax tag 2 is that of a request that waits\n");
-	fake_vm_runs(vm("slow"));
-	expect(fd, "@1 ok\n");
-	say(fd, "@1 stop slow\n");
-	expect(fd, "@2 event vm=slow state=stopped reason=stop "
-	    "message=\"\"\n@2 ok\n@1 ok\n");
-	close(fd);
-}
-END_TEST
-
-/* One without a tag holds up all that come after it. */
-START_TEST(untagged_holds)
-{
-	int fd = dial_greeted();
-
-	say(fd, "@1 start slow\nwait slow\n@2 wait a\n");
-	expect_quiet(fd);
-	fake_vm_runs(vm("slow"));
-	expect(fd, "@1 ok\n");
-	expect_quiet(fd);
-	fake_vm_ends(vm("slow"), VM_REASON_RESET, "");
-	expect(fd, "event vm=slow state=stopped reason=reset message=\"\"\n"
-	    "ok\n@2 event vm=a state=stopped reason=- message=\"\"\n"
-	    "@2 ok\n");
-	close(fd);
-}
-END_TEST
-
-START_TEST(tagged_events)
-{
-	int fd = dial_greeted();
-
-	say(fd, "@ev events\n@s start fail\n");
-	expect(fd, "@ev ok\n"
-	    "@ev event vm=fail state=starting reason=- message=\"\"\n"
-	    "@ev event vm=fail state=stopped reason=error "
-	    "message=\"kernel /fail: \\\"no\\\" file\"\n"
-	    "@s err failed vm fail: not started: kernel /fail: "
-	    "\"no\" file\n");
-	close(fd);
-}
-END_TEST
-
-START_TEST(tagged_without_end)
-{
-	int fd = dial_greeted(), i;
-	char line[128];
-
-	say(fd, "start slow\n");
-	turn(4);
-	fake_vm_runs(vm("slow"));
-	expect(fd, "ok\n");
-	for (i = 0; i <= CLIENT_WAITS_MAX; i++) {
-		snprintf(line, sizeof(line), "@%d wait slow\n", i);
-		say(fd, line);
-	}
-	expect(fd, "@64 err busy 64 requests wait already\n");
-	expect_quiet(fd);
-	fake_vm_ends(vm("slow"), VM_REASON_RESET, "");
-	for (i = 0; i < CLIENT_WAITS_MAX; i++) {
-		snprintf(line, sizeof(line), "@%d event vm=slow state=stopped"
-		    " reason=reset message=\"\"\n@%d ok\n", i, i);
-		expect(fd, line);
-	}
-	/* A console is all that is left of its connection. */
-	say(fd, "@1 start slow\n@2 console slow\n");
-	expect(fd, "@2 ok\n");
-	fake_vm_runs(vm("slow"));
-	expect_quiet(fd);
 	close(fd);
 }
 END_TEST
@@ -672,6 +597,63 @@ START_TEST(socket_is_private)
 }
 END_TEST
 
+static unsigned
+mode(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(lstat(path, &st), 0);
+	return st.st_mode & 0777;
+}
+
+/* Owners can connect as long as there are any; they are asked who they are. */
+START_TEST(socket_is_for_owners)
+{
+	int fd = dial_greeted();
+
+	conf->group.gid = getegid();
+	control_configured(ctl);
+	ck_assert_uint_eq(mode(), 0660);
+	conf->vm[0].owner.uid = 1234;
+	control_configured(ctl);
+	ck_assert_uint_eq(mode(), 0666);
+	conf->vm[0].owner.uid = OWNER_NONE;
+	conf->group.gid = OWNER_NONE;
+	control_configured(ctl);
+	ck_assert_uint_eq(mode(), 0600);
+	say(fd, "wait a\n");
+	expect(fd, "event vm=a");
+	close(fd);
+}
+END_TEST
+
+/* With no descriptor left, who connects is told so and does not wait. */
+START_TEST(out_of_descriptors)
+{
+	struct rlimit old, now;
+	int fd, after;
+
+	fd = dial_greeted();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	after = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert_int_ge(after, 0);
+	now = old;
+	now.rlim_cur = after + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+	dial_with(after);
+	expect(after, "err busy too many connections\n");
+	expect_eof(after);
+	close(after);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	/* And it all goes on. */
+	after = dial_greeted();
+	close(after);
+	say(fd, "wait a\n");
+	expect(fd, "event vm=a");
+	close(fd);
+}
+END_TEST
+
 START_TEST(one_daemon_a_socket)
 {
 	struct control_env second = env;
@@ -734,10 +716,6 @@ control_case(void)
 	tcase_add_test(tc, forced_stop);
 	tcase_add_test(tc, status_rows);
 	tcase_add_test(tc, pipelined);
-	tcase_add_test(tc, tagged);
-	tcase_add_test(tc, untagged_holds);
-	tcase_add_test(tc, tagged_events);
-	tcase_add_test(tc, tagged_without_end);
 	tcase_add_test(tc, line_length);
 	tcase_add_loop_test(tc, binary_bytes, 0, 5);
 	tcase_add_test(tc, nul_byte);
@@ -753,6 +731,8 @@ control_case(void)
 	tcase_add_test(tc, replies_never_read);
 	tcase_add_test(tc, many_connections);
 	tcase_add_test(tc, socket_is_private);
+	tcase_add_test(tc, socket_is_for_owners);
+	tcase_add_test(tc, out_of_descriptors);
 	tcase_add_test(tc, one_daemon_a_socket);
 	tcase_add_test(tc, stale_socket_is_replaced);
 	tcase_add_test(tc, other_files_are_left_alone);

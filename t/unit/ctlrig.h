@@ -21,6 +21,7 @@
 #include "vmm/command.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
+#include "vmm/peer.h"
 #include "vmm/proto.h"
 #include "vmm/reload.h"
 #include "vmm/vm_table.h"
@@ -31,6 +32,7 @@ struct ctlrig {
 	struct config		*conf;
 	struct client		*client;
 	int			 peer;
+	bool			 over;		/* the connection is */
 	char			 path[64];	/* of the configuration */
 	char			 got[65536];	/* the last answer */
 };
@@ -52,8 +54,10 @@ rig_changed(void *cookie, struct vm_entry *e)
 static inline void
 rig_ended(void *cookie, struct client *c)
 {
-	(void)cookie;
+	struct ctlrig *r = cookie;
+
 	(void)c;
+	r->over = true;
 }
 
 static inline void
@@ -73,14 +77,20 @@ rig_turn(struct ctlrig *r, int n)
 		ev_run(loop_ev(r->loop), EVRUN_NOWAIT);
 }
 
+/* As one with the groups 4000, 4001 and `group`. */
 static inline void
-rig_connect(struct ctlrig *r, bool admin)
+rig_connect(struct ctlrig *r, uid_t uid, gid_t group)
 {
+	struct peer peer = { .uid = uid, .gid = 4000, .ngroups = 2 };
 	int fd[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 	    fd), 0);
-	r->client = client_create(&r->env, fd[0], admin, rig_ended, NULL);
+	r->over = false;
+	peer.groups = calloc(peer.ngroups, sizeof(*peer.groups));
+	peer.groups[0] = 4001;
+	peer.groups[1] = group;
+	r->client = client_create(&r->env, fd[0], &peer, rig_ended, r);
 	ck_assert_ptr_nonnull(r->client);
 	r->peer = fd[1];
 }
@@ -112,7 +122,7 @@ rig_open(struct ctlrig *r, const char *text)
 	    r);
 	reload_apply(r->env.guests, r->conf, NULL);
 	rig_turn(r, 2);
-	rig_connect(r, true);
+	rig_connect(r, 0, 0);
 }
 
 static inline void
