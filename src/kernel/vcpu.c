@@ -37,6 +37,7 @@ void vcpu_raise(struct vcpu *v, unsigned int line)
 	int cpu;
 
 	set_bit(line, &v->irqs);
+	/* Pairs with vcpu_run_fast(). */
 	smp_mb__after_atomic();
 	rcuwait_wake_up(&v->wait);
 	preempt_disable();
@@ -75,7 +76,7 @@ static void vcpu_left_guest(void *unused)
 void vcpu_flush_tlb(struct vm *vm)
 {
 	atomic64_inc(&vm->tlb_gen);
-	/* Pairs with vcpu_load(): it sees the generation, or we see it. */
+	/* Pairs with vcpu_load(): it sees the generation, or we the VM. */
 	smp_mb();
 	on_each_cpu_cond(vcpu_ran_there, vcpu_left_guest, vm, true);
 }
@@ -85,6 +86,7 @@ static void vcpu_load(struct vcpu *v)
 {
 	if (__this_cpu_read(vcpu_last_vm) != v->vm->id) {
 		__this_cpu_write(vcpu_last_vm, v->vm->id);
+		/* Pairs with vcpu_flush_tlb(). */
 		smp_mb();
 		/*
 		 * The daemon's threads share one mm, so the host's own
@@ -137,6 +139,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	vcpu_load(v);
 	do {
 		local_irq_disable();
+		/* Pairs with vcpu_raise(). */
 		smp_store_mb(v->in_guest, true);
 		if ((read_thread_flags() & LEAVE_FLAGS) ||
 		    READ_ONCE(v->irqs) || READ_ONCE(vmm_rebooting)) {

@@ -75,8 +75,10 @@ struct cpu_ops {
 	int	(*set_state)(struct vcpu *v, const struct vmm_state *s);
 	/* Fills the run page's registers. */
 	void	(*get_regs)(struct vcpu *v, struct vmm_regs *regs);
-	/* Takes gpr, rip, rflags and cr2; `done`: of an instruction that
-	   came to its end. */
+	/*
+	 * Takes gpr, rip, rflags and cr2; `done`: of an instruction that
+	 * came to its end.
+	 */
 	void	(*set_regs)(struct vcpu *v, const struct vmm_regs *regs,
 			    bool done);
 
@@ -149,8 +151,8 @@ struct vcpu {
 	u64			 gpr[VMM_NGPR];	/* v, less RAX and RSP */
 	u64			 xcr0;		/* v */
 	u64			 dr[4];		/* v */
-	int			 cpu;		/* v, last run on, or -1;
-						   raise reads it in guest */
+	/* v, last run on, or -1; vcpu_raise() reads it while in_guest */
+	int			 cpu;
 	bool			 in_guest;	/* v, or about to be */
 	unsigned long		 irqs;		/* atomic, lines raised */
 	struct rcuwait		 wait;		/* for HLT's end */

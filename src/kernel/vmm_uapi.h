@@ -152,13 +152,15 @@ struct vmm_irq_event {
 
 /* VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument. */
 
-/* A segment register; `ar` as a descriptor's bytes 5-6, limit in bytes. */
+/*
+ * A segment register; limit in bytes, `ar` as a descriptor's bytes 5-6: type
+ * 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15.
+ */
 struct vmm_segment {
 	__u64	base;
 	__u32	limit;
 	__u16	selector;
-	__u16	ar;	/* type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14,
-			   G 15 */
+	__u16	ar;
 };
 
 struct vmm_dtable {
@@ -246,8 +248,8 @@ enum {
 
 #define VMM_MEMORY_WRITE	(1U << 0)
 #define VMM_MEMORY_FETCH	(1U << 1)
-#define VMM_MEMORY_EVENT	(1U << 2)	/* by an event's delivery, not
-						   the instruction at RIP */
+/* By an event's delivery, not the instruction at RIP. */
+#define VMM_MEMORY_EVENT	(1U << 2)
 
 /*
  * The page shared between the vCPU's thread and the driver.  The driver reads
@@ -258,17 +260,21 @@ struct vmm_run {
 	/* in */
 	__u8	immediate_exit;	/* return VMM_EXIT_NONE as soon as possible */
 	__u8	intr_window;	/* return VMM_EXIT_INTR_WINDOW when possible */
-	__u8	inject;		/* deliver interrupt `vector`; cleared when
-				   taken; only while intr_ready */
+	/* Deliver interrupt `vector`: only while intr_ready; cleared. */
+	__u8	inject;
 	__u8	vector;
-	__u8	set_regs;	/* an instruction was performed: take gpr,
-				   rip, rflags and cr2 from `regs`; cleared
-				   when taken */
+	/*
+	 * An instruction was performed: take gpr, rip, rflags and cr2 from
+	 * `regs`; cleared when taken.
+	 */
+	__u8	set_regs;
 	__u8	reserved0[3];
-	__u64	event;		/* deliver this exception or NMI, VMM_EVENT_*;
-				   cleared when taken; EINVAL if it is none,
-				   EAGAIN while another is in flight.  With
-				   set_regs, the instruction has faulted */
+	/*
+	 * Deliver this exception or NMI, VMM_EVENT_*; cleared when taken;
+	 * EINVAL if it is none, EAGAIN while another is in flight.  With
+	 * set_regs, the instruction has faulted.
+	 */
+	__u64	event;
 
 	/* out */
 	__u32	reason;
