@@ -9,6 +9,9 @@
 
 #include "svm.h"
 
+#define SS_DPL_SHIFT	5
+#define SS_DPL		(3U << SS_DPL_SHIFT)
+
 #define EFER_GUEST	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | \
 			 EFER_FFXSR)
 
@@ -46,6 +49,9 @@ void svm_get_regs(struct vcpu *v, struct vmm_regs *r)
 	get_segment(&r->seg[VMM_ES], &save->es);
 	get_segment(&r->seg[VMM_CS], &save->cs);
 	get_segment(&r->seg[VMM_SS], &save->ss);
+	/* The DPL of SS is the CPL, which SYSRET changes without it. */
+	r->seg[VMM_SS].ar &= ~SS_DPL;
+	r->seg[VMM_SS].ar |= save->cpl << SS_DPL_SHIFT;
 	get_segment(&r->seg[VMM_DS], &save->ds);
 	get_segment(&r->seg[VMM_FS], &save->fs);
 	get_segment(&r->seg[VMM_GS], &save->gs);
@@ -133,7 +139,7 @@ static void set_regs(struct vcpu *v, const struct vmm_regs *r)
 	set_segment(&save->gs, &r->seg[VMM_GS]);
 	set_segment(&save->ldtr, &r->seg[VMM_LDTR]);
 	set_segment(&save->tr, &r->seg[VMM_TR]);
-	save->cpl = (r->seg[VMM_SS].ar >> 5) & 3;
+	save->cpl = (r->seg[VMM_SS].ar & SS_DPL) >> SS_DPL_SHIFT;
 }
 
 int svm_set_state(struct vcpu *v, const struct vmm_state *s)

@@ -154,7 +154,8 @@ struct vmm_irq_event {
 
 /*
  * A segment register; limit in bytes, `ar` as a descriptor's bytes 5-6: type
- * 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15.
+ * 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15.  The DPL of SS is the
+ * CPL.
  */
 struct vmm_segment {
 	__u64	base;
