@@ -41,7 +41,7 @@ struct walk {
 		void		*p;		/* NULL: not RAM */
 		uint64_t	 val;
 	}			 entry[LEVELS_MAX + 1];	/* by level, from 1 */
-	uint64_t		 rights;	/* U and W of all, or NX of any */
+	uint64_t		 rights;	/* U, W of all; NX of any */
 };
 
 void

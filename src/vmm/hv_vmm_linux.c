@@ -6,6 +6,10 @@
  * run, or the next, and the driver keeps it until a run has returned because
  * of it.  So no kick is lost, wherever the thread is.
  *
+ * String I/O and accesses where no RAM is are performed here, by insn.c, which
+ * may take several exits; until it is through the guest is not entered, and
+ * takes no interrupt.
+ *
  * One thread per vCPU; the eventfd is all that others touch.
  */
 #include <sys/eventfd.h>
@@ -13,6 +17,7 @@
 #include <sys/mman.h>
 
 #include <assert.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,6 +32,7 @@
 #include "kernel/vmm_uapi.h"
 #include "vmm/hv.h"
 #include "vmm/hv_backend.h"
+#include "vmm/insn.h"
 
 #define DEV_VMM		"/dev/vmm"
 
@@ -46,6 +52,9 @@ struct hv_vcpu {
 	uint32_t	 tsc_khz;
 	uint32_t	 data;		/* of port I/O, between two runs */
 	bool		 in;		/* `data` is to be given to the guest */
+	struct insn	*insn;
+	struct hv_regs	 regs;		/* insn's, while performing */
+	bool		 performing;
 	atomic_ullong	 exits;
 	atomic_ullong	 guest_tsc;
 };
@@ -189,6 +198,17 @@ vmm_vm_destroy(struct hv_vm *vm)
 	free(vm);
 }
 
+/* The width that the processor holds a guest's page tables to: the host's. */
+static unsigned
+physical_bits(void)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx) == 0)
+		return 36;
+	return eax & 0xff;
+}
+
 static int
 vmm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
 {
@@ -234,10 +254,15 @@ vmm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 	}
 	v->tsc_khz = vm->tsc_khz;
 	v->run_size = vm->run_size;
+	v->insn = insn_create(&vm->gm, physical_bits());
+	if (v->insn == NULL) {
+		error = -ENOMEM;
+		goto free_vcpu;
+	}
 	v->fd = ioctl(vm->fd, VMM_CREATE_VCPU, id);
 	if (v->fd == -1) {
 		error = -errno;
-		goto free_vcpu;
+		goto free_insn;
 	}
 	error = bind_kick(v);
 	if (error != 0)
@@ -254,6 +279,8 @@ close_kick:
 	close(v->kick);
 close:
 	close(v->fd);
+free_insn:
+	insn_destroy(v->insn);
 free_vcpu:
 	free(v);
 fail:
@@ -267,6 +294,7 @@ vmm_vcpu_destroy(struct hv_vcpu *v)
 	munmap(v->run, v->run_size);
 	close(v->fd);
 	close(v->kick);
+	insn_destroy(v->insn);
 	free(v);
 }
 
@@ -305,6 +333,28 @@ set_segment(struct vmm_segment *to, const struct hv_segment *from)
 	to->ar = from->ar;
 }
 
+static void
+get_regs(struct hv_regs *r, const struct vmm_regs *from)
+{
+	_Static_assert(sizeof(r->gpr) == sizeof(from->gpr), "same order");
+	memcpy(r->gpr, from->gpr, sizeof(r->gpr));
+	r->rip = from->rip;
+	r->rflags = from->rflags;
+	r->cr0 = from->cr0;
+	r->cr2 = from->cr2;
+	r->cr3 = from->cr3;
+	r->cr4 = from->cr4;
+	r->efer = from->efer;
+	get_segment(&r->cs, &from->seg[VMM_CS]);
+	get_segment(&r->ds, &from->seg[VMM_DS]);
+	get_segment(&r->es, &from->seg[VMM_ES]);
+	get_segment(&r->fs, &from->seg[VMM_FS]);
+	get_segment(&r->gs, &from->seg[VMM_GS]);
+	get_segment(&r->ss, &from->seg[VMM_SS]);
+	get_segment(&r->tr, &from->seg[VMM_TR]);
+	get_segment(&r->ldtr, &from->seg[VMM_LDTR]);
+}
+
 static int
 vmm_get_regs(struct hv_vcpu *v, struct hv_regs *r)
 {
@@ -312,23 +362,7 @@ vmm_get_regs(struct hv_vcpu *v, struct hv_regs *r)
 
 	if (ioctl(v->fd, VMM_GET_STATE, &s) == -1)
 		return -errno;
-	_Static_assert(sizeof(r->gpr) == sizeof(s.regs.gpr), "same order");
-	memcpy(r->gpr, s.regs.gpr, sizeof(r->gpr));
-	r->rip = s.regs.rip;
-	r->rflags = s.regs.rflags;
-	r->cr0 = s.regs.cr0;
-	r->cr2 = s.regs.cr2;
-	r->cr3 = s.regs.cr3;
-	r->cr4 = s.regs.cr4;
-	r->efer = s.regs.efer;
-	get_segment(&r->cs, &s.regs.seg[VMM_CS]);
-	get_segment(&r->ds, &s.regs.seg[VMM_DS]);
-	get_segment(&r->es, &s.regs.seg[VMM_ES]);
-	get_segment(&r->fs, &s.regs.seg[VMM_FS]);
-	get_segment(&r->gs, &s.regs.seg[VMM_GS]);
-	get_segment(&r->ss, &s.regs.seg[VMM_SS]);
-	get_segment(&r->tr, &s.regs.seg[VMM_TR]);
-	get_segment(&r->ldtr, &s.regs.seg[VMM_LDTR]);
+	get_regs(r, &s.regs);
 	r->gdtr.base = s.gdtr.base;
 	r->gdtr.limit = s.gdtr.limit;
 	r->idtr.base = s.idtr.base;
@@ -381,14 +415,26 @@ exit_error(struct hv_exit *e, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Begins with the instruction that the run page shows. */
+static void
+begin(struct hv_vcpu *v, const struct insn_port *port)
+{
+	get_regs(&v->regs, &v->run->regs);
+	insn_begin(v->insn, &v->regs, port);
+	v->performing = true;
+}
+
 static void
 exit_io(struct hv_vcpu *v, struct hv_exit *e)
 {
 	const struct vmm_run *run = v->run;
 
 	if (run->io.flags & VMM_IO_STRING) {
-		exit_error(e, "string I/O (INS, OUTS) on port %#x is not "
-		    "supported by backend vmm", run->io.port);
+		begin(v, &(struct insn_port){
+			.port = run->io.port,
+			.size = run->io.size,
+			.in = (run->io.flags & VMM_IO_IN) != 0,
+		});
 		return;
 	}
 	e->kind = HV_EXIT_IO;
@@ -399,6 +445,65 @@ exit_io(struct hv_vcpu *v, struct hv_exit *e)
 	e->io.data = &v->data;
 	v->data = run->io.data;
 	v->in = e->io.in;
+}
+
+static void
+exit_memory(struct hv_vcpu *v, struct hv_exit *e)
+{
+	const struct vmm_run *run = v->run;
+
+	if (run->memory.flags & VMM_MEMORY_EVENT)
+		exit_error(e, "the delivery of an interrupt or exception "
+		    "meets no memory at gpa=%#llx", run->memory.gpa);
+	else
+		begin(v, NULL);
+}
+
+/* What an instruction made of the registers, with the next run. */
+static void
+give_back(struct hv_vcpu *v)
+{
+	struct vmm_run *run = v->run;
+
+	memcpy(run->regs.gpr, v->regs.gpr, sizeof(run->regs.gpr));
+	run->regs.rip = v->regs.rip;
+	run->regs.rflags = v->regs.rflags;
+	run->regs.cr2 = v->regs.cr2;
+	run->set_regs = 1;
+}
+
+static void
+raise_fault(struct hv_vcpu *v)
+{
+	struct insn_fault f = insn_fault(v->insn);
+	uint64_t event = VMM_EVENT_VALID | VMM_EVENT_EXCEPTION | f.vector;
+
+	if (f.has_error)
+		event |= VMM_EVENT_HAS_ERROR | (uint64_t)f.error << 32;
+	v->run->event = event;
+}
+
+/* Goes on with an instruction; true if *e is for the daemon first. */
+static bool
+perform(struct hv_vcpu *v, struct hv_exit *e)
+{
+	switch (insn_run(v->insn, e)) {
+	case INSN_EXIT:
+		return true;
+	case INSN_REFUSED:
+		v->performing = false;
+		return true;
+	case INSN_FAULT:
+		raise_fault(v);
+		/* FALLTHROUGH */
+	case INSN_DONE:
+		give_back(v);
+		break;
+	case INSN_AGAIN:
+		break;
+	}
+	v->performing = false;
+	return false;
 }
 
 /* The exits that end a guest. */
@@ -432,7 +537,7 @@ count_exits(struct hv_vcpu *v)
 }
 
 static void
-vmm_run(struct hv_vcpu *v, struct hv_exit *e)
+enter(struct hv_vcpu *v, struct hv_exit *e)
 {
 	struct vmm_run *run = v->run;
 
@@ -453,10 +558,7 @@ vmm_run(struct hv_vcpu *v, struct hv_exit *e)
 		exit_io(v, e);
 		break;
 	case VMM_EXIT_MEMORY:
-		exit_error(e, "%s at gpa=%#llx, where there is neither "
-		    "memory nor a device", (run->memory.flags &
-		    VMM_MEMORY_WRITE) != 0 ? "write" : "read",
-		    run->memory.gpa);
+		exit_memory(v, e);
 		break;
 	case VMM_EXIT_INTR_WINDOW:
 		e->kind = HV_EXIT_INTR_WINDOW;
@@ -472,10 +574,20 @@ vmm_run(struct hv_vcpu *v, struct hv_exit *e)
 	}
 }
 
+static void
+vmm_run(struct hv_vcpu *v, struct hv_exit *e)
+{
+	do {
+		if (v->performing && perform(v, e))
+			return;
+		enter(v, e);
+	} while (v->performing);
+}
+
 static bool
 vmm_intr_ready(struct hv_vcpu *v)
 {
-	return v->run->intr_ready;
+	return v->run->intr_ready && !v->performing;
 }
 
 static int

@@ -43,7 +43,7 @@ struct insn_fault {
 
 enum insn_end {
 	INSN_EXIT,	/* serve *e, then go on with insn_run() */
-	INSN_DONE,	/* performed, or some elements of it: see the registers */
+	INSN_DONE,	/* performed, maybe some elements: see the registers */
 	INSN_AGAIN,	/* nothing is done: let the processor try again */
 	INSN_FAULT,	/* insn_fault() is to be raised, CR2 is set */
 	INSN_REFUSED,	/* the guest cannot go on: see e->msg */

@@ -19,7 +19,7 @@ struct insn_alu {
 	uint64_t	val[INSN_OPERANDS];
 	unsigned	size;		/* bytes of the first: 1, 2, 4, 8 */
 	unsigned	src_size;	/* of the second */
-	unsigned	cond;		/* SETcc, CMOVcc: the condition's code */
+	unsigned	cond;		/* the code of SETcc, CMOVcc */
 	uint64_t	rflags;		/* in and out */
 	bool		keep;		/* out: the last operand stays */
 };

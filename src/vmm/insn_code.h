@@ -67,7 +67,7 @@ struct insn_code {
 	uint8_t			 rep;		/* enum insn_rep */
 	uint8_t			 cond;
 	bool			 moves_si, moves_di;	/* string */
-	bool			 bit_string;	/* op[1] is part of the address */
+	bool			 bit_string;	/* op[1] is in the address */
 	int8_t			 stack;		/* added to SP: 0, or a size */
 };
 

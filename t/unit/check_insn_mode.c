@@ -485,7 +485,7 @@ START_TEST(rep_in_pieces)
 	ck_assert_uint_eq(r.gpr[HV_RCX], 0);
 	ck_assert_uint_eq(ram[DATA + 2 * INSN_REP_MAX], 0x5a);
 	ck_assert_uint_eq(ram[DATA + 2 * INSN_REP_MAX + 1], 0);
-	/* One element at a time where the guest steps; RF ends with the last. */
+	/* One element at a time in single steps; RF ends with the last. */
 	r.rflags |= RFLAGS_TF | RFLAGS_RF;
 	r.gpr[HV_RCX] = 2;
 	DONE(0, 0xf3, 0xaa);
