@@ -16,7 +16,7 @@ struct loop;
 /*
  * One operation on a descriptor; owned by the caller until done() has run, on
  * the loop thread and never from within a submit.  `res` is the bytes moved
- * or -errno, as from preadv(2), pwritev(2), fdatasync(2).
+ * or -errno, as from preadv(2), pwritev(2), fdatasync(2), fallocate(2).
  */
 struct aio_op {
 	void			(*done)(struct aio_op *op, int res);
@@ -28,6 +28,8 @@ struct aio_op {
 	unsigned		 niov;
 	int			 fd;
 	int			 opcode;
+	int			 mode;		/* of fallocate */
+	uint64_t		 len;
 };
 
 /* Creates the engine, on the loop thread; NULL with errno set. */
@@ -40,6 +42,15 @@ void aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op);
 void aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op);
+/*
+ * Make a range read zero, without room on the host's disk or with it; the file
+ * keeps its size.  -EOPNOTSUPP where the host cannot.
+ */
+void aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op);
+void aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op);
+
 void aio_fdatasync(struct aio *a, int fd, struct aio_op *op);
 
 #endif /* VMMD_AIO_H */

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ aio_restrict(struct aio *a)
 {
 	static const int ops[] = {
 		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE,
 	};
 	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0])] = { 0 };
 	unsigned n;
@@ -83,6 +85,9 @@ aio_enter(struct aio *a, struct aio_op *op)
 		return false;
 	if (op->opcode == IORING_OP_FSYNC)
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+	else if (op->opcode == IORING_OP_FALLOCATE)
+		io_uring_prep_fallocate(sqe, op->fd, op->mode,
+		    (off_t)op->off, (off_t)op->len);
 	else
 		io_uring_prep_rw(op->opcode, sqe, op->fd, op->iov, op->niov,
 		    op->off);
@@ -97,7 +102,7 @@ aio_bytes(const struct aio_op *op)
 	size_t sum = 0;
 	unsigned i;
 
-	if (op->opcode == IORING_OP_FSYNC)
+	if (op->opcode != IORING_OP_READV && op->opcode != IORING_OP_WRITEV)
 		return 0;
 	for (i = 0; i < op->niov; i++)
 		sum += op->iov[i].iov_len;
@@ -309,6 +314,30 @@ aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
 	op->niov = niov;
 	op->off = off;
 	aio_queue(a, IORING_OP_WRITEV, fd, op);
+}
+
+static void
+aio_fallocate(struct aio *a, int fd, int mode, uint64_t off, uint64_t len,
+    struct aio_op *op)
+{
+	op->mode = mode | FALLOC_FL_KEEP_SIZE;
+	op->off = off;
+	op->len = len;
+	aio_queue(a, IORING_OP_FALLOCATE, fd, op);
+}
+
+void
+aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op)
+{
+	aio_fallocate(a, fd, FALLOC_FL_PUNCH_HOLE, off, len, op);
+}
+
+void
+aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op)
+{
+	aio_fallocate(a, fd, FALLOC_FL_ZERO_RANGE, off, len, op);
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A disk image: what virtio-blk sees of raw files (and of further formats).
+ * A disk image: what virtio-blk sees of raw files and block devices (and of
+ * further formats).
  *
  * All functions run on the loop thread except disk_open(), which may block
  * and runs on the starting VM's vCPU-0 thread.
@@ -25,20 +26,23 @@ enum disk_op {
 	DISK_READ,
 	DISK_WRITE,
 	DISK_FLUSH,
+	DISK_DISCARD,		/* the bytes matter no more */
+	DISK_ZERO,		/* the bytes become zero */
 };
 
 /*
  * One request.  The caller owns it, fills the first part, and keeps it and the
  * memory behind iov until done() has run: on the loop thread, never from
  * within disk_submit(), with `res` 0 or -errno.  The engine uses up the array
- * at iov.
+ * at iov, which only reads and writes have.
  */
 struct disk_req {
 	enum disk_op	 op;
 	uint64_t	 offset;	/* bytes */
 	struct iovec	*iov;
 	unsigned	 niov;		/* at most DISK_IOV_MAX */
-	size_t		 len;		/* bytes, sum of iov */
+	size_t		 len;		/* bytes; the sum of iov */
+	bool		 unmap;		/* DISK_ZERO: may give up its room */
 	void		(*done)(struct disk_req *req, int res);
 
 	/* The engine's. */
@@ -47,6 +51,16 @@ struct disk_req {
 	size_t		 moved;		/* bytes transferred so far */
 	size_t		 held;		/* bytes of iov[0] for a later turn */
 	unsigned	 retries;
+	bool		 written;	/* DISK_ZERO: by writing zeroes */
+	struct iovec	 zeroes;
+};
+
+/* What never changes about an open disk. */
+struct disk_info {
+	uint64_t	size;		/* bytes, a multiple of block_size */
+	uint32_t	block_size;	/* bytes that the host can address */
+	uint32_t	physical_size;	/* bytes that it writes at once */
+	bool		readonly;
 };
 
 /*
@@ -57,8 +71,8 @@ struct disk_req {
 struct disk *disk_open(const struct confine *in, const char *path,
     bool readonly, char *err, size_t errlen);
 
-/* Bytes of guest-visible capacity, a multiple of DISK_SECTOR. */
-uint64_t disk_size(const struct disk *d);
+/* Any thread; valid until the close. */
+const struct disk_info *disk_info(const struct disk *d);
 
 /* Connects the disk to the loop's engine, before the first submit. */
 void disk_attach(struct disk *d, struct aio *aio);

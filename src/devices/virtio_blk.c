@@ -21,18 +21,24 @@
 #define BLK_DEVICE_ID		2
 #define BLK_PCI_CLASS		0x018000	/* mass storage, other */
 #define BLK_QUEUE_MAX		256
+#define BLK_STATE_VERSION	2
 
 /* Feature bits (5.2.3). */
 #define BLK_F_SEG_MAX		(1ULL << 2)
 #define BLK_F_RO		(1ULL << 5)
 #define BLK_F_BLK_SIZE		(1ULL << 6)
 #define BLK_F_FLUSH		(1ULL << 9)
+#define BLK_F_TOPOLOGY		(1ULL << 10)
+#define BLK_F_DISCARD		(1ULL << 13)
+#define BLK_F_WRITE_ZEROES	(1ULL << 14)
 
 /* Request types and results (5.2.6). */
 #define BLK_T_IN		0
 #define BLK_T_OUT		1
 #define BLK_T_FLUSH		4
 #define BLK_T_GET_ID		8
+#define BLK_T_DISCARD		11
+#define BLK_T_WRITE_ZEROES	13
 
 #define BLK_S_OK		0
 #define BLK_S_IOERR		1
@@ -46,6 +52,13 @@
 #define BLK_TURN_DESCS		512
 #define BLK_FLIGHT_BYTES	(4u << 20)
 
+/*
+ * The longest ranges, in sectors.  To discard costs the host little; zeroes it
+ * may have to write, all before the guest's next request to stop.
+ */
+#define BLK_DISCARD_MAX		(1u << 22)
+#define BLK_ZERO_MAX		(1u << 15)
+
 #define BLK_LOG_INTERVAL	10000000000ull	/* ns */
 
 /* struct virtio_blk_config (5.2.4), as far as the offered features fill it */
@@ -55,8 +68,26 @@ struct blk_config {
 	uint32_t	seg_max;
 	uint32_t	geometry;
 	uint32_t	blk_size;
+	uint8_t		physical_block_exp;	/* 2^n logical blocks */
+	uint8_t		alignment_offset;
+	uint16_t	min_io_size;
+	uint32_t	opt_io_size;
+	uint8_t		writeback;
+	uint8_t		unused0;
+	uint16_t	num_queues;
+	uint32_t	max_discard_sectors;
+	uint32_t	max_discard_seg;
+	uint32_t	discard_sector_alignment;
+	uint32_t	max_write_zeroes_sectors;
+	uint32_t	max_write_zeroes_seg;
+	uint8_t		write_zeroes_may_unmap;
+	uint8_t		unused1[3];
+	uint32_t	pad;			/* not the guest's */
 };
-_Static_assert(sizeof(struct blk_config) == 24, "blk_config");
+#define BLK_CONFIG_LEN	60
+_Static_assert(offsetof(struct blk_config, pad) == BLK_CONFIG_LEN,
+    "blk_config");
+_Static_assert(sizeof(struct blk_config) == 64, "no hidden padding");
 _Static_assert(BLK_QUEUE_MAX <= VQ_SIZE_MAX, "queue too large");
 
 /* What a request begins with. */
@@ -67,6 +98,15 @@ struct blk_header {
 };
 _Static_assert(sizeof(struct blk_header) == 16, "blk_header");
 
+/* What discard and write zeroes apply to. */
+struct blk_range {
+	uint64_t	sector;
+	uint32_t	num_sectors;
+	uint32_t	flags;
+};
+#define BLK_RANGE_UNMAP		0x1
+_Static_assert(sizeof(struct blk_range) == 16, "blk_range");
+
 /* One request, free or in flight. */
 struct blk_req {
 	struct virtio_blk	*b;
@@ -74,6 +114,7 @@ struct blk_req {
 	struct vq_chain		 chain;
 	struct blk_header	 head;		/* copied */
 	uint8_t			*status;	/* in guest memory */
+	size_t			 bytes;		/* of data it moves */
 	struct disk_req		 disk;
 };
 
@@ -94,9 +135,30 @@ struct virtio_blk {
 	struct blk_req		 req[BLK_QUEUE_MAX];
 };
 
+static void
+blk_fill_config(struct blk_config *c, const struct disk_info *i)
+{
+	uint32_t size;
+
+	c->capacity = i->size / DISK_SECTOR;
+	/* A chain has two more elements: the header and the status. */
+	c->seg_max = BLK_QUEUE_MAX - 2;
+	c->blk_size = i->block_size;
+	for (size = i->block_size; size < i->physical_size; size *= 2)
+		c->physical_block_exp++;
+	if (i->readonly)
+		return;
+	/* One range a request: the host takes them one by one, too. */
+	c->max_discard_sectors = BLK_DISCARD_MAX;
+	c->max_discard_seg = 1;
+	c->discard_sector_alignment = i->physical_size / DISK_SECTOR;
+	c->max_write_zeroes_sectors = BLK_ZERO_MAX;
+	c->max_write_zeroes_seg = 1;
+	c->write_zeroes_may_unmap = 1;
+}
+
 struct virtio_blk *
-virtio_blk_create(struct disk *disk, bool readonly, const char *serial,
-    const char *name)
+virtio_blk_create(struct disk *disk, const char *serial, const char *name)
 {
 	struct virtio_blk *b;
 	unsigned i;
@@ -110,11 +172,8 @@ virtio_blk_create(struct disk *disk, bool readonly, const char *serial,
 		return NULL;
 	}
 	b->disk = disk;
-	b->readonly = readonly;
-	b->config.capacity = disk_size(disk) / DISK_SECTOR;
-	/* A chain has two more elements: the header and the status. */
-	b->config.seg_max = BLK_QUEUE_MAX - 2;
-	b->config.blk_size = DISK_SECTOR;
+	b->readonly = disk_info(disk)->readonly;
+	blk_fill_config(&b->config, disk_info(disk));
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
 	for (i = 0; i < BLK_QUEUE_MAX; i++) {
 		b->req[i].b = b;
@@ -139,8 +198,8 @@ blk_features(const void *dev)
 {
 	const struct virtio_blk *b = dev;
 
-	return BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH |
-	    (b->readonly ? BLK_F_RO : 0);
+	return BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH | BLK_F_TOPOLOGY |
+	    (b->readonly ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES);
 }
 
 static uint32_t
@@ -164,14 +223,13 @@ blk_start(void *dev, struct virtio *v)
 }
 
 /*
- * Takes the header off the front of the readable part.  It may be spread
- * over elements in any way (2.7.4.2); none is left empty.
+ * Takes `left` bytes, which are there, off the front of the readable part.
+ * They may be spread over elements in any way (2.7.4.2); none is left empty.
  */
 static void
-blk_take_header(struct blk_req *r, struct iovec **iov, unsigned *niov)
+blk_take(void *to, size_t left, struct iovec **iov, unsigned *niov)
 {
-	uint8_t *dst = (uint8_t *)&r->head;
-	size_t left = sizeof(r->head);
+	uint8_t *dst = to;
 	size_t n;
 
 	while (left != 0) {
@@ -204,6 +262,14 @@ blk_take_status(struct blk_req *r)
 		c->nwrite--;
 }
 
+/* Is the data of such a request for the device to read? */
+static bool
+blk_is_out(uint32_t type)
+{
+	return type == BLK_T_OUT || type == BLK_T_DISCARD ||
+	    type == BLK_T_WRITE_ZEROES;
+}
+
 /* Finds header, data and status in a chain; false if they are not there. */
 static bool
 blk_parse(struct blk_req *r)
@@ -214,10 +280,10 @@ blk_parse(struct blk_req *r)
 
 	if (c->read_len < sizeof(r->head) || c->write_len == 0)
 		return false;
-	blk_take_header(r, &out, &nout);
+	blk_take(&r->head, sizeof(r->head), &out, &nout);
 	blk_take_status(r);
 	memset(&r->disk, 0, sizeof(r->disk));
-	if (r->head.type == BLK_T_OUT) {
+	if (blk_is_out(r->head.type)) {
 		r->disk.op = DISK_WRITE;
 		r->disk.iov = out;
 		r->disk.niov = nout;
@@ -255,6 +321,8 @@ blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
 		[DISK_READ] = "read",
 		[DISK_WRITE] = "write",
 		[DISK_FLUSH] = "flush",
+		[DISK_DISCARD] = "discard",
+		[DISK_ZERO] = "write of zeroes",
 	};
 	uint64_t now = loop_now_ns();
 
@@ -272,7 +340,7 @@ blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
 static bool
 blk_needs_flush(const struct virtio_blk *b, const struct blk_req *r)
 {
-	return r->disk.op == DISK_WRITE &&
+	return (r->disk.op == DISK_WRITE || r->disk.op == DISK_ZERO) &&
 	    (virtio_features(b->v) & BLK_F_FLUSH) == 0;
 }
 
@@ -289,7 +357,7 @@ blk_disk_done(struct disk_req *req, int res)
 		return;
 	}
 	b->in_flight--;
-	b->bytes -= r->disk.len;
+	b->bytes -= r->bytes;
 	if (res != 0)
 		blk_log_error(b, r, res);
 	blk_answer(b, r, res == 0 ? BLK_S_OK : BLK_S_IOERR,
@@ -303,35 +371,72 @@ blk_disk_done(struct disk_req *req, int res)
 }
 
 static void
-blk_submit(struct virtio_blk *b, struct blk_req *r)
+blk_submit(struct virtio_blk *b, struct blk_req *r, size_t bytes)
 {
 	b->in_flight++;
-	b->bytes += r->disk.len;
+	r->bytes = bytes;
+	b->bytes += bytes;
 	r->disk.done = blk_disk_done;
 	disk_submit(b->disk, &r->disk);
 }
 
-/* Reads and writes lie within the disk, in whole sectors. */
+/* Are these sectors, at least one, on the disk? */
 static bool
-blk_in_range(const struct virtio_blk *b, const struct blk_req *r)
+blk_in_range(const struct virtio_blk *b, uint64_t sector, uint64_t n)
 {
-	uint64_t n = r->disk.len / DISK_SECTOR;
-
-	return n != 0 && r->disk.len % DISK_SECTOR == 0 &&
-	    r->head.sector <= b->config.capacity &&
-	    n <= b->config.capacity - r->head.sector;
+	return n != 0 && sector <= b->config.capacity &&
+	    n <= b->config.capacity - sector;
 }
 
 static void
 blk_transfer(struct virtio_blk *b, struct blk_req *r)
 {
-	if (!blk_in_range(b, r) ||
+	if (r->disk.len % DISK_SECTOR != 0 ||
+	    !blk_in_range(b, r->head.sector, r->disk.len / DISK_SECTOR) ||
 	    (r->disk.op == DISK_WRITE && b->readonly)) {
 		blk_answer(b, r, BLK_S_IOERR, 0);
 		return;
 	}
 	r->disk.offset = r->head.sector * DISK_SECTOR;
-	blk_submit(b, r);
+	blk_submit(b, r, r->disk.len);
+}
+
+/* The result of a discard or write of zeroes that is not to be done. */
+static uint8_t
+blk_check_range(const struct virtio_blk *b, const struct blk_req *r,
+    const struct blk_range *range)
+{
+	bool zero = r->head.type == BLK_T_WRITE_ZEROES;
+	uint32_t max = zero ? BLK_ZERO_MAX : BLK_DISCARD_MAX;
+
+	if ((range->flags & ~(zero ? BLK_RANGE_UNMAP : 0u)) != 0)
+		return BLK_S_UNSUPP;
+	if (range->num_sectors > max ||
+	    !blk_in_range(b, range->sector, range->num_sectors))
+		return BLK_S_IOERR;
+	return BLK_S_OK;
+}
+
+static void
+blk_range(struct virtio_blk *b, struct blk_req *r)
+{
+	struct blk_range range;
+	uint8_t status = BLK_S_IOERR;
+
+	if (!b->readonly && r->disk.len == sizeof(range)) {
+		blk_take(&range, sizeof(range), &r->disk.iov, &r->disk.niov);
+		status = blk_check_range(b, r, &range);
+	}
+	if (status != BLK_S_OK) {
+		blk_answer(b, r, status, 0);
+		return;
+	}
+	r->disk.op = r->head.type == BLK_T_DISCARD ? DISK_DISCARD : DISK_ZERO;
+	r->disk.unmap = (range.flags & BLK_RANGE_UNMAP) != 0;
+	r->disk.offset = range.sector * DISK_SECTOR;
+	r->disk.len = (size_t)range.num_sectors * DISK_SECTOR;
+	r->head.sector = range.sector;
+	blk_submit(b, r, 0);
 }
 
 /* The serial number, zero-padded and unterminated (5.2.6). */
@@ -367,7 +472,11 @@ blk_handle(struct virtio_blk *b, struct blk_req *r)
 	case BLK_T_FLUSH:
 		r->disk.op = DISK_FLUSH;
 		r->disk.len = 0;
-		blk_submit(b, r);
+		blk_submit(b, r, 0);
+		break;
+	case BLK_T_DISCARD:
+	case BLK_T_WRITE_ZEROES:
+		blk_range(b, r);
 		break;
 	case BLK_T_GET_ID:
 		blk_get_id(b, r);
@@ -417,7 +526,7 @@ struct blk_state {
 	uint32_t		readonly;
 	uint32_t		pad;
 };
-_Static_assert(sizeof(struct blk_state) == 32, "no hidden padding");
+_Static_assert(sizeof(struct blk_state) == 72, "no hidden padding");
 
 static int
 blk_save(const void *dev, struct state_writer *w)
@@ -425,7 +534,7 @@ blk_save(const void *dev, struct state_writer *w)
 	const struct virtio_blk *b = dev;
 	struct blk_state s = { .config = b->config, .readonly = b->readonly };
 
-	return state_put(w, "virtio-blk", 1, &s, sizeof(s));
+	return state_put(w, "virtio-blk", BLK_STATE_VERSION, &s, sizeof(s));
 }
 
 static int
@@ -435,7 +544,7 @@ blk_load(void *dev, struct state_reader *r)
 	struct blk_state s;
 	int error;
 
-	error = state_get(r, "virtio-blk", 1, &s, sizeof(s));
+	error = state_get(r, "virtio-blk", BLK_STATE_VERSION, &s, sizeof(s));
 	if (error != 0)
 		return error;
 	if (memcmp(&s.config, &b->config, sizeof(s.config)) != 0 ||
@@ -450,7 +559,7 @@ const struct virtio_dev_ops virtio_blk_ops = {
 	.pci_class = BLK_PCI_CLASS,
 	.nqueues = 1,
 	.queue_max = BLK_QUEUE_MAX,
-	.config_len = sizeof(struct blk_config),
+	.config_len = BLK_CONFIG_LEN,
 	.features = blk_features,
 	.config_read = blk_config_read,
 	.start = blk_start,

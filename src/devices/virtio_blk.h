@@ -5,8 +5,6 @@
 #ifndef VMMD_VIRTIO_BLK_H
 #define VMMD_VIRTIO_BLK_H
 
-#include <stdbool.h>
-
 #include "devices/virtio.h"
 
 #define VIRTIO_BLK_SERIAL_MAX	20
@@ -19,11 +17,11 @@ extern const struct virtio_dev_ops virtio_blk_ops;
 
 /*
  * A block device on `disk`, which must outlive it and be attached to the
- * loop's engine before the guest runs.  `serial` is cut to its maximum;
+ * loop's engine before the guest runs; read-only if the disk is.  `serial` is cut to its maximum;
  * `name` begins log lines ("vm web1: disk 0").  NULL with errno set.
  */
-struct virtio_blk *virtio_blk_create(struct disk *disk, bool readonly,
-    const char *serial, const char *name);
+struct virtio_blk *virtio_blk_create(struct disk *disk, const char *serial,
+    const char *name);
 
 /* Any thread; after its transport is gone. */
 void virtio_blk_destroy(struct virtio_blk *b);

@@ -32,7 +32,7 @@ vm_config_clear(struct vm_config *c)
 
 	free_fields(SECTION_VM, c);
 	for (i = 0; i < c->ndisks; i++)
-		free(c->disk[i]);
+		free(c->disk[i].path);
 	free(c->name);
 	free(c->file);
 }
@@ -87,7 +87,8 @@ disks_equal(const struct vm_config *a, const struct vm_config *b)
 	if (a->ndisks != b->ndisks)
 		return false;
 	for (i = 0; i < a->ndisks; i++)
-		if (strcmp(a->disk[i], b->disk[i]) != 0)
+		if (strcmp(a->disk[i].path, b->disk[i].path) != 0 ||
+		    a->disk[i].readonly != b->disk[i].readonly)
 			return false;
 	return true;
 }
@@ -105,7 +106,7 @@ key_equal(const struct key *k, const void *a, const void *b)
 	case KEY_TEXT:
 	case KEY_WORD:
 		return string_equal(*(char *const *)fa, *(char *const *)fb);
-	case KEY_PATHS:
+	case KEY_DISKS:
 		return disks_equal(a, b);
 	case KEY_OWNER:
 	case KEY_GROUP:
@@ -257,7 +258,7 @@ vm_config_copy(struct vm_config *d, const struct vm_config *c)
 	ok &= dup_string(&d->file, c->file);
 	ok &= dup_fields(SECTION_VM, d, c);
 	for (i = 0; i < c->ndisks; i++)
-		ok &= dup_string(&d->disk[i], c->disk[i]);
+		ok &= dup_string(&d->disk[i].path, c->disk[i].path);
 	return ok;
 }
 

@@ -28,6 +28,11 @@ enum on_end {
 	ON_END_RESTART,
 };
 
+struct vm_disk {
+	char	*path;
+	bool	 readonly;
+};
+
 struct vm_config {
 	char		*name;
 	char		*file;		/* in which it stands, or NULL */
@@ -36,7 +41,7 @@ struct vm_config {
 	char		*initrd;	/* path or NULL */
 	char		*cmdline;	/* never NULL */
 	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
-	char		*disk[VM_DISKS_MAX];	/* paths */
+	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;
 	bool		 autostart;
 	uint64_t	 start_order;	/* lower first */

@@ -58,7 +58,7 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
 	    .class = CLASS_PENDING, .max = VM_CMDLINE_MAX },
-	{ VM(disk), .name = "disk", .type = KEY_PATHS,
+	{ VM(disk), .name = "disk", .type = KEY_DISKS,
 	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
 	{ VM(initrd), .name = "initrd", .type = KEY_PATH,
 	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
@@ -173,8 +173,9 @@ key_print_values(const struct key *k, struct buf *b)
 	case KEY_PATH:
 		return buf_printf(b, "path");
 	case KEY_DIRS:
-	case KEY_PATHS:
 		return buf_printf(b, "path, repeatable");
+	case KEY_DISKS:
+		return buf_printf(b, "path and options, repeatable");
 	case KEY_TEXT:
 		return buf_printf(b, "text, repeatable");
 	case KEY_OWNER:
@@ -210,7 +211,7 @@ print_dirs(const char *dirs, struct buf *b)
 }
 
 static int
-print_paths(const struct vm_config *vm, struct buf *b)
+print_disks(const struct vm_config *vm, struct buf *b)
 {
 	unsigned i;
 	int ret = 0;
@@ -218,7 +219,9 @@ print_paths(const struct vm_config *vm, struct buf *b)
 	if (vm->ndisks == 0)
 		return buf_printf(b, "-");
 	for (i = 0; i < vm->ndisks && ret == 0; i++)
-		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", vm->disk[i]);
+		ret = buf_printf(b, "%s%s%s", i == 0 ? "" : ", ",
+		    vm->disk[i].path,
+		    vm->disk[i].readonly ? ",readonly" : "");
 	return ret;
 }
 
@@ -246,8 +249,8 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		return buf_printf(b, "%s", s == NULL || *s == '\0' ? "-" : s);
 	case KEY_DIRS:
 		return print_dirs(*(char *const *)field, b);
-	case KEY_PATHS:
-		return print_paths(base, b);
+	case KEY_DISKS:
+		return print_disks(base, b);
 	case KEY_OWNER:
 	case KEY_GROUP:
 		return owner_print(field, k->type == KEY_GROUP, b);

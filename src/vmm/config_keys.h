@@ -23,7 +23,7 @@ enum section {
 enum key_type {
 	KEY_NAME,		/* char *: letters, digits, . - _ */
 	KEY_PATH,		/* char *: absolute, at most `max` bytes */
-	KEY_PATHS,		/* char *[VM_DISKS_MAX], with ndisks */
+	KEY_DISKS,		/* struct vm_disk[VM_DISKS_MAX], with ndisks */
 	KEY_DIRS,		/* char *: absolute paths, one a line */
 	KEY_TEXT,		/* char *: repeated keys append, to `max` */
 	KEY_WORD,		/* char *: one of `words` */

@@ -130,19 +130,59 @@ parse_path(struct parser *ps, unsigned line, const struct key *k,
 	set_string(ps, line, field, value);
 }
 
+/* Cuts blanks off the end, and skips those at the beginning. */
+static char *
+trim(char *s)
+{
+	size_t n;
+
+	s += strspn(s, " \t");
+	for (n = strlen(s); n > 0 && strchr(" \t", s[n - 1]) != NULL; n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
+/* "PATH", then perhaps options, each behind a comma. */
 static void
-parse_paths(struct parser *ps, unsigned line, const struct key *k,
+parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
+    struct vm_disk *disk)
+{
+	char *word;
+
+	parse_path(ps, line, k, trim(strsep(&value, ",")), &disk->path);
+	while ((word = strsep(&value, ",")) != NULL) {
+		word = trim(word);
+		if (strcmp(word, "readonly") == 0)
+			disk->readonly = true;
+		else
+			parser_error(ps, line, "%s: unknown option `%s', "
+			    "write readonly; no path has a comma", k->name,
+			    word);
+	}
+}
+
+static void
+parse_disks(struct parser *ps, unsigned line, const struct key *k,
     const char *value)
 {
 	struct vm_config *vm = parser_vm(ps);
+	struct vm_disk *disk;
+	char *copy;
 
 	if (vm->ndisks == VM_DISKS_MAX) {
 		parser_error(ps, line, "%s: too many, at most %d in a guest",
 		    k->name, VM_DISKS_MAX);
 		return;
 	}
-	parse_path(ps, line, k, value, &vm->disk[vm->ndisks]);
-	if (vm->disk[vm->ndisks] == NULL)
+	disk = &vm->disk[vm->ndisks];
+	copy = strdup(value);
+	if (copy == NULL) {
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	parse_disk(ps, line, k, copy, disk);
+	free(copy);
+	if (disk->path == NULL)
 		return;
 	ps->lines[ps->conf->nvms - 1].disk[vm->ndisks] = line;
 	vm->ndisks++;
@@ -291,8 +331,8 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 	case KEY_DIRS:
 		parse_dirs(ps, line, k, value, field);
 		break;
-	case KEY_PATHS:
-		parse_paths(ps, line, k, value);
+	case KEY_DISKS:
+		parse_disks(ps, line, k, value);
 		break;
 	case KEY_TEXT:
 		parse_text(ps, line, k, value, field);
@@ -354,7 +394,7 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 	}
 	seen = &ps->seen[k - config_keys];
 	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_DIRS &&
-	    k->type != KEY_PATHS) {
+	    k->type != KEY_DISKS) {
 		parser_error(ps, line, "%s: given twice, first %s", name,
 		    parser_place(ps, ps->path, *seen, place, sizeof(place)));
 		return;
@@ -478,17 +518,19 @@ static void
 check_disk(struct parser *ps, unsigned vm, unsigned disk)
 {
 	const struct config *c = ps->conf;
-	const char *path = c->vm[vm].disk[disk];
+	const struct vm_disk *d = &c->vm[vm].disk[disk], *other;
 	char place[PLACE_MAX];
 	unsigned i, k, n;
 
 	for (i = 0; i <= vm; i++) {
 		n = i == vm ? disk : c->vm[i].ndisks;
 		for (k = 0; k < n; k++) {
-			if (strcmp(c->vm[i].disk[k], path) != 0)
+			other = &c->vm[i].disk[k];
+			if (strcmp(other->path, d->path) != 0 ||
+			    (other->readonly && d->readonly))
 				continue;
 			parser_error(ps, ps->lines[vm].disk[disk], "disk: "
-			    "`%s' is a disk of [vm %s] already, %s", path,
+			    "`%s' is a disk of [vm %s] already, %s", d->path,
 			    c->vm[i].name, parser_place(ps, c->vm[i].file,
 			    ps->lines[i].disk[k], place, sizeof(place)));
 			return;
@@ -522,7 +564,8 @@ check_places(struct parser *ps, unsigned vm)
 			check_place(ps, lines->key[i], config_keys[i].name,
 			    *(char *const *)key_field(&config_keys[i], v));
 	for (i = 0; i < v->ndisks; i++)
-		check_place(ps, lines->disk[i], "disk", v->disk[i]);
+		check_place(ps, lines->disk[i], "disk",
+		    v->disk[i].path);
 }
 
 static void

@@ -69,11 +69,13 @@ close_disks(struct guest *g)
 static int
 open_disks(struct guest *g, char *err, size_t errlen)
 {
+	const struct vm_disk *conf;
 	struct disk *d;
 
 	while (g->ndisks < g->conf->ndisks) {
-		d = disk_open(g->env->files, g->conf->disk[g->ndisks],
-		    false, err, errlen);
+		conf = &g->conf->disk[g->ndisks];
+		d = disk_open(g->env->files, conf->path, conf->readonly, err,
+		    errlen);
 		if (d == NULL) {
 			close_disks(g);
 			return -EIO;

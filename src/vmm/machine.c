@@ -215,7 +215,7 @@ add_disk(struct machine *m, unsigned n)
 
 	snprintf(d->name, sizeof(d->name), "vm %s: disk %u", m->mc.name, n);
 	snprintf(serial, sizeof(serial), "disk%u", n);
-	d->blk = virtio_blk_create(m->mc.disk[n], false, serial, d->name);
+	d->blk = virtio_blk_create(m->mc.disk[n], serial, d->name);
 	if (d->blk == NULL)
 		return -errno;
 	d->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,

@@ -11,6 +11,8 @@
 #define BLK_OUT		1
 #define BLK_FLUSH	4
 #define BLK_GET_ID	8
+#define BLK_DISCARD	11
+#define BLK_ZEROES	13
 
 #define BLK_OK		0
 #define BLK_IOERR	1
@@ -37,6 +39,12 @@ blk_put_header(struct vguest *g, uint64_t addr, uint32_t type,
 	memcpy(p + 8, &sector, 8);
 }
 
+static inline bool
+blk_is_out(uint32_t type)
+{
+	return type == BLK_OUT || type == BLK_DISCARD || type == BLK_ZEROES;
+}
+
 static inline uint8_t
 blk_status(struct vguest *g, unsigned i)
 {
@@ -49,7 +57,7 @@ blk_offer(struct vguest *g, struct vring *r, unsigned i, uint32_t type,
     uint64_t sector, uint64_t data, uint32_t len)
 {
 	uint16_t d = (uint16_t)(3 * i);
-	uint16_t flags = type == BLK_OUT ? VRING_NEXT :
+	uint16_t flags = blk_is_out(type) ? VRING_NEXT :
 	    VRING_NEXT | VRING_WRITE;
 
 	((uint8_t *)g->gm.range[0].hva)[BLK_STATUS(i)] = BLK_PENDING;
@@ -66,7 +74,7 @@ static inline void
 blk_offer_indirect(struct vguest *g, struct vring *r, unsigned i,
     uint32_t type, uint64_t sector, uint64_t data, uint32_t len)
 {
-	uint16_t flags = type == BLK_OUT ? VRING_NEXT :
+	uint16_t flags = blk_is_out(type) ? VRING_NEXT :
 	    VRING_NEXT | VRING_WRITE;
 
 	((uint8_t *)g->gm.range[0].hva)[BLK_STATUS(i)] = BLK_PENDING;

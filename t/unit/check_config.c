@@ -51,7 +51,8 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
 	    vm->on_crash, timeout, vm->cmdline);
 	for (i = 0; i < vm->ndisks; i++)
-		buf_printf(b, " disk=%s\n", vm->disk[i]);
+		buf_printf(b, " disk=%s%s\n", vm->disk[i].path,
+		    vm->disk[i].readonly ? " readonly" : "");
 }
 
 static void
@@ -238,7 +239,7 @@ START_TEST(counts)
 
 	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
 	ck_assert_uint_eq(c->nvms, CONFIG_VMS_MAX);
-	ck_assert_str_eq(c->vm[255].disk[7], "/d/255-7");
+	ck_assert_str_eq(c->vm[255].disk[7].path, "/d/255-7");
 	config_free(c);
 	ck_assert_ptr_null(read_many(CONFIG_VMS_MAX + 1, 0));
 	ck_assert_ptr_null(read_many(1, VM_DISKS_MAX + 1));
@@ -355,7 +356,7 @@ START_TEST(changes_are_told)
 
 	buf_init(&changes, CONFIG_CHANGES_MAX);
 	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
-	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a\ndisk=/b\n"
+	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a,readonly\ndisk=/b\n"
 	    "initrd=/i\non-reboot=stop\nautostart=no\n");
 	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
 	    0);
@@ -364,7 +365,7 @@ START_TEST(changes_are_told)
 	    5);
 	buf_append(&changes, "", 1);
 	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
-	    "disk /a -> /a, /b; initrd - -> /i; memory 512M -> 1G; "
+	    "disk /a -> /a,readonly, /b; initrd - -> /i; memory 512M -> 1G; "
 	    "on-reboot restart -> stop");
 	buf_free(&changes);
 	config_free(a);

@@ -47,10 +47,10 @@ make(const char *path, off_t size)
 }
 
 static void
-setup(struct fixture *f)
+setup_in(struct fixture *f, const char *parent)
 {
 	memset(f, 0, sizeof(*f));
-	strcpy(f->dir, "/tmp/check_disk.XXXXXX");
+	snprintf(f->dir, sizeof(f->dir), "%s/check_disk.XXXXXX", parent);
 	ck_assert_ptr_nonnull(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
 	make(f->path, SIZE);
@@ -60,6 +60,12 @@ setup(struct fixture *f)
 	f->d = disk_open(NULL, f->path, false, f->err, sizeof(f->err));
 	ck_assert_msg(f->d != NULL, "%s", f->err);
 	disk_attach(f->d, f->aio);
+}
+
+static void
+setup(struct fixture *f)
+{
+	setup_in(f, "/tmp");
 }
 
 static void
@@ -148,7 +154,10 @@ START_TEST(written_is_read)
 	unsigned i;
 
 	setup(&f);
-	ck_assert_uint_eq(disk_size(f.d), SIZE);
+	ck_assert_uint_eq(disk_info(f.d)->size, SIZE);
+	ck_assert_uint_eq(disk_info(f.d)->block_size, 512);
+	ck_assert_uint_eq(disk_info(f.d)->physical_size, 4096);
+	ck_assert(!disk_info(f.d)->readonly);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		fill(out, SIZE, i + 1);
 		memset(in, 0, SIZE);
@@ -179,6 +188,81 @@ START_TEST(flush)
 	submit(&f, &r, DISK_FLUSH, 0);
 	ck_assert(!r.done);
 	ck_assert_int_eq(wait_for(&r), 0);
+	teardown(&f);
+}
+END_TEST
+
+/* One request without data over a range. */
+static int
+change(struct fixture *f, enum disk_op op, uint64_t off, size_t len,
+    bool unmap)
+{
+	struct request r = { 0 };
+
+	r.f = f;
+	r.req.op = op;
+	r.req.offset = off;
+	r.req.len = len;
+	r.req.unmap = unmap;
+	r.req.done = request_done;
+	f->inside = true;
+	disk_submit(f->d, &r.req);
+	f->inside = false;
+	return wait_for(&r);
+}
+
+static off_t
+allocated(const struct fixture *f)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(f->path, &st), 0);
+	ck_assert_int_eq(st.st_size, SIZE);
+	return (off_t)st.st_blocks * 512;
+}
+
+/*
+ * A tmpfs has no way to make zeroes but to give up the room or to write them;
+ * other file systems have.  Ends, pieces and neighbours are right on both.
+ */
+START_TEST(zeroes_and_discards)
+{
+	static const struct {
+		enum disk_op	op;
+		bool		unmap;
+		size_t		off, len;
+	} row[] = {
+		{ DISK_ZERO, false, 512, 512 },
+		{ DISK_ZERO, false, 4096, 3 << 20 },
+		{ DISK_ZERO, false, SIZE - 66048, 66048 },
+		{ DISK_ZERO, true, 1024, 65536 + 512 },
+		{ DISK_ZERO, true, 0, SIZE },
+		{ DISK_DISCARD, false, 4096, 1 << 20 },
+	};
+	static const char *const parent[] = { "/tmp", "/dev/shm" };
+	uint8_t *want = malloc(SIZE), *got = malloc(SIZE);
+	struct fixture f;
+	unsigned i;
+
+	setup_in(&f, parent[_i]);
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		fill(want, SIZE, i + 1);
+		ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, want, SIZE,
+		    SIZE), 0);
+		ck_assert_int_ge(allocated(&f), SIZE);
+		ck_assert_int_eq(change(&f, row[i].op, row[i].off,
+		    row[i].len, row[i].unmap), 0);
+		memset(want + row[i].off, 0, row[i].len);
+		ck_assert_int_eq(transfer(&f, DISK_READ, 0, got, SIZE, SIZE),
+		    0);
+		ck_assert(memcmp(want, got, SIZE) == 0);
+		if (!row[i].unmap && row[i].op == DISK_ZERO)
+			ck_assert_int_ge(allocated(&f), SIZE);
+		else
+			ck_assert_int_lt(allocated(&f), SIZE);
+	}
+	free(want);
+	free(got);
 	teardown(&f);
 }
 END_TEST
@@ -263,12 +347,16 @@ START_TEST(readonly_is_not_written)
 	disk_attach(f.d, f.aio);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 512, 512), 0);
 	ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, p, 512, 512), -EBADF);
+	ck_assert_int_eq(change(&f, DISK_DISCARD, 0, 512, false), -EBADF);
+	ck_assert_int_eq(change(&f, DISK_ZERO, 0, 512, false), -EBADF);
 	teardown(&f);
 }
 END_TEST
 
 START_TEST(files_that_are_no_disks)
 {
+	static const char no_disk[] =
+	    "is neither a regular file nor a block device";
 	struct fixture f;
 	struct fixture g = { 0 };
 
@@ -286,14 +374,14 @@ START_TEST(files_that_are_no_disks)
 	unlink(g.path);
 	/* Opening a FIFO must not wait for its other end. */
 	ck_assert_int_eq(mkfifo(g.path, 0600), 0);
-	ck_assert(refused(&g, false, "is not a regular file"));
-	ck_assert(refused(&g, true, "is not a regular file"));
+	ck_assert(refused(&g, false, no_disk));
+	ck_assert(refused(&g, true, no_disk));
 	unlink(g.path);
 	snprintf(g.path, sizeof(g.path), "%s", f.dir);
-	ck_assert(refused(&g, true, "is not a regular file"));
+	ck_assert(refused(&g, true, no_disk));
 	ck_assert(refused(&g, false, "Is a directory"));
 	snprintf(g.path, sizeof(g.path), "/dev/null");
-	ck_assert(refused(&g, false, "is not a regular file"));
+	ck_assert(refused(&g, false, no_disk));
 	teardown(&f);
 }
 END_TEST
@@ -331,6 +419,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, written_is_read);
 	tcase_add_test(tc, flush);
+	tcase_add_loop_test(tc, zeroes_and_discards, 0, 2);
 	tcase_add_test(tc, truncated_file);
 	tcase_add_test(tc, in_use);
 	tcase_add_test(tc, readonly_is_not_written);

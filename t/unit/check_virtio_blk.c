@@ -9,159 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "blkguest.h"
-#include "devices/disk.h"
-#include "devices/virtio_blk.h"
-
-#define SECTORS		64u
-#define DATA		VGUEST_DATA
-#define INDIRECT	VIRTIO_RING_F_INDIRECT_DESC
-
-/* The disk: requests complete in a later turn of the loop, or when told. */
-struct disk {
-	struct loop		*loop;
-	struct loop_task	 task;
-	uint8_t			 data[SECTORS * DISK_SECTOR];
-	uint64_t		 size;
-	bool			 hold;
-	int			 error;		/* what requests end with */
-	unsigned		 ops[3];
-	unsigned		 nheld;
-	struct disk_req		*held[512];
-};
-
-uint64_t
-disk_size(const struct disk *d)
-{
-	return d->size;
-}
-
-static void
-disk_move(struct disk *d, struct disk_req *req)
-{
-	uint64_t off = req->offset;
-	unsigned i;
-
-	for (i = 0; i < req->niov && off < sizeof(d->data); i++) {
-		ck_assert_uint_ne(req->iov[i].iov_len, 0);
-		ck_assert_uint_le(off + req->iov[i].iov_len, d->size);
-		if (off + req->iov[i].iov_len > sizeof(d->data))
-			break;
-		if (req->op == DISK_READ)
-			memcpy(req->iov[i].iov_base, d->data + off,
-			    req->iov[i].iov_len);
-		else
-			memcpy(d->data + off, req->iov[i].iov_base,
-			    req->iov[i].iov_len);
-		off += req->iov[i].iov_len;
-	}
-}
-
-/* Completes the request that was submitted first. */
-static void
-disk_complete(struct disk *d)
-{
-	struct disk_req *req = d->held[0];
-
-	ck_assert_uint_ne(d->nheld, 0);
-	memmove(d->held, d->held + 1, --d->nheld * sizeof(d->held[0]));
-	if (req->op != DISK_FLUSH && d->error == 0)
-		disk_move(d, req);
-	req->done(req, d->error);
-}
-
-static void
-disk_complete_all(void *arg)
-{
-	struct disk *d = arg;
-
-	while (!d->hold && d->nheld != 0)
-		disk_complete(d);
-}
-
-void
-disk_submit(struct disk *d, struct disk_req *req)
-{
-	size_t sum = 0;
-	unsigned i;
-
-	for (i = 0; req->op != DISK_FLUSH && i < req->niov; i++)
-		sum += req->iov[i].iov_len;
-	ck_assert(req->op == DISK_FLUSH || sum == req->len);
-	ck_assert_uint_lt(d->nheld, 512);
-	d->ops[req->op]++;
-	d->held[d->nheld++] = req;
-	loop_post(d->loop, &d->task);
-}
-
-struct fixture {
-	struct vguest		 g;
-	struct vring		 r;
-	struct disk		 disk;
-	struct virtio_blk	*blk;
-	struct virtio_pci	*vp;
-	uint8_t			*mem;
-};
-
-static struct fixture *
-setup_disk(bool readonly, uint64_t size)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct loop *loop = loop_create();
-	unsigned i;
-
-	ck_assert_ptr_nonnull(f);
-	ck_assert_ptr_nonnull(loop);
-	vguest_init(&f->g, loop);
-	f->mem = f->g.gm.range[0].hva;
-	f->disk.loop = loop;
-	f->disk.task.fn = disk_complete_all;
-	f->disk.task.arg = &f->disk;
-	f->disk.size = size;
-	for (i = 0; i < sizeof(f->disk.data); i++)
-		f->disk.data[i] = (uint8_t)(i / DISK_SECTOR + i);
-	f->blk = virtio_blk_create(&f->disk, readonly, "serial-0", "vm t: d");
-	ck_assert_ptr_nonnull(f->blk);
-	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
-	    &virtio_blk_ops, f->blk, "vm t: d");
-	ck_assert_ptr_nonnull(f->vp);
-	return f;
-}
-
-static struct fixture *
-setup(void)
-{
-	return setup_disk(false, SECTORS * DISK_SECTOR);
-}
-
-static void
-count(void *arg)
-{
-	++*(unsigned *)arg;
-}
-
-static void
-teardown(struct fixture *f)
-{
-	unsigned stopped = 0;
-
-	f->disk.hold = false;
-	virtio_pci_stop(f->vp, count, &stopped);
-	disk_complete_all(&f->disk);
-	ck_assert_uint_eq(stopped, 1);
-	loop_cancel(f->disk.loop, &f->disk.task);
-	virtio_pci_destroy(f->vp);
-	virtio_blk_destroy(f->blk);
-	vguest_fini(&f->g);
-	loop_destroy(f->disk.loop);
-	free(f);
-}
-
-static uint8_t
-request(struct fixture *f, uint32_t type, uint64_t sector, uint32_t len)
-{
-	return blk_do(&f->g, &f->r, type, sector, DATA, len);
-}
+#include "blkrig.h"
 
 START_TEST(what_the_driver_sees)
 {
@@ -170,15 +18,27 @@ START_TEST(what_the_driver_sees)
 	ck_assert_uint_eq(vguest_conf(&f->g, 1, 0, 4), 0x10421af4);
 	ck_assert_uint_eq(vguest_conf(&f->g, 1, 0x0b, 1), 0x01);
 	ck_assert_uint_eq(vguest_offered(&f->g), 1ull << 32 | 1ull << 29 |
-	    1ull << 28 | 1ull << 9 | 1ull << 6 | 1ull << 2);
+	    1ull << 28 | 1ull << 14 | 1ull << 13 | 1ull << 10 | 1ull << 9 |
+	    1ull << 6 | 1ull << 2);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x80, 4), SECTORS);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x84, 4), 0);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x8c, 4), 254);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x94, 4), 512);
+	ck_assert_uint_eq(vguest_in(&f->g, 0x98, 1), 3);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xa4, 4), DISCARD_MAX);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xa8, 4), 1);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xac, 4), 8);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xb0, 4), ZERO_MAX);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xb4, 4), 1);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xb8, 1), 1);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xbc, 4), 0xffffffff);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x18, 2), 256);
 	teardown(f);
 	f = setup_disk(true, 1ull << 50);
-	ck_assert_uint_eq(vguest_offered(&f->g) >> 5 & 1, 1);
+	ck_assert_uint_eq(vguest_offered(&f->g), 1ull << 32 | 1ull << 29 |
+	    1ull << 28 | 1ull << 10 | 1ull << 9 | 1ull << 6 | 1ull << 5 |
+	    1ull << 2);
+	ck_assert_uint_eq(vguest_in(&f->g, 0xa4, 4), 0);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x84, 4), 1u << 9);
 	teardown(f);
 }
@@ -249,7 +109,7 @@ END_TEST
 
 START_TEST(other_requests)
 {
-	static const uint32_t unknown[] = { 2, 3, 5, 7, 11, 13, UINT32_MAX };
+	static const uint32_t unknown[] = { 2, 3, 5, 7, 9, 10, 12, 14, ~0u };
 	struct fixture *f = setup();
 	unsigned i;
 
@@ -278,7 +138,11 @@ START_TEST(readonly_disk)
 
 	vguest_start(&f->g, &f->r, 16, BLK_CORE);
 	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_IOERR);
-	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 0);
+	put_range(f, 0, 8, 0);
+	ck_assert_uint_eq(request(f, BLK_DISCARD, 0, 16), BLK_IOERR);
+	ck_assert_uint_eq(request(f, BLK_ZEROES, 0, 16), BLK_IOERR);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE] +
+	    f->disk.ops[DISK_DISCARD] + f->disk.ops[DISK_ZERO], 0);
 	ck_assert_uint_eq(request(f, BLK_IN, 0, 512), BLK_OK);
 	teardown(f);
 }

@@ -106,7 +106,7 @@ END_TEST
 
 START_TEST(missing_disk)
 {
-	conf.disk[0] = image;
+	conf.disk[0].path = image;
 	conf.ndisks = 1;
 	make_vm(NULL);
 	start_fails("disk /tmp/");
@@ -121,7 +121,7 @@ START_TEST(locked_disk)
 
 	ck_assert_int_eq(ftruncate(fd, MIB), 0);
 	close(fd);
-	conf.disk[0] = image;
+	conf.disk[0].path = image;
 	conf.ndisks = 1;
 	make_vm(NULL);
 	ck_assert_int_eq(vm_start(vm), 0);
