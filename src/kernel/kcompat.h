@@ -16,6 +16,11 @@
 #error "vmm needs Linux 6.1 or later"
 #endif
 
+/* smp_send_reschedule() has become a macro that needs this. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
