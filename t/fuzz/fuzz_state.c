@@ -49,19 +49,25 @@ __wrap_loop_now_ns(void)
 	return world.now;
 }
 
-uint64_t
-disk_size(const struct disk *d)
+const struct disk_info *
+disk_info(const struct disk *d)
 {
+	static const struct disk_info info = {
+		.size = 64 * DISK_SECTOR,
+		.block_size = DISK_SECTOR,
+		.physical_size = DISK_SECTOR,
+	};
+
 	(void)d;
-	return 64 * DISK_SECTOR;
+	return &info;
 }
 
 void
 disk_submit(struct disk *d, struct disk_req *req)
 {
 	FUZZ_CHECK(d->n < HELD_MAX);
-	FUZZ_CHECK(req->offset <= disk_size(d) &&
-	    req->len <= disk_size(d) - req->offset);
+	FUZZ_CHECK(req->offset <= disk_info(d)->size &&
+	    req->len <= disk_info(d)->size - req->offset);
 	d->held[d->n++] = req;
 }
 

@@ -39,6 +39,7 @@
 #define HELD_MAX	256
 
 struct disk {
+	struct disk_info	 info;
 	const struct gmem	*gm;
 	struct disk_req		*held[HELD_MAX];
 	unsigned		 n;
@@ -71,11 +72,10 @@ struct rig {
 	uint16_t		 idx;		/* chains offered */
 };
 
-uint64_t
-disk_size(const struct disk *d)
+const struct disk_info *
+disk_info(const struct disk *d)
 {
-	(void)d;
-	return SECTORS * DISK_SECTOR;
+	return &d->info;
 }
 
 static void
@@ -99,9 +99,11 @@ void
 disk_submit(struct disk *d, struct disk_req *req)
 {
 	FUZZ_CHECK(d->n < HELD_MAX);
-	FUZZ_CHECK(req->offset <= disk_size(d) &&
-	    req->len <= disk_size(d) - req->offset);
+	FUZZ_CHECK(req->offset <= d->info.size &&
+	    req->len <= d->info.size - req->offset);
 	FUZZ_CHECK(req->offset % DISK_SECTOR == 0);
+	FUZZ_CHECK(!d->info.readonly || req->op == DISK_READ ||
+	    req->op == DISK_FLUSH);
 	if (req->op == DISK_READ || req->op == DISK_WRITE)
 		check_vector(d, req);
 	req->disk = d;
@@ -197,11 +199,11 @@ host_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
 }
 
 static void
-machine_make(struct rig *r, struct machine *m, bool readonly)
+machine_make(struct rig *r, struct machine *m)
 {
 	m->rig = r;
 	/* Two that have nothing to do with each other, at one go. */
-	m->no_bells = readonly;
+	m->no_bells = r->disk.info.readonly;
 	m->bell = -1;
 	m->host = (struct dev_host){
 		.cookie = m,
@@ -214,7 +216,7 @@ machine_make(struct rig *r, struct machine *m, bool readonly)
 	};
 	m->bus = bus_create();
 	m->pci = pci_create(&m->host, m->bus);
-	m->blk = virtio_blk_create(&r->disk, readonly, "serial", "disk");
+	m->blk = virtio_blk_create(&r->disk, "serial", "disk");
 	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci, &virtio_blk_ops,
 	    m->blk, "disk");
 	FUZZ_CHECK(m->vp != NULL);
@@ -384,7 +386,7 @@ put_descriptor(struct rig *r, uint8_t op)
 	(void)gmem_write(&r->gm, table + 16u * i, &d, sizeof(d));
 }
 
-/* A header in one of sixteen places, or what follows one. */
+/* A header in one of sixteen places, or the range that follows one. */
 static void
 put_header(struct rig *r, uint8_t op)
 {
@@ -398,6 +400,8 @@ put_header(struct rig *r, uint8_t op)
 		h.sector = fuzz_u32(&r->in);
 	if ((op & 16) != 0)
 		h.reserved = fuzz_u32(&r->in);
+	if ((op & 32) != 0)
+		h.sector |= (uint64_t)fuzz_u8(&r->in) << 32;
 	(void)gmem_write(&r->gm, DATA_GPA + 16u * (h.type >> 4), &h,
 	    sizeof(h));
 	h.type &= 15;
@@ -464,9 +468,16 @@ step(struct rig *r)
 	}
 }
 
+/* By bit 0 the disk is read-only, by bit 1 its blocks are of 4 KiB. */
 static void
-rig_make(struct rig *r, bool readonly)
+rig_make(struct rig *r, unsigned kind)
 {
+	r->disk.info = (struct disk_info){
+		.size = SECTORS * DISK_SECTOR,
+		.block_size = (kind & 2) != 0 ? 4096 : DISK_SECTOR,
+		.physical_size = 4096,
+		.readonly = (kind & 1) != 0,
+	};
 	r->loop = loop_create();
 	r->gm.nranges = 1;
 	r->gm.range[0].size = MEM_SIZE;
@@ -474,23 +485,23 @@ rig_make(struct rig *r, bool readonly)
 	r->disk.gm = &r->gm;
 	r->m = &r->machine[0];
 	r->spare = &r->machine[1];
-	machine_make(r, r->m, readonly);
-	machine_make(r, r->spare, readonly);
+	machine_make(r, r->m);
+	machine_make(r, r->spare);
 	machine_save(r->m, &r->pristine);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct rig rigs[2];
+	static struct rig rigs[4];
 	struct rig *r;
 
 	log_set_level(LOG_LEVEL_ERROR);
 	if (size == 0)
 		return 0;
-	r = &rigs[data[0] & 1];
+	r = &rigs[data[0] & 3];
 	if (r->loop == NULL)
-		rig_make(r, (data[0] & 1) != 0);
+		rig_make(r, data[0] & 3);
 	r->in = (struct fuzz_input){ data + 1, size - 1 };
 	r->idx = 0;
 	memset(r->gm.range[0].hva, 0, MEM_SIZE);
