@@ -53,7 +53,7 @@ check_vm(const struct config *c, const struct vm_config *vm)
 	FUZZ_CHECK(vm->memory % (1 << 20) == 0);
 	FUZZ_CHECK(vm->ndisks <= VM_DISKS_MAX);
 	for (i = 0; i < vm->ndisks; i++)
-		FUZZ_CHECK(*vm->disk[i] == '/');
+		FUZZ_CHECK(*vm->disk[i].path == '/');
 	buf_init(&b, CONFIG_CHANGES_MAX);
 	FUZZ_CHECK(vm_config_equal(vm, copy));
 	FUZZ_CHECK(vm_config_changes(vm, copy, &b) == 0 && b.len == 0);
