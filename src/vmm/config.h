@@ -43,6 +43,7 @@ struct vm_config {
 	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
 	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;
+	bool		 rng;
 	bool		 autostart;
 	uint64_t	 start_order;	/* lower first */
 	uint64_t	 stop_timeout;	/* ns; 0: it is not asked to stop */

@@ -75,6 +75,8 @@ const struct key config_keys[] = {
 	    .def = "restart" },
 	{ VM(owner), .name = "owner", .type = KEY_OWNER,
 	    .class = CLASS_LIVE, .def = "-" },
+	{ VM(rng), .name = "rng", .type = KEY_BOOL,
+	    .class = CLASS_PENDING, .words = bool_words, .def = "yes" },
 	{ VM(start_order), .name = "start-order", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = 0, .max = 9999, .def = "100" },
 	{ VM(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
@@ -106,7 +108,9 @@ key_nearest(enum section section, const char *name)
 
 	for (i = 0; i < CONFIG_NKEYS; i++) {
 		d = value_distance(name, config_keys[i].name);
-		if (config_keys[i].section == section && d < best) {
+		/* A name of which every letter is wrong is another name. */
+		if (config_keys[i].section == section && d < best &&
+		    d < strlen(config_keys[i].name)) {
 			best = d;
 			nearest = &config_keys[i];
 		}

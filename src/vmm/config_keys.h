@@ -55,7 +55,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	20
+#define CONFIG_NKEYS	21
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

@@ -126,6 +126,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.console = g->console,
 		.gm = &g->gm,
 		.ndisks = g->ndisks,
+		.rng = g->conf->rng,
 		.attention = machine_attention,
 		.reset = machine_reset,
 		.call = machine_call,

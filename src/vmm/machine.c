@@ -26,12 +26,13 @@
 #include "devices/uart.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_pci.h"
+#include "devices/virtio_rng.h"
 #include "vmm/console.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 
 #define CHIPS		6	/* PIC, PIT, RTC, i8042, UART, PCI */
-#define DEVICES_MAX	(CHIPS + VM_DISKS_MAX)
+#define DEVICES_MAX	(CHIPS + VM_DISKS_MAX + 1)	/* and the rng */
 
 #define FOLD_MIN_NS	50000
 
@@ -42,6 +43,12 @@
 
 struct machine_disk {
 	struct virtio_blk	*blk;
+	struct virtio_pci	*vp;
+	char			 name[VM_NAME_MAX + 16];
+};
+
+struct machine_rng {
+	struct virtio_rng	*rng;		/* NULL: the guest has none */
 	struct virtio_pci	*vp;
 	char			 name[VM_NAME_MAX + 16];
 };
@@ -66,8 +73,9 @@ struct machine {
 	struct uart		 uart;			/* m */
 	struct machine_disk	 disk[VM_DISKS_MAX];	/* m; stop: l */
 	unsigned		 ndisks;		/* i: made so far */
+	struct machine_rng	 rng;			/* m; stop: l */
 	bool			 intr;			/* vCPU thread */
-	unsigned		 stopping;		/* l: disks to wait for */
+	unsigned		 stopping;		/* l: devices to wait for */
 	void			(*stop_done)(void *);	/* l */
 	void			*stop_arg;		/* l */
 };
@@ -231,6 +239,28 @@ add_disk(struct machine *m, unsigned n)
 }
 
 static int
+add_rng(struct machine *m)
+{
+	struct machine_rng *r = &m->rng;
+	int error;
+
+	snprintf(r->name, sizeof(r->name), "vm %s: rng", m->mc.name);
+	r->rng = virtio_rng_create();
+	if (r->rng == NULL)
+		return -errno;
+	r->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,
+	    &virtio_rng_ops, r->rng, r->name);
+	if (r->vp == NULL) {
+		error = -errno;
+		virtio_rng_destroy(r->rng);
+		r->rng = NULL;
+		return error;
+	}
+	add_device(m, &virtio_pci_ops, r->vp);
+	return 0;
+}
+
+static int
 add_devices(struct machine *m)
 {
 	unsigned i;
@@ -246,6 +276,8 @@ add_devices(struct machine *m)
 	error = add_ports(m);
 	for (i = 0; error == 0 && i < m->mc.ndisks; i++)
 		error = add_disk(m, i);
+	if (error == 0 && m->mc.rng)
+		error = add_rng(m);
 	return error;
 }
 
@@ -290,6 +322,10 @@ fail:
 void
 machine_destroy(struct machine *m)
 {
+	if (m->rng.rng != NULL) {
+		virtio_pci_destroy(m->rng.vp);
+		virtio_rng_destroy(m->rng.rng);
+	}
 	while (m->ndisks > 0) {
 		m->ndisks--;
 		virtio_pci_destroy(m->disk[m->ndisks].vp);
@@ -392,7 +428,7 @@ machine_ctrl_alt_del(struct machine *m)
 }
 
 static void
-disk_stopped(void *arg)
+device_stopped(void *arg)
 {
 	struct machine *m = arg;
 
@@ -407,11 +443,17 @@ machine_stop(struct machine *m, void (*done)(void *arg), void *arg)
 
 	m->stop_done = done;
 	m->stop_arg = arg;
-	/* One more than there are disks: some stop at once. */
-	m->stopping = m->ndisks + 1;
-	for (i = 0; i < m->ndisks; i++)
-		virtio_pci_stop(m->disk[i].vp, disk_stopped, m);
-	disk_stopped(m);
+	/* This function counts too: some stop at once. */
+	m->stopping = 1;
+	for (i = 0; i < m->ndisks; i++) {
+		m->stopping++;
+		virtio_pci_stop(m->disk[i].vp, device_stopped, m);
+	}
+	if (m->rng.rng != NULL) {
+		m->stopping++;
+		virtio_pci_stop(m->rng.vp, device_stopped, m);
+	}
+	device_stopped(m);
 }
 
 int

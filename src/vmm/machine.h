@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The devices of one guest, put together: a PC's chips, the PCI bus and a
- * virtio disk for each image.
+ * The devices of one guest, put together: a PC's chips, the PCI bus, a virtio
+ * disk for each image, and a virtio source of random numbers.
  *
  * Made and destroyed on the vCPU-0 thread.  Devices run under the machine's
  * mutex, which the functions here take; only machine_stop() is the loop's and
@@ -34,6 +34,7 @@ struct machine_conf {
 	const struct gmem	*gm;
 	struct disk		*disk[VM_DISKS_MAX];
 	unsigned		 ndisks;
+	bool			 rng;
 
 	/* What the devices ask of the vCPUs; see struct dev_host. */
 	void			(*attention)(void *cookie);

@@ -50,6 +50,8 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 	    vm->kernel, vm->initrd == NULL ? "-" : vm->initrd, memory,
 	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
 	    vm->on_crash, timeout, vm->cmdline);
+	if (!vm->rng)
+		buf_printf(b, " rng=0\n");
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s%s\n", vm->disk[i].path,
 		    vm->disk[i].readonly ? " readonly" : "");

@@ -55,6 +55,7 @@ make_machine(unsigned ndisks)
 	struct machine_conf mc = {
 		.name = "test", .loop = loop, .console = console, .gm = &gm,
 		.attention = on_attention, .reset = on_reset, .call = on_call,
+		.rng = ndisks > 0,
 	};
 	struct machine *m;
 	char err[200];
@@ -303,7 +304,9 @@ START_TEST(disks_on_pci)
 		    VIRTIO_VENDOR);
 		ck_assert_uint_eq(pci_read(slot, 0x10) & 1, 1);
 	}
-	ck_assert_uint_eq(pci_read(slot, 0), 0xffffffff);
+	/* And the rng, the last. */
+	ck_assert_uint_eq(pci_read(slot, 0), 0x1044 << 16 | VIRTIO_VENDOR);
+	ck_assert_uint_eq(pci_read(slot + 1, 0), 0xffffffff);
 	elcr = (in(0x4d1, 1) & 0xff) << 8 | (in(0x4d0, 1) & 0xff);
 	ck_assert_uint_ne(elcr, 0);
 	for (slot = 1; slot <= VM_DISKS_MAX; slot++)
