@@ -21,6 +21,7 @@ struct loop {
 	ev_check		 wake;		/* first thing after the poll */
 	ev_prepare		 sleep;		/* last thing before it */
 	uint64_t		 turn_start;	/* ns, 0 outside a turn */
+	uint64_t		 tasks;		/* ns of them in this turn */
 	uint64_t		 worst;		/* ns */
 	pthread_mutex_t		 mtx;
 	struct loop_task	*head;		/* q */
@@ -65,6 +66,30 @@ loop_count(struct loop *l)
 	return n;
 }
 
+/* One callback, or what cannot be told apart, took so long. */
+static void
+loop_took(struct loop *l, uint64_t ns)
+{
+	if (ns > l->worst)
+		l->worst = ns;
+}
+
+static void
+loop_run_task(struct loop *l, struct loop_task *t)
+{
+	uint64_t start = loop_now_ns(), ns;
+
+	/*
+	 * An exchange, not a store: it takes over what a thread wrote before
+	 * a post that found the task queued already.
+	 */
+	(void)atomic_exchange(&t->queued, false);
+	t->fn(t->arg);
+	ns = loop_now_ns() - start;
+	l->tasks += ns;
+	loop_took(l, ns);
+}
+
 /*
  * Runs what waits now; a task that posts again waits for the next turn, so
  * none can keep the loop from its descriptors.
@@ -82,12 +107,7 @@ loop_drain(struct ev_loop *ev, ev_async *w, int revents)
 		t = loop_pop(l);
 		if (t == NULL)
 			break;
-		/*
-		 * An exchange, not a store: it takes over what a thread wrote
-		 * before a post that found the task queued already.
-		 */
-		(void)atomic_exchange(&t->queued, false);
-		t->fn(t->arg);
+		loop_run_task(l, t);
 	}
 }
 
@@ -99,22 +119,21 @@ loop_wake(struct ev_loop *ev, ev_check *w, int revents)
 	(void)ev;
 	(void)revents;
 	l->turn_start = loop_now_ns();
+	l->tasks = 0;
 }
 
 static void
 loop_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct loop *l = w->data;
-	uint64_t ns;
 
 	(void)ev;
 	(void)revents;
 	if (l->turn_start == 0)
 		return;
-	ns = loop_now_ns() - l->turn_start;
+	/* libev does not tell the callbacks of its watchers apart. */
+	loop_took(l, loop_now_ns() - l->turn_start - l->tasks);
 	l->turn_start = 0;
-	if (ns > l->worst)
-		l->worst = ns;
 }
 
 /* Priorities put both clocks around every other watcher of a turn. */

@@ -48,7 +48,10 @@ void loop_post(struct loop *l, struct loop_task *t);
 /* Takes a task out of the queue if it waits there; loop thread only. */
 void loop_cancel(struct loop *l, struct loop_task *t);
 
-/* The longest time one turn of the loop has taken, in nanoseconds. */
+/*
+ * The longest time that one task, or all watchers of one turn together, have
+ * taken, in nanoseconds.
+ */
 uint64_t loop_worst_ns(const struct loop *l);
 
 /* Monotonic time in nanoseconds; any thread. */

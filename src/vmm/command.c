@@ -61,7 +61,9 @@ command_guest_row(struct buf *b, const char *backend,
 	ret = ret ?: proto_pairf(b, "vcpus", "%u", st.nvcpus);
 	ret = ret ?: pair_seconds(b, "uptime", st.uptime_ns);
 	ret = ret ?: pair_seconds(b, "next-start", st.next_start_ns);
-	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, st.exits);
+	ret = ret ?: pair_seconds(b, "cpu", st.stats.cpu_ns);
+	ret = ret ?: pair_seconds(b, "guest-time", st.stats.guest_ns);
+	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, st.stats.exits);
 	ret = ret ?: proto_pairf(b, "boots", "%u", st.boots);
 	ret = ret ?: proto_pair(b, "pending", pending_text(e));
 	ret = ret ?: proto_pair(b, "message", vm_message(e->vm));

@@ -3,6 +3,7 @@
  * The verbs about configuration: see command.h.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,37 @@ key_row(struct buf *b, const struct key *k, const struct vm_config *now,
 	return ret;
 }
 
+/* The exits to the daemon by what they are for; the rest stays inside. */
+static int
+exits_row(struct buf *b, const struct vm_entry *e)
+{
+	static const char *const name[HV_EXIT_KINDS] = {
+		[HV_EXIT_NONE] = "kicks",
+		[HV_EXIT_IO] = "ports",
+		[HV_EXIT_MMIO] = "memory",
+		[HV_EXIT_INTR_WINDOW] = "windows",
+		[HV_EXIT_HLT] = "halts",
+		[HV_EXIT_SHUTDOWN] = "triple-faults",
+		[HV_EXIT_ERROR] = "errors",
+	};
+	struct vm_status st;
+	uint64_t inside;
+	int i, ret;
+
+	vm_get_status(e->vm, &st);
+	inside = st.stats.exits;
+	ret = buf_printf(b, "exits");
+	for (i = 0; i < HV_EXIT_KINDS; i++) {
+		ret = ret ?: proto_pairf(b, name[i], "%" PRIu64,
+		    st.stats.kind[i]);
+		/* The counters are read while they move. */
+		inside -= st.stats.kind[i] < inside ? st.stats.kind[i] :
+		    inside;
+	}
+	ret = ret ?: proto_pairf(b, "inside", "%" PRIu64, inside);
+	return ret ?: buf_append(b, "\n", 1);
+}
+
 void
 command_show(struct client *c, const struct command_args *a)
 {
@@ -53,6 +85,7 @@ command_show(struct client *c, const struct command_args *a)
 
 	buf_init(&b, CLIENT_OUTPUT_MAX);
 	ret = command_guest_row(&b, client_env(c)->backend, a->e);
+	ret = ret ?: exits_row(&b, a->e);
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM)
 			ret = ret ?: key_row(&b, &config_keys[i], now,

@@ -239,13 +239,14 @@ static void
 halt_check(struct ev_loop *ev, ev_timer *t, int revents)
 {
 	struct guest *g = t->data;
-	uint64_t exits = guest_exits(g);
+	struct vm_stats st;
 
 	(void)ev;
 	(void)revents;
-	if (exits == g->last_exits)
+	guest_stats(g, &st);
+	if (st.exits == g->last_exits)
 		vcpu_check_halt(g->vcpu);
-	g->last_exits = exits;
+	g->last_exits = st.exits;
 }
 
 static void
@@ -450,11 +451,8 @@ guest_detach(struct guest *g)
 	g->ops = NULL;
 }
 
-uint64_t
-guest_exits(const struct guest *g)
+void
+guest_stats(const struct guest *g, struct vm_stats *st)
 {
-	struct hv_stats st;
-
-	vcpu_stats(g->vcpu, &st);
-	return st.exits;
+	vcpu_stats(g->vcpu, st);
 }

@@ -63,6 +63,6 @@ void guest_reset(struct guest *g);
 void guest_detach(struct guest *g);
 
 /* Between running() and ended(). */
-uint64_t guest_exits(const struct guest *g);
+void guest_stats(const struct guest *g, struct vm_stats *st);
 
 #endif /* VMMD_GUEST_H */

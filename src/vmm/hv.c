@@ -53,6 +53,17 @@ hv_fail(char *err, size_t errlen, int error, const char *fmt, ...)
 	return -error;
 }
 
+void
+hv_exit_error(struct hv_exit *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->kind = HV_EXIT_ERROR;
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+}
+
 static const struct hv_ops *
 find_auto(char *err, size_t errlen)
 {

@@ -32,6 +32,8 @@ enum hv_exit_kind {
 	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
 };
 
+#define HV_EXIT_KINDS	(HV_EXIT_ERROR + 1)
+
 struct hv_exit {
 	enum hv_exit_kind	 kind;
 	union {

@@ -35,4 +35,8 @@ void hv_ram_unmap(struct gmem *gm);
 int hv_fail(char *err, size_t errlen, int error, const char *fmt, ...)
     __attribute__((__format__(__printf__, 4, 5)));
 
+/* Makes `e` the end of the guest, with a line that says why. */
+void hv_exit_error(struct hv_exit *e, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 2, 3)));
+
 #endif /* VMMD_HV_BACKEND_H */

@@ -26,7 +26,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -382,20 +381,6 @@ kvm_set_regs(struct hv_vcpu *v, const struct hv_regs *regs)
 	return hv_kvm_set_regs(v->fd, regs);
 }
 
-static void
-exit_error(struct hv_exit *e, const char *fmt, ...)
-    __attribute__((__format__(__printf__, 2, 3)));
-
-static void
-exit_error(struct hv_exit *e, const char *fmt, ...)
-{
-	va_list ap;
-
-	e->kind = HV_EXIT_ERROR;
-	va_start(ap, fmt);
-	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
-	va_end(ap);
-}
 
 static void
 run_failed(struct hv_vcpu *v, struct hv_exit *e)
@@ -405,7 +390,7 @@ run_failed(struct hv_vcpu *v, struct hv_exit *e)
 		__atomic_exchange_n(&v->run->immediate_exit, 0,
 		    __ATOMIC_SEQ_CST);
 	} else
-		exit_error(e, "KVM_RUN: %s", strerror(errno));
+		hv_exit_error(e, "KVM_RUN: %s", strerror(errno));
 }
 
 /* The exits that end a guest. */
@@ -414,23 +399,23 @@ exit_fatal(const struct kvm_run *run, struct hv_exit *e)
 {
 	switch (run->exit_reason) {
 	case KVM_EXIT_FAIL_ENTRY:
-		exit_error(e, "the processor refuses to enter the guest: "
+		hv_exit_error(e, "the processor refuses to enter the guest: "
 		    "reason %#llx",
 		    run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		exit_error(e, run->internal.suberror ==
+		hv_exit_error(e, run->internal.suberror ==
 		    KVM_INTERNAL_ERROR_EMULATION ?
 		    "KVM cannot emulate an instruction (suberror %u)" :
 		    "KVM gave up on the guest (suberror %u)",
 		    run->internal.suberror);
 		break;
 	case KVM_EXIT_UNKNOWN:
-		exit_error(e, "unknown exit of the processor: reason %#llx",
+		hv_exit_error(e, "unknown exit of the processor: reason %#llx",
 		    run->hw.hardware_exit_reason);
 		break;
 	default:
-		exit_error(e, "unexpected KVM exit %u", run->exit_reason);
+		hv_exit_error(e, "unexpected KVM exit %u", run->exit_reason);
 	}
 }
 

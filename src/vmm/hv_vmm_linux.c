@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -400,21 +399,6 @@ vmm_set_regs(struct hv_vcpu *v, const struct hv_regs *r)
 	return ioctl(v->fd, VMM_SET_STATE, &s) == 0 ? 0 : -errno;
 }
 
-static void
-exit_error(struct hv_exit *e, const char *fmt, ...)
-    __attribute__((__format__(__printf__, 2, 3)));
-
-static void
-exit_error(struct hv_exit *e, const char *fmt, ...)
-{
-	va_list ap;
-
-	e->kind = HV_EXIT_ERROR;
-	va_start(ap, fmt);
-	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
-	va_end(ap);
-}
-
 /* Begins with the instruction that the run page shows. */
 static void
 begin(struct hv_vcpu *v, const struct insn_port *port)
@@ -453,7 +437,7 @@ exit_memory(struct hv_vcpu *v, struct hv_exit *e)
 	const struct vmm_run *run = v->run;
 
 	if (run->memory.flags & VMM_MEMORY_EVENT)
-		exit_error(e, "the delivery of an interrupt or exception "
+		hv_exit_error(e, "the delivery of an interrupt or exception "
 		    "meets no memory at gpa=%#llx", run->memory.gpa);
 	else
 		begin(v, NULL);
@@ -512,17 +496,17 @@ exit_fatal(const struct vmm_run *run, struct hv_exit *e)
 {
 	switch (run->reason) {
 	case VMM_EXIT_FAULT:
-		exit_error(e, "memory at %#llx: %s%s", run->fault.gpa,
+		hv_exit_error(e, "memory at %#llx: %s%s", run->fault.gpa,
 		    strerror(-run->fault.error), run->fault.error == -ENOMEM ?
 		    "; the host has no more, or RLIMIT_MEMLOCK is too low" :
 		    "");
 		break;
 	case VMM_EXIT_INVALID:
-		exit_error(e, "the processor refuses to enter the guest: "
+		hv_exit_error(e, "the processor refuses to enter the guest: "
 		    "exit code %#llx", run->hw.code);
 		break;
 	default:
-		exit_error(e, "unexpected exit of the processor: code %#llx, "
+		hv_exit_error(e, "unexpected exit of the processor: code %#llx, "
 		    "information %#llx %#llx", run->hw.code, run->hw.info[0],
 		    run->hw.info[1]);
 	}
@@ -546,7 +530,7 @@ enter(struct hv_vcpu *v, struct hv_exit *e)
 		v->in = false;
 	}
 	if (ioctl(v->fd, VMM_RUN, 0) == -1) {
-		exit_error(e, "VMM_RUN: %s", strerror(errno));
+		hv_exit_error(e, "VMM_RUN: %s", strerror(errno));
 		return;
 	}
 	count_exits(v);

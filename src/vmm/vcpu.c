@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/deadline.h"
 #include "base/loop.h"
@@ -27,6 +28,8 @@
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
+
+#define NS_PER_S	UINT64_C(1000000000)
 
 enum command {
 	COMMAND_NONE,
@@ -55,6 +58,7 @@ struct vcpu {
 	atomic_bool		 reset;		/* a; set under lock */
 	atomic_uint		 pause;		/* a; set under lock */
 	atomic_bool		 check_halt;	/* a */
+	atomic_ullong		 kind[HV_EXIT_KINDS];	/* a; written by t */
 
 	pthread_mutex_t		 lock;
 	pthread_cond_t		 cond;		/* command, calls, pause */
@@ -217,6 +221,14 @@ vcpu_exit(struct vcpu *v)
 }
 
 static void
+count_exit(struct vcpu *v, enum hv_exit_kind kind)
+{
+	/* Nobody else writes: no need for an addition that is atomic. */
+	atomic_store_explicit(&v->kind[kind], atomic_load_explicit(
+	    &v->kind[kind], memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static void
 vcpu_loop(struct vcpu *v)
 {
 	/* The first turn folds: the devices' first deadlines. */
@@ -229,6 +241,7 @@ vcpu_loop(struct vcpu *v)
 		if (v->ended)
 			break;
 		v->hv->run(v->guest.hv, &v->exit);
+		count_exit(v, v->exit.kind);
 		vcpu_exit(v);
 	}
 }
@@ -447,9 +460,22 @@ vcpu_message(const struct vcpu *v)
 }
 
 void
-vcpu_stats(const struct vcpu *v, struct hv_stats *st)
+vcpu_stats(const struct vcpu *v, struct vm_stats *st)
 {
-	v->hv->stats(v->guest.hv, st);
+	struct timespec ts = { 0 };
+	struct hv_stats hs;
+	clockid_t clock;
+	unsigned i;
+
+	v->hv->stats(v->guest.hv, &hs);
+	st->exits = hs.exits;
+	st->guest_ns = hs.guest_ns;
+	for (i = 0; i < HV_EXIT_KINDS; i++)
+		st->kind[i] = atomic_load_explicit(&v->kind[i],
+		    memory_order_relaxed);
+	if (pthread_getcpuclockid(v->thread, &clock) == 0)
+		clock_gettime(clock, &ts);
+	st->cpu_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 void

@@ -80,8 +80,8 @@ void vcpu_check_halt(struct vcpu *v);		/* halted for good? see hv.h */
 void vcpu_teardown(struct vcpu *v);		/* after prepared() or parked() */
 const char *vcpu_message(const struct vcpu *v);	/* after prepared(), parked() */
 
-/* Counters; loop thread, between prepared() and vcpu_teardown(). */
-void vcpu_stats(const struct vcpu *v, struct hv_stats *st);
+/* What it has cost; loop thread, between prepared() and vcpu_teardown(). */
+void vcpu_stats(const struct vcpu *v, struct vm_stats *st);
 
 /* See struct dev_host; loop or the vCPU's thread. */
 void vcpu_attention(struct vcpu *v);

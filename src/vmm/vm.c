@@ -64,7 +64,7 @@ struct vm {
 	uint64_t		 next_boot;	/* when, or 0 */
 	uint64_t		 backoff;	/* ns, of the last crash, or 0 */
 	uint64_t		 booted;	/* when, or 0 */
-	uint64_t		 exits;		/* of the last guest */
+	struct vm_stats		 stats;		/* of the last guest */
 	unsigned		 boots;
 };
 
@@ -139,7 +139,7 @@ on_idle(void *cookie)
 	struct vm *vm = cookie;
 
 	vm->idle = true;
-	vm->exits = guest_exits(vm->guest);
+	guest_stats(vm->guest, &vm->stats);
 	if (vm->force)
 		abandon_guest(vm);
 }
@@ -235,7 +235,7 @@ on_ended(void *cookie, enum vm_reason reason, const char *msg)
 	vm->idle = true;
 	vm->reason = reason;
 	if (vm->booted != 0)
-		vm->exits = guest_exits(vm->guest);
+		guest_stats(vm->guest, &vm->stats);
 	snprintf(vm->msg, sizeof(vm->msg), "%s", msg);
 	if (msg[0] != '\0')
 		log_error("vm %s: %s", vm->conf->name, msg);
@@ -336,7 +336,7 @@ vm_start(struct vm *vm)
 	vm->force = false;
 	vm->reason = VM_REASON_NONE;
 	vm->msg[0] = '\0';
-	vm->exits = 0;
+	memset(&vm->stats, 0, sizeof(vm->stats));
 	vm->boots = 0;
 	vm->backoff = 0;
 	error = boot(vm);
@@ -461,7 +461,10 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 		st->uptime_ns = now - vm->booted;
 	if (vm->state == VM_STARTING && vm->next_boot > now)
 		st->next_start_ns = vm->next_boot - now;
-	st->exits = runs ? guest_exits(vm->guest) : vm->exits;
+	if (runs)
+		guest_stats(vm->guest, &st->stats);
+	else
+		st->stats = vm->stats;
 	st->nvcpus = 1;
 	st->boots = vm->boots;
 }

@@ -57,13 +57,21 @@ struct vm_env {
 	void			*cookie;
 };
 
+/* What a guest has cost since its last boot. */
+struct vm_stats {
+	uint64_t	 exits;		/* to the daemon and inside the kernel */
+	uint64_t	 kind[HV_EXIT_KINDS];	/* to the daemon, of each kind */
+	uint64_t	 cpu_ns;	/* of the vCPU's thread */
+	uint64_t	 guest_ns;	/* of that in guest mode; 0: unknown */
+};
+
 struct vm_status {
 	enum vm_state	 state;
 	enum vm_reason	 reason;	/* of the last stop */
 	uint64_t	 memory;	/* bytes */
 	uint64_t	 uptime_ns;	/* 0 unless running or paused */
 	uint64_t	 next_start_ns;	/* until it boots again; 0: no boot waits */
-	uint64_t	 exits;
+	struct vm_stats	 stats;
 	unsigned	 nvcpus;
 	unsigned	 boots;		/* times the guest was entered afresh */
 };

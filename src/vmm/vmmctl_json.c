@@ -9,7 +9,9 @@
 
 /* Keys whose values are numbers in JSON. */
 static const char *const number_keys[] = {
-	"memory", "vcpus", "uptime", "next-start", "exits", "boots", "pid",
+	"memory", "vcpus", "uptime", "next-start", "cpu", "guest-time",
+	"exits", "boots", "pid", "kicks", "ports", "windows", "halts",
+	"triple-faults", "errors", "inside",
 	"guests", "clients", "worst-callback-us",
 };
 

@@ -254,10 +254,10 @@ START_TEST(status_rows)
 	say(fd, "status a\nstatus fail\n");
 	expect(fd, "vm name=a state=running backend=fake reason=- "
 	    "memory=536870912 vcpus=1 uptime=12.345 next-start=0.000 "
-	    "exits=7 boots=1 pending=- message=\"\"\nok\n"
+	    "cpu=0.000 guest-time=0.000 exits=7 boots=1 pending=- message=\"\"\nok\n"
 	    "vm name=fail state=stopped backend=fake reason=error "
 	    "memory=536870912 vcpus=1 uptime=0.000 next-start=0.000 "
-	    "exits=7 boots=0 pending=- message=\"kernel /fail: \\\"no\\\" file\"\nok\n");
+	    "cpu=0.000 guest-time=0.000 exits=7 boots=0 pending=- message=\"kernel /fail: \\\"no\\\" file\"\nok\n");
 	say(fd, "status\n");
 	expect(fd, "daemon name=lab version=0.1.0 backend=fake pid=");
 	close(fd);

@@ -255,6 +255,35 @@ START_TEST(slow_turn_is_seen)
 }
 END_TEST
 
+static void
+slow_task(void *arg)
+{
+	(void)arg;
+	usleep(40000);
+}
+
+/* Tasks of one turn are told apart, and from the turn's watchers. */
+START_TEST(tasks_are_told_apart)
+{
+	struct hog h = { .loop = loop_create() };
+	struct loop_task t[4];
+	unsigned i;
+
+	memset(t, 0, sizeof(t));
+	for (i = 0; i < 4; i++) {
+		t[i].fn = slow_task;
+		loop_post(h.loop, &t[i]);
+	}
+	ev_timer_init(&h.timer, hog_end, 0.3, 0);
+	h.timer.data = &h;
+	ev_timer_start(loop_ev(h.loop), &h.timer);
+	loop_run(h.loop);
+	ck_assert_uint_ge(loop_worst_ns(h.loop), 40000000);
+	ck_assert_uint_lt(loop_worst_ns(h.loop), 120000000);
+	loop_destroy(h.loop);
+}
+END_TEST
+
 /* Waiting for something to happen is no slow turn. */
 START_TEST(sleep_is_not_counted)
 {
@@ -284,6 +313,7 @@ main(void)
 	tcase_add_test(tc, reposting_starves_nobody);
 	tcase_add_test(tc, slow_turn_is_seen);
 	tcase_add_test(tc, sleep_is_not_counted);
+	tcase_add_test(tc, tasks_are_told_apart);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

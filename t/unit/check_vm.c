@@ -189,13 +189,15 @@ guest_mmio(unsigned step, struct hv_exit *e)
 static const struct {
 	bool		(*guest)(unsigned, struct hv_exit *);
 	enum vm_reason	 reason;
+	enum hv_exit_kind kind;
 	const char	*text;
 } ends[] = {
-	{ guest_mmio, VM_REASON_RESET, "" },
-	{ guest_error, VM_REASON_ERROR, "out of ideas; rip=0x1000200" },
-	{ guest_shutdown, VM_REASON_SHUTDOWN, "cr3=0x3000" },
-	{ guest_halts, VM_REASON_HALTED, "" },
-	{ guest_resets, VM_REASON_RESET, "" },
+	{ guest_mmio, VM_REASON_RESET, HV_EXIT_MMIO, "" },
+	{ guest_error, VM_REASON_ERROR, HV_EXIT_ERROR,
+	    "out of ideas; rip=0x1000200" },
+	{ guest_shutdown, VM_REASON_SHUTDOWN, HV_EXIT_SHUTDOWN, "cr3=0x3000" },
+	{ guest_halts, VM_REASON_HALTED, HV_EXIT_HLT, "" },
+	{ guest_resets, VM_REASON_RESET, HV_EXIT_IO, "" },
 };
 
 /* Each way for a guest to end by itself, with its reason and message. */
@@ -208,7 +210,9 @@ START_TEST(guest_ends)
 	ck_assert_msg(strstr(vm_message(vm), ends[_i].text) != NULL,
 	    "\"%s\" lacks \"%s\"", vm_message(vm), ends[_i].text);
 	ck_assert_uint_eq(status().boots, 1);
-	ck_assert_uint_ge(status().exits, 1);
+	ck_assert_uint_ge(status().stats.exits, 1);
+	ck_assert_uint_ge(status().stats.kind[ends[_i].kind], 1);
+	ck_assert_uint_gt(status().stats.cpu_ns, 0);
 }
 END_TEST
 

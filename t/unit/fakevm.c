@@ -178,7 +178,7 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 		.reason = vm->reason,
 		.memory = vm->conf->memory,
 		.uptime_ns = vm->state == VM_RUNNING ? 12345678900 : 0,
-		.exits = 7,
+		.stats = { .exits = 7, .kind[HV_EXIT_IO] = 4 },
 		.nvcpus = 1,
 		.boots = vm->boots,
 	};
