@@ -405,7 +405,6 @@ client_watch(struct client *c)
 {
 	c->watching = true;
 	c->watch_tag = c->tag;
-	client_ok(c);
 }
 
 /* A guest that has stopped writes no more: its viewers get the rest. */

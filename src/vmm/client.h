@@ -70,7 +70,7 @@ void client_wait(struct client *c, struct vm_entry *e, enum client_wait what);
 /* From here on the connection is the guest's serial line, and only that. */
 void client_console(struct client *c, struct vm_entry *e);
 
-/* Rows of events follow, between replies. */
+/* Rows of events follow the reply, with its tag, between others. */
 void client_watch(struct client *c);
 
 /* A guest's state changed; `row` tells it to those who watch. */

@@ -101,7 +101,8 @@ command_event_row(struct buf *b, const struct vm_entry *e)
 	vm_get_status(e->vm, &st);
 	ret = buf_printf(b, "event");
 	ret = ret ?: proto_pair(b, "vm", vm_entry_name(e));
-	ret = ret ?: proto_pair(b, "state", vm_state_name(st.state));
+	ret = ret ?: proto_pair(b, "state",
+	    e->removed ? "removed" : vm_state_name(st.state));
 	ret = ret ?: proto_pair(b, "reason", vm_reason_name(st.reason));
 	ret = ret ?: proto_pair(b, "message", vm_message(e->vm));
 	return ret ?: buf_append(b, "\n", 1);
@@ -261,8 +262,18 @@ command_wait(struct client *c, const struct command_args *a)
 static void
 command_events(struct client *c, const struct command_args *a)
 {
+	const struct vm_entry *e = vm_table_first(client_env(c)->guests);
+	struct buf b;
+	int ret = 0;
+
 	(void)a;
-	client_watch(c);
+	buf_init(&b, CLIENT_OUTPUT_MAX);
+	for (; e != NULL; e = e->next)
+		if (client_may(c, e))
+			ret = ret ?: command_event_row(&b, e);
+	if (ret == 0)
+		client_watch(c);
+	command_reply(c, &b, ret);
 }
 
 static command_fn *const command_fns[COMMAND_COUNT] = {

@@ -82,6 +82,8 @@ vm_table_reap(struct vm_table *vt)
 		}
 		*ep = e->next;
 		log_info("vm %s: removed", vm_entry_name(e));
+		e->removed = true;
+		vt->changed(vt->cookie, e);
 		entry_free(e);
 	}
 	return done;
@@ -246,6 +248,7 @@ vm_table_add(struct vm_table *vt, const struct vm_config *conf)
 		;
 	*ep = e;
 	loop_post(vt->env.loop, &vt->settle);
+	vt->changed(vt->cookie, e);
 	return 0;
 }
 

@@ -19,11 +19,15 @@ struct vm_entry {
 	struct vm		*vm;
 	struct vm_config	*pending;	/* or NULL */
 	bool			 removing;	/* goes when stopped */
+	bool			 removed;	/* has gone, and is freed next */
 	bool			 want_start;	/* when its turn has come */
 	struct vm_entry		*next;
 };
 
-/* Called after each change of a guest's state. */
+/*
+ * Called after each change of a guest's state, when there is a new one, and for
+ * one that is removed as long as there still is its entry.
+ */
 typedef void vm_table_changed_fn(void *cookie, struct vm_entry *e);
 
 struct vm_table *vm_table_create(struct loop *loop, struct aio *aio,

@@ -135,24 +135,33 @@ show_reply(const struct request *rq, const struct rows *rs)
 	}
 }
 
-/* Each as it comes, until interrupted or the daemon ends. */
+static void
+show_event(struct conn *cn, const struct request *rq, const char *line)
+{
+	struct rows rs = { .n = 0 };
+
+	if (!rq->json)
+		printf("%s\n", line);
+	else if (add_row(cn, &rs, line) == 0)
+		json_line(stdout, &rs.row[0]);
+	rows_free(&rs);
+	if (fflush(stdout) != 0)
+		conn_fail(cn, "failed", "stdout: %s", strerror(errno));
+}
+
+/*
+ * How things are, then each change as it comes, until interrupted or the daemon
+ * ends.
+ */
 static void
 show_events(struct conn *cn, const struct request *rq)
 {
 	char *line;
 
-	while ((line = conn_line(cn)) != NULL) {
-		struct rows rs = { .n = 0 };
-
-		if (!rq->json) {
-			printf("%s\n", line);
-		} else if (add_row(cn, &rs, line) == 0) {
-			json_line(stdout, &rs.row[0]);
-		}
-		rows_free(&rs);
-		if (fflush(stdout) != 0 || *cn->code != '\0')
-			return;
-	}
+	while (*cn->code == '\0' && (line = conn_row(cn)) != NULL)
+		show_event(cn, rq, line);
+	while (*cn->code == '\0' && (line = conn_line(cn)) != NULL)
+		show_event(cn, rq, line);
 }
 
 /* All that is wrong, line by line, and then in a word. */
@@ -255,11 +264,12 @@ ask(const struct request *rq)
 
 	buf_init(&line, 2 * PROTO_LINE_MAX);
 	conn_init(&cn);
-	if (make_request(&cn, rq, &line) && conn_open(&cn, rq->socket) == 0 &&
-	    conn_request(&cn, &line) == 0)
-		take_rows(&cn, &rs);
-	if (*cn.code == '\0' && rq->cmd == &commands[COMMAND_EVENTS])
+	if (make_request(&cn, rq, &line) && conn_open(&cn, rq->socket) == 0)
+		(void)conn_request(&cn, &line);
+	if (rq->cmd == &commands[COMMAND_EVENTS])
 		show_events(&cn, rq);
+	else if (*cn.code == '\0')
+		take_rows(&cn, &rs);
 	if (*cn.code == '\0' && rq->cmd == &commands[COMMAND_CONSOLE])
 		status = console(&cn, rq->arg[0]);
 	else

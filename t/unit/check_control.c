@@ -388,7 +388,11 @@ START_TEST(events)
 	int fd = dial_greeted(), other = dial_greeted();
 
 	say(fd, "events\n");
-	expect(fd, "ok\n");
+	expect(fd,
+	    "event vm=a state=stopped reason=- message=\"\"\n"
+	    "event vm=slow state=stopped reason=- message=\"\"\n"
+	    "event vm=fail state=stopped reason=- message=\"\"\n"
+	    "event vm=stuck state=stopped reason=- message=\"\"\nok\n");
 	say(other, "start a\nstop a\n");
 	expect(other, "ok\nok\n");
 	expect(fd, "event vm=a state=starting reason=- message=\"\"\n"
@@ -535,7 +539,11 @@ START_TEST(events_never_read)
 	struct vm *a = vm("a");
 
 	say(fd, "events\n");
-	expect(fd, "ok\n");
+	expect(fd,
+	    "event vm=a state=stopped reason=- message=\"\"\n"
+	    "event vm=slow state=stopped reason=- message=\"\"\n"
+	    "event vm=fail state=stopped reason=- message=\"\"\n"
+	    "event vm=stuck state=stopped reason=- message=\"\"\nok\n");
 	close(STDERR_FILENO);	/* the warning is expected */
 	for (i = 0; i < 20000 && env.nclients > 0; i++) {
 		ck_assert_int_eq(vm_start(a), 0);

@@ -128,6 +128,19 @@ START_TEST(life)
 }
 END_TEST
 
+/* Who watches learns of guests that come and go. */
+START_TEST(events)
+{
+	ck_assert_str_eq(ask("events"),
+	    "event vm=a state=stopped reason=- message=\"\"\nok\n");
+	ck_assert_str_eq(ask("define b kernel=/k autostart=no"),
+	    "event vm=b state=stopped reason=- message=\"\"\n"
+	    "change vm=b what=added\nok\n");
+	ck_assert_str_eq(ask("undefine b"), "change vm=b what=removed\nok\n"
+	    "event vm=b state=removed reason=- message=\"\"\n");
+}
+END_TEST
+
 /* A list is given as a whole, and an empty value leaves the default. */
 START_TEST(lists_and_defaults)
 {
@@ -361,6 +374,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
+	tcase_add_test(tc, events);
 	tcase_add_test(tc, lists_and_defaults);
 	tcase_add_test(tc, long_text);
 	tcase_add_loop_test(tc, errors, 0, sizeof(wrong) / sizeof(wrong[0]));

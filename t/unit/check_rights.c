@@ -157,7 +157,8 @@ START_TEST(owner_sees_own)
 	ck_assert_ptr_null(strstr(rig.got, "name=a"));
 	ck_assert_ptr_null(strstr(rig.got, "name=c"));
 	ck_assert_ptr_null(strstr(rig.got, "daemon"));
-	ck_assert_str_eq(rig_ask(&rig, "events"), "ok\n");
+	ck_assert_str_eq(rig_ask(&rig, "events"),
+	    "event vm=b state=stopped reason=- message=\"\"\nok\n");
 	ck_assert_int_eq(vm_start(vm_table_find(rig.env.guests, "a")->vm), 0);
 	ck_assert_str_eq(rig_read(&rig), "");
 	ck_assert_int_eq(vm_start(vm_table_find(rig.env.guests, "b")->vm), 0);

@@ -73,7 +73,11 @@ END_TEST
 
 START_TEST(events)
 {
-	ck_assert_str_eq(ask("@ev events\n@s start fail"), "@ev ok\n"
+	ck_assert_str_eq(ask("@ev events\n@s start fail"),
+	    "@ev event vm=a state=stopped reason=- message=\"\"\n"
+	    "@ev event vm=slow state=stopped reason=- message=\"\"\n"
+	    "@ev event vm=fail state=stopped reason=- message=\"\"\n"
+	    "@ev ok\n"
 	    "@ev event vm=fail state=starting reason=- message=\"\"\n"
 	    "@ev event vm=fail state=stopped reason=error "
 	    "message=\"kernel /fail: \\\"no\\\" file\"\n"
