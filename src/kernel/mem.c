@@ -272,5 +272,6 @@ void mem_free(struct vm *vm)
 
 	lockdep_assert_held(&vm->lock);
 	npt_free(vm, mem_drop_block);
+	vm->npt = NULL;
 	account_locked_vm(vm->mm, pinned, false);
 }

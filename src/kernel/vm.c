@@ -7,7 +7,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
@@ -18,18 +17,33 @@
 
 static atomic64_t vm_next_id = ATOMIC64_INIT(1);
 
-static void vm_free(struct kref *ref)
+/*
+ * The end of the daemon's address space, or of the VM if that is earlier.  No
+ * vCPU runs, nor ever will.  Whoever was handed the descriptors keeps no memory
+ * that is charged to nobody.
+ */
+static void vm_mm_release(struct mmu_notifier *n, struct mm_struct *mm)
 {
-	struct vm *vm = container_of(ref, struct vm, ref);
+	struct vm *vm = container_of(n, struct vm, mm_end);
 
 	mutex_lock(&vm->lock);
 	mem_free(vm);
 	mutex_unlock(&vm->lock);
+}
+
+static const struct mmu_notifier_ops vm_mm_end_ops = {
+	.release = vm_mm_release,
+};
+
+static void vm_free(struct kref *ref)
+{
+	struct vm *vm = container_of(ref, struct vm, ref);
+
+	mmu_notifier_unregister(&vm->mm_end, vm->mm);
 	mutex_destroy(&vm->lock);
 	doorbell_free_all(vm);
 	kfree(vm->block);
 	kfree(vm->cpuid);
-	mmdrop(vm->mm);
 	kfree(vm);
 	atomic_long_dec(&vmm_counters.vms);
 	vmm_host_put();
@@ -179,28 +193,35 @@ static const struct file_operations vm_fops = {
 static struct vm *vm_alloc(void)
 {
 	struct vm *vm;
+	int ret = -ENOMEM;
 
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	vm->block = kcalloc(BLOCK_PAGES, sizeof(*vm->block),
 			    GFP_KERNEL_ACCOUNT);
 	vm->npt = npt_alloc_root();
-	if (!vm->block || !vm->npt) {
-		npt_free(vm, NULL);
-		kfree(vm->block);
-		kfree(vm);
-		return NULL;
-	}
+	if (!vm->block || !vm->npt)
+		goto err;
 	kref_init(&vm->ref);
 	mutex_init(&vm->lock);
 	doorbell_init(vm);
 	vm->mm = current->mm;
-	mmgrab(vm->mm);
 	vm->id = atomic64_inc_return(&vm_next_id);
 	vm->tsc_base = rdtsc_ordered();
 	vm->wall_base = ktime_get_real_ns();
+	vm->mm_end.ops = &vm_mm_end_ops;
+	ret = mmu_notifier_register(&vm->mm_end, vm->mm);
+	if (ret)
+		goto err;
 	return vm;
+
+err:
+	npt_free(vm, NULL);
+	kfree(vm->block);
+	kfree(vm);
+	/* It does not wait when a signal is pending. */
+	return ERR_PTR(ret == -EINTR ? -ERESTARTNOINTR : ret);
 }
 
 int vm_create_fd(void)
@@ -212,9 +233,9 @@ int vm_create_fd(void)
 	if (ret)
 		return ret;
 	vm = vm_alloc();
-	if (!vm) {
+	if (IS_ERR(vm)) {
 		vmm_host_put();
-		return -ENOMEM;
+		return PTR_ERR(vm);
 	}
 	atomic_long_inc(&vmm_counters.vms);
 	ret = anon_inode_getfd("vmm-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);

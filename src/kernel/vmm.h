@@ -16,6 +16,7 @@
 #include <linux/bitmap.h>
 #include <linux/kref.h>
 #include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/rcuwait.h>
 #include <linux/types.h>
@@ -122,6 +123,7 @@ struct mem_range {
 struct vm {
 	struct kref		 ref;
 	struct mm_struct	*mm;		/* I, the daemon's */
+	struct mmu_notifier	 mm_end;	/* I */
 	u64			 id;		/* I, never used twice */
 	struct mutex		 lock;
 	struct mem_range	 range[VMM_MAX_RANGES];	/* m; I with vCPUs */
@@ -222,6 +224,7 @@ void fpu_fix_cpuid(struct vcpu *v, struct vmm_cpuid_entry *e);
 
 /* mem.c; vm->lock held in all but mem_fault and mem_write */
 int mem_add(struct vm *vm, const struct vmm_memory *m);
+/* Of what it frees nothing is used again. */
 void mem_free(struct vm *vm);
 /* Is all of it RAM, and in whole pages? */
 bool mem_is_ram(const struct vm *vm, u64 gpa, u64 size);

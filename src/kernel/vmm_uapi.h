@@ -6,7 +6,8 @@
  *
  * Every object is a file descriptor; closing the last one, or dying, frees
  * all behind it.  A VM belongs to the address space that made it: its ioctls
- * and those of its vCPUs fail with EIO in any other.
+ * and those of its vCPUs fail with EIO in any other, and its memory is freed
+ * with that at the latest.
  *
  * Types have fixed width, padding is explicit, reserved fields and unknown
  * flags must be zero (EINVAL).
@@ -150,7 +151,10 @@ struct vmm_irq_event {
 
 #define VMM_EVENT_REMOVE	(1U << 0)
 
-/* VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument. */
+/*
+ * VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument: once in the
+ * VM's life, EEXIST from then on, also when the vCPU has been closed.
+ */
 
 /*
  * A segment register; limit in bytes, `ar` as a descriptor's bytes 5-6: type
