@@ -109,7 +109,8 @@ buf_printf(struct buf *b, const char *fmt, ...)
 char *
 buf_head(const struct buf *b)
 {
-	return b->data == NULL ? NULL : b->data + b->off;
+	/* Not NULL, to which not even nothing may be added. */
+	return b->data == NULL ? "" : b->data + b->off;
 }
 
 void

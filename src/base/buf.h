@@ -29,7 +29,10 @@ int buf_append(struct buf *b, const void *p, size_t n);
 int buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((__format__(__printf__, 2, 3)));
 
-/* First unread byte; valid until the buffer is next changed. */
+/*
+ * First unread byte, or the end if there is none; valid until the buffer is
+ * next changed.
+ */
 char *buf_head(const struct buf *b);
 
 /* Drops the first `n` unread bytes; n <= len. */
