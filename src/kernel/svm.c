@@ -28,11 +28,13 @@ struct svm_cpu {
 	u64		 asid_gen;	/* never 0 */
 	u32		 asid_next;
 	u32		 asid_max;
+	u64		 tsc_aux;	/* the host's, where RDPID is */
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *svm_iopm; /* I, every port exits */
 static void *svm_msrpm;		/* I */
+static u32 svm_edx __ro_after_init;	/* SVM_CAPS_EDX_*, what we use */
 
 /*
  * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
@@ -59,10 +61,17 @@ static int svm_check(void)
 	why = svm_refusal(ecx, edx, vm_cr);
 	if (!why && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
 		why = "memory encryption is on: boot the host with mem_encrypt=off";
-	if (!why)
+	if (!why) {
+		svm_edx = svm_features(edx);
 		return 0;
+	}
 	pr_err("%s\n", why);
 	return -EOPNOTSUPP;
+}
+
+bool svm_has(u32 feature)
+{
+	return svm_edx & feature;
 }
 
 /* Two bits an MSR, read and write; 15.11. */
@@ -138,6 +147,8 @@ static int svm_cpu_enable(void)
 	c->asid_max = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	c->asid_next = c->asid_max + 1;
 	c->asid_gen++;
+	if (boot_cpu_has(X86_FEATURE_RDPID))
+		rdmsrl(MSR_TSC_AUX, c->tsc_aux);
 	return 0;
 }
 
@@ -150,9 +161,10 @@ static void svm_cpu_disable(void)
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
 }
 
-static void intercept(struct vmcb *vmcb, unsigned int bit)
+void svm_intercept(struct vmcb *vmcb, unsigned int bit, bool on)
 {
-	__set_bit(bit, (unsigned long *)vmcb->control.intercepts);
+	__assign_bit(bit, (unsigned long *)vmcb->control.intercepts, on);
+	svm_changed(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
 /* Exits that need no thought of the guest's: 15.9 to 15.13. */
@@ -176,14 +188,14 @@ void svm_vmcb_init(struct vcpu *v)
 
 	memset(vmcb, 0, sizeof(*vmcb));
 	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
-		intercept(vmcb, svm_intercepts[i]);
+		svm_intercept(vmcb, svm_intercepts[i], true);
 	/*
 	 * A guest whose handlers fault on these for ever would keep the CPU
 	 * in microcode, deaf to interrupts.
 	 */
-	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + AC_VECTOR);
-	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + DB_VECTOR);
-	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + MC_VECTOR);
+	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + AC_VECTOR, true);
+	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + DB_VECTOR, true);
+	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + MC_VECTOR, true);
 	svm_dr_intercept(vmcb, true);
 	c->iopm_base_pa = __pa(svm_iopm);
 	c->msrpm_base_pa = __pa(svm_msrpm);
@@ -229,11 +241,16 @@ static void svm_new_asid(struct vcpu *v, struct svm_cpu *c)
 	}
 	to_svm(v)->asid_gen = c->asid_gen;
 	vmcb->control.asid = c->asid_next++;
+	svm_changed(vmcb, SVM_CLEAN_ASID);
 }
 
-static void svm_flush(struct vcpu *v)
+/* What is cached under the ASID goes, or the ASID does. */
+void svm_flush(struct vcpu *v)
 {
-	to_svm(v)->asid_gen = 0;
+	if (svm_has(SVM_CAPS_EDX_FLUSH_ASID))
+		to_svm(v)->flush = true;
+	else
+		to_svm(v)->asid_gen = 0;
 }
 
 static void svm_load(struct vcpu *v)
@@ -242,8 +259,18 @@ static void svm_load(struct vcpu *v)
 
 	if (v->cpu != cpu) {
 		WRITE_ONCE(v->cpu, cpu);
-		svm_flush(v);
+		to_svm(v)->asid_gen = 0;	/* it was of that CPU */
+		to_vmcb(v)->control.clean = 0;
 	}
+	/* RDPID reads it without an exit: not the host's, then. */
+	if (boot_cpu_has(X86_FEATURE_RDPID))
+		wrmsrl(MSR_TSC_AUX, 0);
+}
+
+static void svm_put(struct vcpu *v)
+{
+	if (boot_cpu_has(X86_FEATURE_RDPID))
+		wrmsrl(MSR_TSC_AUX, this_cpu_ptr(&svm_cpus)->tsc_aux);
 }
 
 /*
@@ -287,66 +314,19 @@ static void svm_run(struct vcpu *v)
 	/* No earlier: the flush that may come with it must be run, here. */
 	if (svm->asid_gen != cpu->asid_gen)
 		svm_new_asid(v, cpu);
-	c->event_inj = (u32)svm->event;
-	c->event_inj_err = svm->event >> 32;
-	svm->event = svm->later;
-	svm->later = 0;
+	else if (svm->flush)
+		c->tlb_ctl = TLB_CONTROL_FLUSH_ASID;
+	svm->flush = false;
+	svm_load_event(v);
 	svm_switch(v, cpu);
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	c->clean = svm_has(SVM_CAPS_EDX_CLEAN) ? SVM_CLEAN_ALL : 0;
 	/*
 	 * Guest mode is a quiescent state: one that is left only for the
 	 * host's interrupts must not hold up RCU.
 	 */
 	if (c->exit_code == SVM_EXIT_INTR)
 		kcompat_rcu_note();
-}
-
-static bool svm_intr_enabled(struct vcpu *v)
-{
-	return to_vmcb(v)->save.rflags & X86_EFLAGS_IF;
-}
-
-static bool svm_event_pending(struct vcpu *v)
-{
-	return to_svm(v)->event != 0;
-}
-
-static bool svm_intr_ready(struct vcpu *v)
-{
-	return svm_intr_enabled(v) && !svm_event_pending(v) &&
-	       !(to_vmcb(v)->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
-}
-
-/*
- * A virtual interrupt that exits before it is taken: 15.21.4.  Its priority
- * is above any TPR, as an ExtINT's is.
- */
-static void svm_intr_window(struct vcpu *v, bool want)
-{
-	struct vmcb_control_area *c = &to_vmcb(v)->control;
-
-	if (want) {
-		c->int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK;
-		__set_bit(INTERCEPT_VINTR, (unsigned long *)c->intercepts);
-	} else {
-		c->int_ctl &= ~(V_IRQ_MASK | V_IGN_TPR_MASK);
-		__clear_bit(INTERCEPT_VINTR, (unsigned long *)c->intercepts);
-	}
-}
-
-/*
- * An exception that came while an interrupt was being delivered waits until
- * that is through: its vector has been acknowledged and cannot come again.
- */
-void svm_inject(struct vcpu *v, u64 event)
-{
-	struct svm_vcpu *svm = to_svm(v);
-	u32 type = svm->event & SVM_EVTINJ_TYPE_MASK;
-
-	if (svm->event && type != SVM_EVTINJ_TYPE_EXEPT)
-		svm->later = event;
-	else
-		svm->event = event;
 }
 
 static u64 svm_rax(struct vcpu *v)
@@ -377,6 +357,7 @@ static u64 svm_pat(struct vcpu *v)
 static void svm_set_pat(struct vcpu *v, u64 val)
 {
 	to_vmcb(v)->save.g_pat = val;
+	svm_changed(to_vmcb(v), SVM_CLEAN_NP);
 }
 
 const struct cpu_ops svm_ops = {
@@ -401,6 +382,7 @@ const struct cpu_ops svm_ops = {
 	.get_regs	= svm_get_regs,
 	.set_regs	= svm_set_regs,
 	.load		= svm_load,
+	.put		= svm_put,
 	.flush		= svm_flush,
 	.enter		= svm_run,
 	.handle_fast	= svm_handle_fast,
@@ -408,6 +390,7 @@ const struct cpu_ops svm_ops = {
 	.intr_ready	= svm_intr_ready,
 	.intr_window	= svm_intr_window,
 	.inject		= svm_inject,
+	.event_busy	= svm_event_busy,
 	.event_pending	= svm_event_pending,
 	.rax		= svm_rax,
 	.set_rax	= svm_set_rax,

@@ -9,6 +9,9 @@
 /* CPUID 8000_0001.ECX, CPUID 8000_000A.EDX (APM volume 3, E.4) */
 #define SVM_CAPS_ECX_SVM	(1U << 2)
 #define SVM_CAPS_EDX_NPT	(1U << 0)
+#define SVM_CAPS_EDX_NRIPS	(1U << 3)	/* tells the next RIP */
+#define SVM_CAPS_EDX_CLEAN	(1U << 5)	/* may cache the VMCB */
+#define SVM_CAPS_EDX_FLUSH_ASID	(1U << 6)	/* flushes one ASID */
 
 /* MSR C001_0114, VM_CR (APM volume 2, 15.30.1) */
 #define SVM_CAPS_VM_CR_LOCK	(1ULL << 3)
@@ -27,6 +30,13 @@ static inline const char *svm_refusal(unsigned int ecx, unsigned int edx,
 	if (!(edx & SVM_CAPS_EDX_NPT))
 		return "this CPU has no nested paging: a CPU made since 2008 is needed";
 	return (void *)0;
+}
+
+/* What is used where it is there, and done without where it is not. */
+static inline unsigned int svm_features(unsigned int edx)
+{
+	return edx & (SVM_CAPS_EDX_NRIPS | SVM_CAPS_EDX_CLEAN |
+		      SVM_CAPS_EDX_FLUSH_ASID);
 }
 
 #endif /* VMM_SVM_CAPS_H */

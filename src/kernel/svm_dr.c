@@ -24,6 +24,7 @@ void svm_dr_init(void)
 void svm_dr_intercept(struct vmcb *vmcb, bool on)
 {
 	vmcb->control.intercepts[INTERCEPT_DR] = on ? ~0U : 0;
+	svm_changed(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
 static void load_addresses(struct vcpu *v)

@@ -42,6 +42,7 @@ void svm_instruction_done(struct vcpu *v)
 	vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF)) {
 		vmcb->save.dr6 |= DR_STEP;
+		svm_changed(vmcb, SVM_CLEAN_DR);
 		inject_exception(v, DB_VECTOR);
 	}
 }
@@ -56,31 +57,11 @@ static void skip(struct vcpu *v, unsigned int len)
 	struct vmcb *vmcb = to_vmcb(v);
 	struct vmcb_save_area *save = &vmcb->save;
 
-	if (boot_cpu_has(X86_FEATURE_NRIPS) && vmcb->control.next_rip)
+	if (svm_has(SVM_CAPS_EDX_NRIPS) && vmcb->control.next_rip)
 		save->rip = vmcb->control.next_rip;
 	else
 		save->rip += len;
 	svm_instruction_done(v);
-}
-
-/*
- * An exit may come in the middle of an event's delivery; it is delivered
- * again, and before any that waits for it.  Software interrupts and INT3, INTO
- * are not: RIP still points at the instruction, which will run again.  15.7.2.
- */
-static void keep_event(struct vcpu *v)
-{
-	const struct vmcb_control_area *c = &to_vmcb(v)->control;
-	u32 info = c->exit_int_info, type = info & SVM_EXITINTINFO_TYPE_MASK;
-	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
-
-	if (!(info & SVM_EXITINTINFO_VALID) || type == SVM_EVTINJ_TYPE_SOFT)
-		return;
-	if (type == SVM_EVTINJ_TYPE_EXEPT &&
-	    (vector == BP_VECTOR || vector == OF_VECTOR))
-		return;
-	to_svm(v)->later = to_svm(v)->event;
-	to_svm(v)->event = (u64)c->exit_int_info_err << 32 | info;
 }
 
 static enum next exit_cpuid(struct vcpu *v)
@@ -93,7 +74,7 @@ static enum next exit_cpuid(struct vcpu *v)
 static enum next exit_hlt(struct vcpu *v)
 {
 	skip(v, 1);
-	if (to_svm(v)->event)
+	if (svm_event_pending(v))
 		return NEXT_ENTER;
 	v->halted = true;
 	if (to_vmcb(v)->save.rflags & X86_EFLAGS_IF)
@@ -187,7 +168,9 @@ enum next svm_handle_fast(struct vcpu *v)
 
 	if (unlikely(c->exit_code == (u32)SVM_EXIT_ERR))
 		return exit_hw(v, VMM_EXIT_INVALID);
-	keep_event(v);
+	svm_keep_event(v);
+	if (unlikely(to_svm(v)->nmi_iret))
+		svm_end_nmi(v);
 	switch (c->exit_code) {
 	case SVM_EXIT_INTR:
 	case SVM_EXIT_NMI:
@@ -200,6 +183,8 @@ enum next svm_handle_fast(struct vcpu *v)
 		return exit_io(v);
 	case SVM_EXIT_HLT:
 		return exit_hlt(v);
+	case SVM_EXIT_IRET:
+		return svm_exit_iret(v);
 	case SVM_EXIT_VINTR:
 		return exit_window(v);
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7 + 8:

@@ -82,7 +82,19 @@ void svm_get_state(struct vcpu *v, struct vmm_state *s)
 	s->sysenter_esp = save->sysenter_esp;
 	s->sysenter_eip = save->sysenter_eip;
 	s->event = to_svm(v)->event;
+	s->next_event = to_svm(v)->later;
+	s->nmi = (to_svm(v)->nmi_masked ? VMM_NMI_MASKED : 0) |
+		 (to_svm(v)->nmi_pending ? VMM_NMI_PENDING : 0);
 	s->shadow = !!(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+static bool event_valid(u64 event)
+{
+	return event == 0 ||
+	       ((event & VMM_EVENT_VALID) &&
+		!(event & ~(VMM_EVENT_VECTOR | VMM_EVENT_TYPE |
+			    VMM_EVENT_HAS_ERROR | VMM_EVENT_VALID |
+			    VMM_EVENT_ERROR)));
 }
 
 /* What VMRUN would refuse (APM 15.5.1), and what we never give. */
@@ -95,11 +107,8 @@ static bool state_valid(const struct vmm_state *s)
 	       !((r->cr0 & X86_CR0_NW) && !(r->cr0 & X86_CR0_CD)) &&
 	       !upper_32_bits(s->dr6) && !upper_32_bits(s->dr7) &&
 	       s->cr8 <= 15 && pat_valid(s->pat) &&
-	       (s->event == 0 ||
-		((s->event & VMM_EVENT_VALID) &&
-		 !(s->event & ~(VMM_EVENT_VECTOR | VMM_EVENT_TYPE |
-				VMM_EVENT_HAS_ERROR | VMM_EVENT_VALID |
-				VMM_EVENT_ERROR))));
+	       event_valid(s->event) && event_valid(s->next_event) &&
+	       (s->event || !s->next_event);
 }
 
 /* What instructions work with; `r` may be the run page, so read once. */
@@ -113,6 +122,7 @@ static void set_user_regs(struct vcpu *v, const struct vmm_regs *r)
 	save->rip = r->rip;
 	save->rflags = r->rflags | X86_EFLAGS_FIXED;
 	save->cr2 = r->cr2;
+	svm_changed(to_vmcb(v), SVM_CLEAN_CR2);
 }
 
 void svm_set_regs(struct vcpu *v, const struct vmm_regs *r, bool done)
@@ -169,7 +179,9 @@ int svm_set_state(struct vcpu *v, const struct vmm_state *s)
 	vmcb->control.int_ctl |= s->cr8;
 	vmcb->control.int_state = s->shadow ? SVM_INTERRUPT_SHADOW_MASK : 0;
 	to_svm(v)->event = s->event;
-	to_svm(v)->later = 0;
+	to_svm(v)->later = s->next_event;
+	to_svm(v)->nmi_pending = s->nmi & VMM_NMI_PENDING;
+	svm_mask_nmi(v, s->nmi & VMM_NMI_MASKED);
 	to_svm(v)->asid_gen = 0;
 	return 0;
 }
@@ -185,6 +197,7 @@ int svm_set_efer(struct vcpu *v, u64 val)
 	if ((save->cr0 & X86_CR0_PG) && ((val ^ save->efer) & EFER_LME))
 		return -EINVAL;
 	save->efer = val | EFER_SVME;
-	to_svm(v)->asid_gen = 0;
+	svm_changed(to_vmcb(v), SVM_CLEAN_CR);
+	svm_flush(v);
 	return 0;
 }

@@ -151,6 +151,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 		vcpu_enter(v);
 		next = vmm_cpu->handle_fast(v);
 	} while (next == NEXT_ENTER);
+	vmm_cpu->put(v);
 	fpu_put(v);
 	return next;
 }
@@ -232,6 +233,11 @@ static bool event_valid(u64 event)
 	}
 }
 
+static bool is_nmi(u64 event)
+{
+	return (event & VMM_EVENT_TYPE) == VMM_EVENT_NMI;
+}
+
 /* What the daemon made of an instruction: registers, an exception or both. */
 static int vcpu_take_event(struct vcpu *v)
 {
@@ -240,16 +246,16 @@ static int vcpu_take_event(struct vcpu *v)
 
 	if (event && !event_valid(event))
 		return -EINVAL;
-	if (event && vmm_cpu->event_pending(v))
+	if (event && !is_nmi(event) && vmm_cpu->event_busy(v))
 		return -EAGAIN;
 	if (READ_ONCE(run->set_regs)) {
-		vmm_cpu->set_regs(v, &run->regs, !event);
+		vmm_cpu->set_regs(v, &run->regs, !event || is_nmi(event));
 		WRITE_ONCE(run->set_regs, 0);
 	}
 	if (event) {
 		vmm_cpu->inject(v, event);
 		WRITE_ONCE(run->event, 0);
-		v->halted = false;
+		v->halted = v->halted && !vmm_cpu->event_pending(v);
 	}
 	return 0;
 }
@@ -340,14 +346,15 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
 	    memchr_inv(s->gdtr.reserved, 0, sizeof(s->gdtr.reserved)) ||
 	    memchr_inv(s->idtr.reserved, 0, sizeof(s->idtr.reserved)) ||
-	    s->halted > 1 || s->shadow > 1 || !fpu_xcr0_valid(s->xcr0))
+	    s->halted > 1 || s->shadow > 1 || s->reserved0 ||
+	    (s->nmi & ~(VMM_NMI_MASKED | VMM_NMI_PENDING)) || !fpu_xcr0_valid(s->xcr0))
 		return -EINVAL;
 	ret = vmm_cpu->set_state(v, s);
 	if (ret)
 		return ret;
 	memcpy(v->dr, s->dr, sizeof(v->dr));
 	v->xcr0 = s->xcr0;
-	v->halted = s->halted && !s->event;	/* any event ends HLT */
+	v->halted = s->halted && !vmm_cpu->event_pending(v);
 	v->shutdown = false;
 	v->io_in = false;
 	return 0;

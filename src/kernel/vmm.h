@@ -85,6 +85,8 @@ struct cpu_ops {
 
 	/* The CPU now carries this vCPU; preemption off. */
 	void	(*load)(struct vcpu *v);
+	/* It does not any more; the same. */
+	void	(*put)(struct vcpu *v);
 
 	/* No translation from before is used from now on; preemption off. */
 	void	(*flush)(struct vcpu *v);
@@ -102,6 +104,8 @@ struct cpu_ops {
 
 	/* Queues an event for the next entry: VMM_EVENT_*. */
 	void	(*inject)(struct vcpu *v, u64 event);
+	/* Is there one already; will one be delivered on the next entry? */
+	bool	(*event_busy)(struct vcpu *v);
 	bool	(*event_pending)(struct vcpu *v);
 
 	/* The registers that handlers outside the CPU kind need. */

@@ -222,8 +222,14 @@ struct vmm_state {
 	__u64			event;		/* VMM_EVENT_*, in flight */
 	__u32			halted;		/* waits in HLT */
 	__u32			shadow;		/* interrupt shadow */
-	__u64			reserved[4];
+	__u64			next_event;	/* waits for `event` */
+	__u32			nmi;		/* VMM_NMI_* */
+	__u32			reserved0;
+	__u64			reserved[2];
 };
+
+#define VMM_NMI_MASKED		(1U << 0)	/* until the next IRET */
+#define VMM_NMI_PENDING		(1U << 1)
 
 /* An event that is to be delivered on the next entry; APM 2 15.20. */
 #define VMM_EVENT_VECTOR	0x00000000000000ffULL
@@ -276,8 +282,9 @@ struct vmm_run {
 	__u8	reserved0[3];
 	/*
 	 * Deliver this exception or NMI, VMM_EVENT_*; cleared when taken;
-	 * EINVAL if it is none, EAGAIN while another is in flight.  With
-	 * set_regs, the instruction has faulted.
+	 * EINVAL if it is none, EAGAIN for an exception while another event is
+	 * in flight.  An NMI waits until it can be delivered, one more at most.
+	 * With set_regs, an exception is the instruction's own.
 	 */
 	__u64	event;
 

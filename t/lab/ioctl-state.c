@@ -188,7 +188,7 @@ static const struct bad {
 	BAD(gdtr.reserved[2], 1),
 	BAD(idtr.reserved[1], 1),
 	BAD(reserved[0], 1),
-	BAD(reserved[3], UPPER),
+	BAD(reserved[1], UPPER),
 };
 
 static void

@@ -29,6 +29,7 @@ extern const struct test tests_discard[];
 extern const struct test tests_dirty[];
 extern const struct test tests_event[];
 extern const struct test tests_input[];
+extern const struct test tests_nmi[];
 extern const struct test tests_doorbell[];
 extern const struct test tests_irq[];
 extern const struct test tests_debug[];

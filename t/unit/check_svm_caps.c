@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * svm_refusal() over every machine: with and without SVM and nested paging,
- * and with every VM_CR.  Emulators show few of these.
+ * and with every VM_CR; svm_features() over every bit.  Emulators show few of
+ * these.
  */
 #include <check.h>
 #include <stdbool.h>
@@ -76,6 +77,22 @@ START_TEST(test_locked_on)
 }
 END_TEST
 
+/* What is used is what there is, of what we know; bits as in the manual. */
+START_TEST(test_features)
+{
+	unsigned i, edx;
+
+	ck_assert_uint_eq(SVM_CAPS_EDX_NRIPS, 0x8);
+	ck_assert_uint_eq(SVM_CAPS_EDX_CLEAN, 0x20);
+	ck_assert_uint_eq(SVM_CAPS_EDX_FLUSH_ASID, 0x40);
+	for (i = 0; i < 32; i++) {
+		edx = 1U << i;
+		ck_assert_uint_eq(svm_features(edx), edx & 0x68);
+		ck_assert_uint_eq(svm_features(~edx), ~edx & 0x68);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -88,6 +105,7 @@ main(void)
 	tcase_add_test(tc, test_every_machine);
 	tcase_add_test(tc, test_remedies);
 	tcase_add_test(tc, test_locked_on);
+	tcase_add_test(tc, test_features);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
