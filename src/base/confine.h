@@ -28,6 +28,12 @@ void confine_destroy(struct confine *c);
  */
 int confine_open(const struct confine *c, const char *path, int flags);
 
+/*
+ * May the file that `path` leads to be used so, as access(2) says?  0; -EXDEV
+ * if it lies elsewhere; -errno.
+ */
+int confine_access(const struct confine *c, const char *path, int mode);
+
 /* strerror(), in the words of whoever keeps the configuration. */
 const char *confine_strerror(int error);
 

@@ -144,6 +144,21 @@ confine_open(const struct confine *c, const char *path, int flags)
 	return -EXDEV;
 }
 
+int
+confine_access(const struct confine *c, const char *path, int mode)
+{
+	char where[PATH_MAX];
+	bool found = c == NULL;
+
+	if (realpath(path, where) == NULL)
+		return -errno;
+	for (; c != NULL; c = c->next)
+		found |= below(c->dir, where) != NULL;
+	if (!found)
+		return -EXDEV;
+	return faccessat(AT_FDCWD, where, mode, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
 const char *
 confine_strerror(int error)
 {

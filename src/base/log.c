@@ -18,9 +18,10 @@
 
 #define LOG_LINE_MAX	2048
 
-/* Written by log_open, before any thread; the level at any time. */
+/* Written by log_open and log_rename, before any thread; the level at any time. */
 static struct {
 	const char	*name;
+	char		 own_name[65];
 	bool		 use_syslog;
 	atomic_int	 level;
 } log_state = {
@@ -46,6 +47,13 @@ log_open(const char *name, bool use_syslog)
 	log_state.use_syslog = use_syslog;
 	if (use_syslog)
 		openlog(name, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+void
+log_rename(const char *name)
+{
+	snprintf(log_state.own_name, sizeof(log_state.own_name), "%s", name);
+	log_open(log_state.own_name, log_state.use_syslog);
 }
 
 void

@@ -25,6 +25,12 @@ enum log_level {
  */
 void log_open(const char *name, bool use_syslog);
 
+/*
+ * From now on messages come under another name, of at most 64 bytes, which is
+ * copied; main thread, before any other.
+ */
+void log_rename(const char *name);
+
 /* Drops messages above `level`; the default is LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

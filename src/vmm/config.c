@@ -101,6 +101,7 @@ key_equal(const struct key *k, const void *a, const void *b)
 
 	switch (k->type) {
 	case KEY_NAME:
+	case KEY_USER:
 	case KEY_PATH:
 	case KEY_DIRS:
 	case KEY_TEXT:
@@ -151,15 +152,18 @@ vm_config_set_live(struct vm_config *c, const struct vm_config *from)
 	}
 }
 
-/* The strings of a restart-class key change places. */
+/* The values of a restart-class key change places, strings and all. */
 static void
-keep_string(const struct key *k, struct config *c, struct config *old)
+keep_value(const struct key *k, struct config *c, struct config *old)
 {
-	char **now = key_field(k, c), **then = key_field(k, old);
-	char *s = *now;
+	unsigned char *now = key_field(k, c), *then = key_field(k, old), byte;
+	size_t i;
 
-	*now = *then;
-	*then = s;
+	for (i = 0; i < key_size(k); i++) {
+		byte = now[i];
+		now[i] = then[i];
+		then[i] = byte;
+	}
 }
 
 static void
@@ -217,7 +221,7 @@ config_keep_fixed(struct config *c, struct config *old, struct buf *changes)
 		    k->class != CLASS_RESTART || key_equal(k, c, old))
 			continue;
 		print_change(k, old, c, !differ, changes);
-		keep_string(k, c, old);
+		keep_value(k, c, old);
 		differ = true;
 	}
 	return differ;

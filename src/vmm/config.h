@@ -58,6 +58,8 @@ struct config {
 	char			*socket;	/* path of the control socket */
 	char			*state;		/* directory, see statedir.h */
 	struct owner		 group;		/* whose members are admins */
+	char			*user;		/* to become, from root */
+	uint64_t		 memory;	/* bytes, of all guests together */
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
 	uint64_t		 stagger;	/* ns between autostarts */
 	uint64_t		 parallel;	/* how many of them at once */
@@ -83,6 +85,12 @@ void config_free(struct config *c);
 
 /* A copy without guest `name`, or NULL. */
 struct config *config_dup_without(const struct config *c, const char *name);
+
+/*
+ * Looks whether the calling user can use the files of all guests, which need
+ * not be there yet: a line in `warnings` for each that it cannot.
+ */
+void config_check_files(const struct config *c, struct buf *warnings);
 
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);

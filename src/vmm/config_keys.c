@@ -36,6 +36,9 @@ const struct key config_keys[] = {
 	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
 	{ DAEMON(group), .name = "group", .type = KEY_GROUP,
 	    .class = CLASS_LIVE, .def = "-" },
+	{ DAEMON(memory), .name = "memory", .type = KEY_SIZE,
+	    .class = CLASS_RESTART, .min = 16 * MIB, .max = 64 * 1024 * 1024 *
+	    MIB, .derived = "host's" },
 	{ DAEMON(name), .name = "name", .type = KEY_NAME,
 	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "vmmd" },
 	{ DAEMON(parallel), .name = "parallel", .type = KEY_NUMBER,
@@ -54,6 +57,8 @@ const struct key config_keys[] = {
 	{ DAEMON(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
 	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
 	    .def = "10s" },
+	{ DAEMON(user), .name = "user", .type = KEY_USER,
+	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "_vmmd" },
 	{ VM(autostart), .name = "autostart", .type = KEY_BOOL,
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
@@ -127,7 +132,8 @@ key_field(const struct key *k, const void *base)
 bool
 key_is_string(const struct key *k)
 {
-	return k->type == KEY_NAME || k->type == KEY_PATH ||
+	return k->type == KEY_NAME || k->type == KEY_USER ||
+	    k->type == KEY_PATH ||
 	    k->type == KEY_DIRS || k->type == KEY_TEXT || k->type == KEY_WORD;
 }
 
@@ -173,6 +179,7 @@ key_print_values(const struct key *k, struct buf *b)
 
 	switch (k->type) {
 	case KEY_NAME:
+	case KEY_USER:
 		return buf_printf(b, "name");
 	case KEY_PATH:
 		return buf_printf(b, "path");
@@ -246,6 +253,7 @@ key_print(const struct key *k, const void *base, struct buf *b)
 
 	switch (k->type) {
 	case KEY_NAME:
+	case KEY_USER:
 	case KEY_PATH:
 	case KEY_TEXT:
 	case KEY_WORD:

@@ -22,6 +22,7 @@ enum section {
 
 enum key_type {
 	KEY_NAME,		/* char *: letters, digits, . - _ */
+	KEY_USER,		/* char *: as KEY_NAME, or from _ on */
 	KEY_PATH,		/* char *: absolute, at most `max` bytes */
 	KEY_DISKS,		/* struct vm_disk[VM_DISKS_MAX], with ndisks */
 	KEY_DIRS,		/* char *: absolute paths, one a line */
@@ -55,7 +56,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	21
+#define CONFIG_NKEYS	23
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

@@ -235,7 +235,9 @@ static void
 parse_name(struct parser *ps, unsigned line, const struct key *k,
     const char *value, char **field)
 {
-	if (!value_is_name(value) || strlen(value) > k->max)
+	bool under = k->type == KEY_USER && *value == '_';
+
+	if (!value_is_name(value + under) || strlen(value) > k->max)
 		parser_error(ps, line, "%s: `%s' is no name, write a letter or "
 		    "digit, then letters, digits, `.', `-', `_', at most %u "
 		    "in all", k->name, value, (unsigned)k->max);
@@ -323,6 +325,7 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 
 	switch (k->type) {
 	case KEY_NAME:
+	case KEY_USER:
 		parse_name(ps, line, k, value, field);
 		break;
 	case KEY_PATH:
@@ -583,10 +586,13 @@ check_vm(struct parser *ps, unsigned i)
 		check_disk(ps, i, k);
 }
 
-/* Paths that follow the daemon's name unless they are given. */
+/* What follows the daemon's name or the host unless it is given. */
 static int
 set_derived(struct config *c)
 {
+	if (c->memory == 0)
+		c->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+		    (uint64_t)sysconf(_SC_PAGESIZE);
 	if (c->name == NULL)
 		return 0;
 	if (c->socket == NULL &&

@@ -5,19 +5,23 @@
 #include "vmm/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/confine.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "devices/aio.h"
+#include "vmm/budget.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
 #include "vmm/hv.h"
+#include "vmm/privilege.h"
 #include "vmm/reload.h"
 #include "vmm/version.h"
 
@@ -41,6 +45,7 @@ struct daemon {
 	struct loop		*loop;
 	struct aio		*aio;
 	struct confine		*files;		/* where guests' must lie */
+	struct budget		 memory;	/* of all guests */
 	struct vm_table		*guests;
 	struct control_env	 env;
 	struct control		*control;
@@ -199,19 +204,60 @@ daemon_find_hv(const char *backend)
 	return hv;
 }
 
+/* What no reload can do any more had better be known now. */
+static int
+daemon_check_file(const struct daemon *d)
+{
+	if (access(d->conf_path, R_OK) == 0)
+		return 0;
+	log_error("daemon: %s: %s, and SIGHUP reads it again: let user %s read "
+	    "it, by chgrp and chmod g+r", d->conf_path,
+	    confine_strerror(errno), d->conf->user);
+	return -EACCES;
+}
+
+/*
+ * Takes what only root can, then gives up being root: all that follows, from
+ * the backend's device to the guests' files, is opened by who opens it later.
+ */
 static int
 daemon_confine(struct daemon *d)
 {
 	char err[512];
 	int ret;
 
-	ret = confine_create(&d->files, d->conf->path, err, sizeof(err));
+	(void)privilege_lock_limit(d->conf->memory);
+	d->control = control_create(&d->env, d->conf->socket);
+	if (d->control == NULL)
+		return -EIO;
+	ret = privilege_give(d->conf->user, d->conf->socket, d->conf->state,
+	    err, sizeof(err));
+	if (ret == 0)
+		ret = privilege_drop(d->conf->user, err, sizeof(err));
+	if (ret == 0)
+		ret = confine_create(&d->files, d->conf->path, err,
+		    sizeof(err));
 	if (ret != 0)
 		log_error("daemon: %s", err);
-	return ret;
+	return ret == 0 ? daemon_check_file(d) : ret;
 }
 
-/* Loop, engine and table of guests, in this order. */
+static struct budget *
+daemon_budget(struct daemon *d, const struct hv_ops *hv)
+{
+	uint64_t lockable = privilege_lock_limit(d->conf->memory);
+
+	d->memory.limit = d->conf->memory;
+	if (hv->pins_memory && lockable < d->memory.limit) {
+		log_warn("daemon: memory: guests may have %" PRIu64 " MiB in "
+		    "all, that is the limit of locked memory (RLIMIT_MEMLOCK)",
+		    lockable >> 20);
+		d->memory.limit = lockable;
+	}
+	return &d->memory;
+}
+
+/* Loop, socket, engine and table of guests, in this order. */
 static int
 daemon_open(struct daemon *d)
 {
@@ -222,8 +268,11 @@ daemon_open(struct daemon *d)
 		log_error("daemon: event loop: %s", strerror(errno));
 		return -ENOMEM;
 	}
+	d->env.loop = d->loop;
+	d->env.conf = &d->conf;
+	d->env.conf_path = d->conf_path;
 	if (daemon_confine(d) != 0)
-		return -ENOENT;
+		return -EPERM;
 	hv = daemon_find_hv(d->conf->backend);
 	if (hv == NULL)
 		return -ENODEV;
@@ -238,11 +287,8 @@ daemon_open(struct daemon *d)
 		log_error("daemon: out of memory");
 		return -ENOMEM;
 	}
-	vm_table_confine(d->guests, d->files);
-	d->env.loop = d->loop;
+	vm_table_confine(d->guests, d->files, daemon_budget(d, hv));
 	d->env.guests = d->guests;
-	d->env.conf = &d->conf;
-	d->env.conf_path = d->conf_path;
 	d->env.backend = hv->name;
 	d->env.started_ns = loop_now_ns();
 	return 0;
@@ -259,10 +305,10 @@ daemon_create(const char *conf_path)
 	daemon_signals(SIG_BLOCK);
 	d->conf_path = conf_path;
 	d->conf = reload_read(conf_path, NULL);
-	if (d->conf == NULL || daemon_open(d) != 0)
+	if (d->conf == NULL)
 		goto fail;
-	d->control = control_create(&d->env, d->conf->socket);
-	if (d->control == NULL)
+	log_rename(d->conf->name);
+	if (daemon_open(d) != 0)
 		goto fail;
 	daemon_start_watchers(d);
 	log_info("daemon: version %s, backend %s, socket %s", VMMD_VERSION,

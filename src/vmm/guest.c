@@ -19,6 +19,7 @@
  */
 #include <ev.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include "devices/disk.h"
 #include "devices/gmem.h"
 #include "vmm/boot.h"
+#include "vmm/budget.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/guest.h"
@@ -36,6 +38,7 @@
 #include "vmm/vcpu.h"
 
 #define HALT_CHECK_S	1.0
+#define MIB		(UINT64_C(1) << 20)
 
 struct guest {
 	const struct vm_env	*env;		/* i */
@@ -83,6 +86,21 @@ open_disks(struct guest *g, char *err, size_t errlen)
 		g->disk[g->ndisks++] = d;
 	}
 	return 0;
+}
+
+/* Refused before the guest touches it: later it could only be ended. */
+static int
+take_memory(struct guest *g, char *err, size_t errlen)
+{
+	const struct budget *b = g->env->memory;
+
+	if (budget_take(g->env->memory, g->conf->memory))
+		return 0;
+	snprintf(err, errlen, "memory: the guest wants %" PRIu64 " MiB, of "
+	    "the %" PRIu64 " MiB of [daemon] memory %" PRIu64 " MiB are left",
+	    g->conf->memory / MIB, b->limit / MIB,
+	    (uint64_t)(b->limit - atomic_load(&b->used)) / MIB);
+	return -ENOMEM;
 }
 
 static void
@@ -180,12 +198,15 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = hv->vm_create(&g->hv_vm, &g->gm, err, errlen);
 	if (error != 0)
 		goto close_disks;
+	error = take_memory(g, err, errlen);
+	if (error != 0)
+		goto destroy_vm;
 	error = boot_linux(&bl, &g->gm, &regs, err, errlen);
 	if (error != 0)
-		goto destroy_vm;
+		goto give_memory;
 	error = make_machine(g, err, errlen);
 	if (error != 0)
-		goto destroy_vm;
+		goto give_memory;
 	error = make_vcpu(g, &regs, err, errlen);
 	if (error != 0)
 		goto destroy_machine;
@@ -194,6 +215,8 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	return 0;
 destroy_machine:
 	machine_destroy(g->machine);
+give_memory:
+	budget_give(g->env->memory, g->conf->memory);
 destroy_vm:
 	hv->vm_destroy(g->hv_vm);
 close_disks:
@@ -211,6 +234,7 @@ guest_teardown(void *cookie)
 	hv->vcpu_destroy(g->hv_vcpu);
 	machine_destroy(g->machine);
 	hv->vm_destroy(g->hv_vm);
+	budget_give(g->env->memory, g->conf->memory);
 	close_disks(g);
 }
 

@@ -95,6 +95,7 @@ struct hv_stats {
 
 struct hv_ops {
 	const char *name;
+	bool pins_memory;	/* all of a guest's: counts to RLIMIT_MEMLOCK */
 
 	/*
 	 * Makes a VM and a vCPU and throws them away: a node that exists

@@ -106,7 +106,7 @@ open_device(char *err, size_t errlen)
 		if (error == ENOENT || error == ENODEV)
 			hint = "; load kvm_amd or kvm_intel";
 		else if (error == EACCES || error == EPERM)
-			hint = "; run as root or join group kvm";
+			hint = "; the daemon's user must be in its group";
 		return hv_fail(err, errlen, error, "backend kvm: %s: %s%s",
 		    DEV_KVM, strerror(error), hint);
 	}

@@ -71,7 +71,7 @@ open_device(struct hv_vm *vm, char *err, size_t errlen)
 		if (error == ENOENT || error == ENODEV || error == ENXIO)
 			hint = "; load the module: modprobe vmm";
 		else if (error == EACCES || error == EPERM)
-			hint = "; run as root or join its group";
+			hint = "; the daemon's user must be in its group";
 		return hv_fail(err, errlen, error, "backend vmm: %s: %s%s",
 		    DEV_VMM, strerror(error), hint);
 	}
@@ -612,6 +612,7 @@ vmm_stats(struct hv_vcpu *v, struct hv_stats *st)
 
 const struct hv_ops hv_vmm_ops = {
 	.name = "vmm",
+	.pins_memory = true,
 	.probe = vmm_probe,
 	.vm_create = vmm_vm_create,
 	.vm_destroy = vmm_vm_destroy,

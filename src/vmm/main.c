@@ -3,6 +3,7 @@
  * vmmd(8): options, and the daemon's life from here to its exit status.
  */
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include "base/log.h"
 #include "vmm/config.h"
 #include "vmm/daemon.h"
+#include "vmm/privilege.h"
 #include "vmm/version.h"
 
 #define DEFAULT_CONF	"/etc/vmmd.conf"
@@ -77,21 +79,38 @@ parse_options(struct options *o, int argc, char *argv[])
 		usage(stderr, EXIT_USAGE);
 }
 
+/* With the eyes of the user that the daemon will be. */
+static void
+check_files(const char *path, const struct config *c, struct buf *warnings)
+{
+	char err[256];
+
+	if (privilege_drop(c->user, err, sizeof(err)) != 0)
+		(void)buf_printf(warnings, "warning: %s\n", err);
+	else if (access(path, R_OK) != 0)
+		(void)buf_printf(warnings, "warning: %s: user %s cannot read "
+		    "it, as SIGHUP will have to\n", path, c->user);
+	config_check_files(c, warnings);
+}
+
 /* Errors are the output here: as they are, without the log's prefix. */
 static int
 check_config(const char *path)
 {
 	struct config *c;
 	struct buf errors;
+	bool ok;
 
 	buf_init(&errors, CONFIG_ERRORS_MAX);
 	c = config_read(path, &errors);
-	if (c == NULL)
-		fwrite(buf_head(&errors), 1, errors.len, stderr);
+	ok = c != NULL;
+	if (ok)
+		check_files(path, c, &errors);
+	fwrite(buf_head(&errors), 1, errors.len, stderr);
 	buf_free(&errors);
-	if (c == NULL)
-		return EXIT_FAILURE;
 	config_free(c);
+	if (!ok)
+		return EXIT_FAILURE;
 	printf("configuration OK\n");
 	return EXIT_SUCCESS;
 }
@@ -137,6 +156,7 @@ main(int argc, char *argv[])
 	if (o.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	signal(SIGPIPE, SIG_IGN);
+	umask(077);
 	raise_files();
 	d = daemon_create(o.conf);
 	if (d == NULL)

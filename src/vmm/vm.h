@@ -22,6 +22,7 @@
 #include "vmm/hv.h"
 
 struct aio;
+struct budget;
 struct confine;
 struct console;
 struct loop;
@@ -51,6 +52,7 @@ struct vm_env {
 	struct aio		*aio;
 	const struct hv_ops	*hv;
 	const struct confine	*files;		/* where they must lie */
+	struct budget		*memory;	/* of all guests together */
 
 	/* Called on each change of state, after it; loop thread. */
 	void			(*event)(void *cookie, struct vm *vm);

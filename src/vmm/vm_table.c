@@ -170,9 +170,11 @@ vm_table_create(struct loop *loop, struct aio *aio, const struct hv_ops *hv,
 }
 
 void
-vm_table_confine(struct vm_table *vt, const struct confine *files)
+vm_table_confine(struct vm_table *vt, const struct confine *files,
+    struct budget *memory)
 {
 	vt->env.files = files;
+	vt->env.memory = memory;
 }
 
 void

@@ -39,8 +39,12 @@ struct vm_table *vm_table_create(struct loop *loop, struct aio *aio,
  */
 void vm_table_set_stagger(struct vm_table *vt, uint64_t ns, uint64_t parallel);
 
-/* Before the first guest: where the guests' files must lie. */
-void vm_table_confine(struct vm_table *vt, const struct confine *files);
+/*
+ * Before the first guest: where the guests' files must lie, and how much
+ * memory they may have together.  The table owns neither.
+ */
+void vm_table_confine(struct vm_table *vt, const struct confine *files,
+    struct budget *memory);
 
 /* Only when all are stopped. */
 void vm_table_destroy(struct vm_table *vt);

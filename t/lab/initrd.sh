@@ -32,6 +32,8 @@ put_users()
 	cat >"$1/etc/group" <<-'EOF'
 	root:x:0:
 	_vmmd:x:990:
+	vmm:x:991:_vmmd
+	kvm:x:992:_vmmd
 	nogroup:x:65534:
 	EOF
 }
@@ -128,6 +130,8 @@ add_copy()
 	[ -e "$src" ] || STATUS=2 die "--copy: $src does not exist"
 	mkdir -p "$1${dst%/*}"
 	cp -rL "$src" "$1$dst"
+	# Not all that runs in the host is root.
+	chmod -R a+rwX "$1$dst"
 	[ ! -f "$src" ] || add_libs "$1" "$src"
 }
 

@@ -350,6 +350,34 @@ START_TEST(fixed_keys_are_kept)
 }
 END_TEST
 
+/* Those that are no strings stay, too; an account may begin with _. */
+START_TEST(kept_numbers_and_accounts)
+{
+	struct config *old, *c;
+	struct buf changes;
+
+	buf_init(&changes, CONFIG_CHANGES_MAX);
+	old = read_text("[daemon]\nmemory=1G\nuser=_a\n");
+	c = read_text("[daemon]\nmemory=2G\nuser=b\n");
+	ck_assert(config_keep_fixed(c, old, &changes));
+	buf_append(&changes, "", 1);
+	ck_assert_str_eq(buf_head(&changes),
+	    "memory 1G -> 2G; user _a -> b");
+	ck_assert_uint_eq(c->memory, 1 << 30);
+	ck_assert_str_eq(c->user, "_a");
+	config_free(old);
+	config_free(c);
+	c = read_text("");
+	ck_assert_str_eq(c->user, "_vmmd");
+	ck_assert_uint_gt(c->memory, 64 << 20);
+	config_free(c);
+	ck_assert_ptr_null(read_text("[daemon]\nuser=_\n"));
+	ck_assert_ptr_null(read_text("[daemon]\nuser=a b\n"));
+	ck_assert_ptr_null(read_text("[daemon]\nname=_a\n"));
+	buf_free(&changes);
+}
+END_TEST
+
 /* What a guest's next start will change, as the administrator reads it. */
 START_TEST(changes_are_told)
 {
@@ -462,6 +490,7 @@ config_case(void)
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
 	tcase_add_test(tc, fixed_keys_are_kept);
+	tcase_add_test(tc, kept_numbers_and_accounts);
 	tcase_add_test(tc, changes_are_told);
 	tcase_add_loop_test(tc, manual_follows_the_table, 0, 2);
 	tcase_add_test(tc, manual_describes_each_key);

@@ -86,6 +86,7 @@ opens(const char *path, const char *name)
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	close(fd);
 	ck_assert(confine_covers(dirs, path));
+	ck_assert_int_eq(confine_access(in, path, R_OK), 0);
 }
 
 static void
@@ -93,6 +94,7 @@ refuses(const char *path, int error)
 {
 	ck_assert_int_eq(confine_open(in, path, O_RDONLY), -error);
 	ck_assert_int_eq(confine_covers(dirs, path), error != EXDEV);
+	ck_assert_int_eq(confine_access(in, path, R_OK), -error);
 }
 
 START_TEST(plain_paths)

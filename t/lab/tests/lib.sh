@@ -26,6 +26,15 @@ check()
 	ok "$name"
 }
 
+# The daemon is no longer root when it opens what tests make.
+umask 0
+
+# node NAME: a device for its group, which is what udev does elsewhere.
+node()
+{
+	chgrp "$1" "/dev/$1" && chmod 660 "/dev/$1"
+}
+
 # Loads what a backend needs, and sees to it that the other is not there.
 load_backend()
 {
@@ -36,6 +45,7 @@ load_backend()
 		! grep -q '^vmm ' /proc/modules || die 'vmm is loaded too' ;;
 	*)	die "no backend $1" ;;
 	esac
+	node "$1"
 }
 
 # start_vmmd CONFIG [OPTION]...
