@@ -34,6 +34,8 @@ struct disk {
 	struct aio		*aio;
 };
 
+static const char in_use[] = "is in use by another guest or process";
+
 static const uint8_t disk_zeroes[64 << 10];
 
 /* Size and blocks of what is open; NULL, or what is wrong. */
@@ -72,7 +74,7 @@ disk_check(struct disk *d)
 		return why;
 	error = disk_lock(d->fd, d->info.readonly);
 	if (error == -EAGAIN)
-		return "is in use by another guest or process";
+		return in_use;
 	if (error != 0)
 		return strerror(-error);
 	/* Again: who held the lock until now may have changed the size. */
@@ -102,8 +104,8 @@ disk_open(const struct confine *in, const char *path, bool readonly, char *err,
 	/* O_EXCL: not a block device that the host has mounted. */
 	d->fd = confine_open(in, path, flags | O_NOCTTY | O_NONBLOCK);
 	if (d->fd < 0) {
-		snprintf(err, errlen, "disk %s: %s", path,
-		    confine_strerror(-d->fd));
+		snprintf(err, errlen, "disk %s: %s", path, d->fd == -EBUSY ?
+		    in_use : confine_strerror(-d->fd));
 		goto fail_open;
 	}
 	why = disk_check(d);
