@@ -63,7 +63,7 @@ conn_hint(int error)
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		return "run as root or as vmmd's user";
+		return "it is for root, vmmd's user, and owners of guests";
 	case ENAMETOOLONG:
 		return "a socket's path has at most 107 bytes";
 	default:

@@ -126,3 +126,21 @@ poke()
 	# shellcheck disable=SC2059 # the bytes are the format
 	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
+
+# Reduces JSON by its grammar until one value is left, or not.
+json_valid()
+{
+	awk '
+	{ s = s $0 "\n" }
+	END {
+		gsub(/"([^"\\\001-\037]|\\["\\\/bfnrt]|\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*"/, "S", s)
+		gsub(/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/, "V", s)
+		gsub(/true|false|null/, "V", s)
+		gsub(/[ \t\r\n]+/, "", s)
+		do {
+			n = gsub(/\{(S:[SV](,S:[SV])*)?\}/, "V", s)
+			n += gsub(/\[([SV](,[SV])*)?\]/, "V", s)
+		} while (n > 0)
+		exit s !~ /^[SV]$/
+	}' "$1"
+}
