@@ -688,8 +688,8 @@ parse_state(struct parser *ps)
 	ret = statedir_list(ps->conf->state, &names);
 	if (ret != 0) {
 		ps->nerrors++;
-		(void)buf_printf(ps->errors, "%s: %s\n", ps->conf->state,
-		    strerror(-ret));
+		(void)buf_printf(ps->errors, "%s: %s; [daemon] state names "
+		    "another directory\n", ps->conf->state, strerror(-ret));
 		return 0;
 	}
 	for (p = names; p != NULL && *p != NULL && ret == 0; p++)

@@ -274,6 +274,11 @@ START_TEST(no_directory)
 	    "%s/b.conf: Not a directory\n", dir);
 	ck_assert_str_eq(ask("define b kernel=/k"), want);
 	ck_assert_ptr_null(conf_of("b"));
+	snprintf(want, sizeof(want), "error message=\"%s: Not a directory; "
+	    "[daemon] state names another directory\"\n"
+	    "err invalid %s: not reloaded, nothing changed\n", dir, rig.path);
+	close(STDERR_FILENO);	/* the error goes to the log, too */
+	ck_assert_str_eq(ask("reload"), want);
 	ck_assert_int_eq(unlink(dir), 0);
 }
 END_TEST
