@@ -127,6 +127,7 @@ struct virtio_blk {
 	char			 serial[VIRTIO_BLK_SERIAL_MAX];	/* i */
 	struct virtio		*v;		/* set by start */
 	struct blk_req		*free;
+	unsigned		 nused;		/* of req[], ever */
 	unsigned		 in_flight;	/* requests */
 	size_t			 bytes;		/* of data in flight */
 	bool			 starved;	/* popping met a limit */
@@ -161,7 +162,6 @@ struct virtio_blk *
 virtio_blk_create(struct disk *disk, const char *serial, const char *name)
 {
 	struct virtio_blk *b;
-	unsigned i;
 
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
@@ -175,11 +175,6 @@ virtio_blk_create(struct disk *disk, const char *serial, const char *name)
 	b->readonly = disk_info(disk)->readonly;
 	blk_fill_config(&b->config, disk_info(disk));
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
-	for (i = 0; i < BLK_QUEUE_MAX; i++) {
-		b->req[i].b = b;
-		b->req[i].next = b->free;
-		b->free = &b->req[i];
-	}
 	return b;
 }
 
@@ -487,6 +482,23 @@ blk_handle(struct virtio_blk *b, struct blk_req *r)
 	}
 }
 
+/*
+ * The first free request, or NULL.  Each has more than a page: those that a
+ * guest never needs are left untouched, and so take no memory.
+ */
+static struct blk_req *
+blk_first_free(struct virtio_blk *b)
+{
+	struct blk_req *r;
+
+	if (b->free == NULL && b->nused < BLK_QUEUE_MAX) {
+		r = &b->req[b->nused++];
+		r->b = b;
+		blk_free(b, r);
+	}
+	return b->free;
+}
+
 static void
 blk_notify(void *dev, unsigned queue)
 {
@@ -495,7 +507,7 @@ blk_notify(void *dev, unsigned queue)
 	struct blk_req *r;
 
 	while (descs < BLK_TURN_DESCS) {
-		r = b->free;
+		r = blk_first_free(b);
 		if (r == NULL || b->bytes >= BLK_FLIGHT_BYTES) {
 			/* The next completion comes back here. */
 			b->starved = true;
