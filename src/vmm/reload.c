@@ -66,12 +66,17 @@ static int
 update_vm(struct vm_table *vt, struct vm_entry *e, const struct vm_config *vm,
     struct buf *report)
 {
+	const struct vm_config *last =
+	    e->pending != NULL ? e->pending : vm_conf(e->vm);
 	struct buf live, pending;
 	int ret;
 
 	buf_init(&live, CONFIG_CHANGES_MAX);
 	buf_init(&pending, CONFIG_CHANGES_MAX);
-	vm_config_live_changes(vm_conf(e->vm), vm, &live);
+	/* What waits already has been told. */
+	if (vm_config_live_changes(vm_conf(e->vm), vm, &live) == 0 &&
+	    vm_config_equal(last, vm) && !e->removing)
+		return 0;
 	vm_config_changes(vm_conf(e->vm), vm, &pending);
 	ret = vm_table_update(vt, e, vm);
 	if (live.len > 0)

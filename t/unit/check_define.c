@@ -114,6 +114,12 @@ START_TEST(life)
 	ck_assert_str_eq(file("b"), "# Made by vmmctl define and set.\n"
 	    "[vm b]\nkernel = /k\nmemory = 2G\nautostart = yes\n");
 	ck_assert_uint_eq(conf_of("b")->memory, 1ull << 30);
+	/* What waits is told once. */
+	ck_assert_str_eq(ask("define c kernel=/k autostart=no"),
+	    "change vm=c what=added\nok\n");
+	ck_assert_str_eq(ask("undefine c"), "change vm=c what=removed\nok\n");
+	ask("show b");
+	ck_assert_ptr_nonnull(strstr(rig.got, "value=1G next=2G\n"));
 	ck_assert_str_eq(ask("undefine b"),
 	    "err state vm b: is running, stop it first\n");
 	ck_assert_str_eq(ask("stop b"), "ok\n");
