@@ -126,7 +126,7 @@ make_machine(void)
 {
 	const struct machine_conf mc = {
 		.name = "fuzz", .loop = world.loop, .console = world.console,
-		.gm = &world.gm, .disk = { &world.disk }, .ndisks = 1,
+		.gm = &world.gm, .disk = { &world.disk }, .ndisks = 1, .rng = true,
 		.attention = on_nothing, .reset = on_nothing, .call = on_call,
 	};
 	struct machine *m;
