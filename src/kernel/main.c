@@ -20,6 +20,17 @@
 #include "vmm.h"
 
 const struct cpu_ops *vmm_cpu;
+DEFINE_STATIC_CALL_NULL(vmm_cpu_load, *((struct cpu_ops *)NULL)->load);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_put, *((struct cpu_ops *)NULL)->put);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_rax, *((struct cpu_ops *)NULL)->rax);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_set_rax, *((struct cpu_ops *)NULL)->set_rax);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_enter, *((struct cpu_ops *)NULL)->enter);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_handle_fast,
+			*((struct cpu_ops *)NULL)->handle_fast);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_intr_ready,
+			*((struct cpu_ops *)NULL)->intr_ready);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_intr_window,
+			*((struct cpu_ops *)NULL)->intr_window);
 struct vmm_counters vmm_counters;
 bool vmm_rebooting;			/* set once */
 
@@ -212,6 +223,19 @@ static struct miscdevice vmm_misc = {
 	.groups = vmm_groups,
 };
 
+static void __init vmm_use_cpu(const struct cpu_ops *ops)
+{
+	vmm_cpu = ops;
+	static_call_update(vmm_cpu_load, ops->load);
+	static_call_update(vmm_cpu_put, ops->put);
+	static_call_update(vmm_cpu_rax, ops->rax);
+	static_call_update(vmm_cpu_set_rax, ops->set_rax);
+	static_call_update(vmm_cpu_enter, ops->enter);
+	static_call_update(vmm_cpu_handle_fast, ops->handle_fast);
+	static_call_update(vmm_cpu_intr_ready, ops->intr_ready);
+	static_call_update(vmm_cpu_intr_window, ops->intr_window);
+}
+
 static int __init vmm_init(void)
 {
 	int ret;
@@ -220,7 +244,7 @@ static int __init vmm_init(void)
 		pr_err("this host has no usable TSC\n");
 		return -EOPNOTSUPP;
 	}
-	vmm_cpu = &svm_ops;
+	vmm_use_cpu(&svm_ops);
 	ret = vmm_cpu->check();
 	if (ret)
 		return ret;

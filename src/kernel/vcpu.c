@@ -97,7 +97,7 @@ static void vcpu_load(struct vcpu *v)
 	}
 	/* What the guest teaches the predictors is not for the daemon. */
 	kcompat_ibpb_exit_to_user();
-	vmm_cpu->load(v);
+	static_call(vmm_cpu_load)(v);
 }
 
 /* Interrupts off. */
@@ -118,7 +118,7 @@ static void vcpu_enter(struct vcpu *v)
 	vcpu_check_tlb(v);
 	vtime_account_guest_enter();
 	start = rdtsc();
-	vmm_cpu->enter(v);
+	static_call(vmm_cpu_enter)(v);
 	v->guest_tsc += rdtsc() - start;
 	WRITE_ONCE(v->in_guest, false);
 
@@ -149,9 +149,9 @@ static enum next vcpu_run_fast(struct vcpu *v)
 			break;
 		}
 		vcpu_enter(v);
-		next = vmm_cpu->handle_fast(v);
+		next = static_call(vmm_cpu_handle_fast)(v);
 	} while (next == NEXT_ENTER);
-	vmm_cpu->put(v);
+	static_call(vmm_cpu_put)(v);
 	fpu_put(v);
 	return next;
 }
@@ -166,11 +166,11 @@ static void vcpu_run_loop(struct vcpu *v, bool window)
 {
 	enum next next = NEXT_LOOP;
 
-	vmm_cpu->intr_window(v, window);
+	static_call(vmm_cpu_intr_window)(v, window);
 	while (next != NEXT_USER) {
 		cond_resched();
 		/* Open already, perhaps by the HLT that STI's shadow covered */
-		if (window && vmm_cpu->intr_ready(v)) {
+		if (window && static_call(vmm_cpu_intr_ready)(v)) {
 			v->run->reason = VMM_EXIT_INTR_WINDOW;
 			return;
 		}
@@ -196,7 +196,7 @@ static void vcpu_finish_io(struct vcpu *v)
 	if (!v->io_in)
 		return;
 	v->io_in = false;
-	rax = vmm_cpu->rax(v);
+	rax = static_call(vmm_cpu_rax)(v);
 	data = READ_ONCE(v->run->io.data);
 	switch (v->io_size) {
 	case 1:
@@ -209,7 +209,7 @@ static void vcpu_finish_io(struct vcpu *v)
 		rax = data;	/* 32-bit results clear the upper half */
 		break;
 	}
-	vmm_cpu->set_rax(v, rax);
+	static_call(vmm_cpu_set_rax)(v, rax);
 }
 
 /* An NMI, or an exception as the CPU's own are. */
@@ -264,7 +264,7 @@ static int vcpu_take_interrupt(struct vcpu *v)
 {
 	if (!READ_ONCE(v->run->inject))
 		return 0;
-	if (!vmm_cpu->intr_ready(v))
+	if (!static_call(vmm_cpu_intr_ready)(v))
 		return -EAGAIN;
 	vmm_cpu->inject(v, VMM_EVENT_VALID | READ_ONCE(v->run->vector));
 	WRITE_ONCE(v->run->inject, 0);
@@ -310,7 +310,7 @@ static int vcpu_run(struct vcpu *v)
 			return ret;
 		vcpu_run_loop(v, READ_ONCE(run->intr_window));
 	}
-	run->intr_ready = vmm_cpu->intr_ready(v);
+	run->intr_ready = static_call(vmm_cpu_intr_ready)(v);
 	run->halted = v->halted;
 	run->exits = v->exits;
 	run->guest_tsc = v->guest_tsc;

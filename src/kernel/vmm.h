@@ -18,6 +18,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/static_call.h>
 #include <linux/rcuwait.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
@@ -178,6 +179,23 @@ struct vcpu {
 
 /* main.c: virtualization is on while a VM lives */
 extern const struct cpu_ops *vmm_cpu;
+
+/*
+ * Those of it that each exit needs, called without a pointer: an indirect call
+ * is dear where the kernel has to guard its prediction.
+ */
+DECLARE_STATIC_CALL(vmm_cpu_load, *((struct cpu_ops *)NULL)->load);
+DECLARE_STATIC_CALL(vmm_cpu_put, *((struct cpu_ops *)NULL)->put);
+DECLARE_STATIC_CALL(vmm_cpu_rax, *((struct cpu_ops *)NULL)->rax);
+DECLARE_STATIC_CALL(vmm_cpu_set_rax, *((struct cpu_ops *)NULL)->set_rax);
+DECLARE_STATIC_CALL(vmm_cpu_enter, *((struct cpu_ops *)NULL)->enter);
+DECLARE_STATIC_CALL(vmm_cpu_handle_fast,
+		    *((struct cpu_ops *)NULL)->handle_fast);
+DECLARE_STATIC_CALL(vmm_cpu_intr_ready,
+		    *((struct cpu_ops *)NULL)->intr_ready);
+DECLARE_STATIC_CALL(vmm_cpu_intr_window,
+		    *((struct cpu_ops *)NULL)->intr_window);
+
 extern bool vmm_rebooting;		/* never enter a guest again */
 int vmm_host_get(void);
 void vmm_host_put(void);
