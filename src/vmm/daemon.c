@@ -21,6 +21,7 @@
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
 #include "vmm/hv.h"
+#include "vmm/notify.h"
 #include "vmm/privilege.h"
 #include "vmm/reload.h"
 #include "vmm/version.h"
@@ -51,6 +52,7 @@ struct daemon {
 	struct control		*control;
 	ev_signal		 hup, term, intr;
 	ev_timer		 bound;		/* of the current stage */
+	ev_timer		 watchdog;	/* the service manager's */
 	enum stop_stage		 stage;
 	int			 result;	/* of daemon_run() */
 };
@@ -82,6 +84,7 @@ daemon_stop(struct daemon *d)
 {
 	if (d->stage == STAGE_RUNNING) {
 		d->stage = STAGE_STOPPING;
+		(void)notify_send("STOPPING=1");
 		log_info("daemon: stopping %zu guests",
 		    vm_table_running(d->guests));
 		daemon_set_bound(d, d->conf->stop_timeout / 1e9);
@@ -137,9 +140,11 @@ daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)revents;
 	if (d->stage != STAGE_RUNNING)
 		return;
+	(void)notify_reloading();
 	if (reload_file(d->guests, &d->conf, d->conf_path,
 	    &d->env.restart_required, NULL) == 0)
 		control_configured(d->control);
+	(void)notify_send("READY=1");
 }
 
 /* Those that the loop handles; kept back until it does. */
@@ -165,6 +170,29 @@ daemon_watch(struct daemon *d, ev_signal *w,
 }
 
 static void
+daemon_alive(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev;
+	(void)w;
+	(void)revents;
+	(void)notify_send("WATCHDOG=1");
+}
+
+/* Ready, and alive twice as often as is asked for. */
+static void
+daemon_tell(struct daemon *d)
+{
+	double every = notify_watchdog() / 2;
+	int ret = notify_send("READY=1");
+
+	if (ret != 0)
+		log_warn("daemon: service manager: %s", strerror(-ret));
+	ev_timer_init(&d->watchdog, daemon_alive, every, every);
+	if (every > 0)
+		ev_timer_start(loop_ev(d->loop), &d->watchdog);
+}
+
+static void
 daemon_start_watchers(struct daemon *d)
 {
 	daemon_watch(d, &d->hup, daemon_hangup, SIGHUP);
@@ -180,6 +208,7 @@ daemon_stop_watchers(struct daemon *d)
 {
 	struct ev_loop *ev = loop_ev(d->loop);
 
+	ev_timer_stop(ev, &d->watchdog);
 	ev_timer_stop(ev, &d->bound);
 	ev_signal_stop(ev, &d->intr);
 	ev_signal_stop(ev, &d->term);
@@ -314,6 +343,7 @@ daemon_create(const char *conf_path)
 	log_info("daemon: version %s, backend %s, socket %s", VMMD_VERSION,
 	    d->env.backend, d->conf->socket);
 	reload_apply(d->guests, d->conf, NULL);
+	daemon_tell(d);
 	return d;
 
 fail:
