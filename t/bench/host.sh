@@ -12,6 +12,8 @@ config()
 	printf '[daemon]\nbackend = %s\n\n[vm bench]\nautostart = no\n' "$1"
 	printf 'kernel = /bench/vmlinuz\ninitrd = /bench/initrd\n'
 	printf 'memory = 256M\ndisk = /tmp/disk.img\non-reboot = stop\n'
+	# The peer has none either.
+	printf 'rng = no\n'
 	shift
 	echo "cmdline = $CMDLINE $*"
 }
