@@ -26,7 +26,8 @@ _vmmctl()
 	COMPREPLY=()
 	case $verb in
 	'')	mapfile -t COMPREPLY < <(compgen -W "$verbs -j -s" -- "$word") ;;
-	help)	mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word") ;;
+	help)	mapfile -t COMPREPLY < <(compgen -W "${verbs% image}" \
+		    -- "$word") ;;
 	image)	mapfile -t COMPREPLY < <(compgen -W 'create -s' -- "$word"
 		    compgen -f -- "$word") ;;
 	log)	mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' \

@@ -36,23 +36,43 @@ struct request {
 	int			 narg;
 };
 
+#define USAGE		"vmmctl [-j] [-s socket]"
+#define USAGE_IMAGE	"image create -s SIZE FILE"
+
+static void
+usage_line(const char *prefix, const struct command *cmd)
+{
+	fprintf(stderr, "%s%s%s%s%s%s%s\n", prefix, cmd->name,
+	    cmd->option == NULL ? "" : " [-f]",
+	    *cmd->args == '\0' ? "" : " ", cmd->args,
+	    cmd->pairs == NULL ? "" : " ",
+	    cmd->pairs == NULL ? "" : cmd->pairs);
+}
+
 static void
 usage(void)
 {
-	const struct command *cmd;
 	int i;
 
-	fprintf(stderr, "usage: vmmctl [-j] [-s socket] command\n"
-	    "commands:\n");
-	for (i = 0; i < COMMAND_COUNT; i++) {
-		cmd = &commands[i];
-		fprintf(stderr, "\t%s%s%s%s%s%s\n", cmd->name,
-		    cmd->option == NULL ? "" : " [-f]",
-		    *cmd->args == '\0' ? "" : " ", cmd->args,
-		    cmd->pairs == NULL ? "" : " ",
-		    cmd->pairs == NULL ? "" : cmd->pairs);
-	}
-	fprintf(stderr, "\timage create -s SIZE FILE\n");
+	fprintf(stderr, "usage: " USAGE " command\ncommands:\n");
+	for (i = 0; i < COMMAND_COUNT; i++)
+		usage_line("\t", &commands[i]);
+	fprintf(stderr, "\t" USAGE_IMAGE "\n");
+	exit(EXIT_USAGE);
+}
+
+/* Of the one command that was meant. */
+static void
+usage_command(const struct command *cmd)
+{
+	usage_line("usage: " USAGE " ", cmd);
+	exit(EXIT_USAGE);
+}
+
+static void
+usage_image(void)
+{
+	fprintf(stderr, "usage: vmmctl [-j] " USAGE_IMAGE "\n");
 	exit(EXIT_USAGE);
 }
 
@@ -339,7 +359,7 @@ image(struct request *rq, int argc, char *argv[])
 	int ch;
 
 	if (argc < 2 || strcmp(argv[1], "create") != 0)
-		usage();
+		usage_image();
 	argv[1] = argv[0];
 	optind = 1;
 	while ((ch = getopt(argc - 1, argv + 1, "+js:")) != -1) {
@@ -348,10 +368,10 @@ image(struct request *rq, int argc, char *argv[])
 		else if (ch == 's')
 			size = optarg;
 		else
-			usage();
+			usage_image();
 	}
 	if (size == NULL || optind != argc - 2)
-		usage();
+		usage_image();
 	conn_init(&cn);
 	image_make(&cn, argv[argc - 1], size);
 	return finish(&cn, rq, &rs);
@@ -371,7 +391,7 @@ parse_verb(struct request *rq, int argc, char *argv[])
 		else if (ch == 'f' && rq->cmd->option != NULL)
 			rq->force = true;
 		else
-			usage();
+			usage_command(rq->cmd);
 	}
 	rq->narg = argc - optind;
 	rq->arg = argv + optind;
@@ -382,7 +402,7 @@ parse_verb(struct request *rq, int argc, char *argv[])
 		max = argc;
 	}
 	if (rq->narg < min || rq->narg > max)
-		usage();
+		usage_command(rq->cmd);
 }
 
 int
@@ -411,7 +431,7 @@ main(int argc, char *argv[])
 		return image(&rq, argc, argv);
 	rq.cmd = command_find(verb);
 	if (rq.cmd == NULL)
-		usage();
+		errx(EXIT_USAGE, "no command %s, try help", verb);
 	parse_verb(&rq, argc, argv);
 	return rq.cmd == &commands[COMMAND_HELP] ? help(&rq) : ask(&rq);
 }

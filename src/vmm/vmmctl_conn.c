@@ -63,7 +63,8 @@ conn_hint(int error)
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		return "it is for root, vmmd's user, and owners of guests";
+		return "it is for root, vmmd's user and group, and owners of "
+		    "guests";
 	case ENAMETOOLONG:
 		return "a socket's path has at most 107 bytes";
 	default:

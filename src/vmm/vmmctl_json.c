@@ -124,7 +124,8 @@ json_kind(FILE *out, const struct rows *rs, unsigned i)
 	const char *kind = rs->row[i].kind;
 	unsigned k;
 
-	json_string(out, kind);
+	/* The error that ends the answer has that name. */
+	json_string(out, strcmp(kind, "error") == 0 ? "errors" : kind);
 	fputs(": [", out);
 	for (k = i; k < rs->n; k++) {
 		if (strcmp(rs->row[k].kind, kind) != 0)

@@ -147,7 +147,15 @@ status_print(FILE *out, const struct rows *rs)
 static void
 print_pair(FILE *out, const char *key, const char *value)
 {
-	fprintf(out, "%-12s %s", key, *value == '\0' ? "-" : value);
+	fprintf(out, "%-13s %s", key, *value == '\0' ? "-" : value);
+}
+
+/* The same word may be a key of several kinds: memory is one of all. */
+static void
+print_heading(FILE *out, const struct rows *rs, unsigned i)
+{
+	if (i > 0 && strcmp(rs->row[i].kind, rs->row[i - 1].kind) != 0)
+		fprintf(out, "\n%s:\n", rs->row[i].kind);
 }
 
 void
@@ -159,6 +167,7 @@ show_print(FILE *out, const struct rows *rs)
 
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->row[i];
+		print_heading(out, rs, i);
 		if (strcmp(r->kind, "config") == 0) {
 			next = row_value(r, "next", NULL);
 			print_pair(out, row_value(r, "key", "-"),

@@ -174,6 +174,48 @@ print_error(FILE *out, const struct rows *rs)
 	json_reply(out, rs, "invalid", "2 \"errors\"");
 }
 
+/* What is wrong, row by row, and the error in a word have a name each. */
+START_TEST(json_errors)
+{
+	struct rows st = { .n = 0 };
+	char *text;
+
+	ck_assert_int_eq(rows_add(&st, "error message=a"), 0);
+	ck_assert_int_eq(rows_add(&st, "error message=b"), 0);
+	text = printed(print_error, &st);
+	ck_assert_str_eq(text, "{\"errors\": [{\"message\": \"a\"}, "
+	    "{\"message\": \"b\"}], \"error\": {\"code\": \"invalid\", "
+	    "\"message\": \"2 \\\"errors\\\"\"}}\n");
+	free(text);
+	rows_free(&st);
+}
+END_TEST
+
+START_TEST(show)
+{
+	struct rows st = { .n = 0 };
+	char *text;
+
+	ck_assert_int_eq(rows_add(&st, "vm name=a memory=1024"), 0);
+	ck_assert_int_eq(rows_add(&st, "exits triple-faults=1 memory=2"), 0);
+	ck_assert_int_eq(rows_add(&st, "config key=initrd value=\"\""), 0);
+	ck_assert_int_eq(rows_add(&st, "config key=memory value=1K next=2K"),
+	    0);
+	text = printed(show_print, &st);
+	ck_assert_str_eq(text,
+	    "name          a\n"
+	    "memory        1024\n"
+	    "\nexits:\n"
+	    "triple-faults 1\n"
+	    "memory        2\n"
+	    "\nconfig:\n"
+	    "initrd        -\n"
+	    "memory        1K (next start: 2K)\n");
+	free(text);
+	rows_free(&st);
+}
+END_TEST
+
 static void
 print_line(FILE *out, const struct rows *rs)
 {
@@ -338,6 +380,8 @@ main(void)
 	tcase_add_test(tc, json);
 	tcase_add_test(tc, json_numbers);
 	tcase_add_test(tc, json_replies);
+	tcase_add_test(tc, json_errors);
+	tcase_add_test(tc, show);
 	tcase_add_test(tc, image);
 	tcase_add_test(tc, completion);
 	tcase_add_test(tc, empty_status);
