@@ -41,10 +41,13 @@ void vcpu_raise(struct vcpu *v, unsigned int line)
 	smp_mb__after_atomic();
 	rcuwait_wake_up(&v->wait);
 	preempt_disable();
-	cpu = READ_ONCE(v->cpu);
-	/* On its own CPU something has ended guest mode, or we'd not run. */
-	if (READ_ONCE(v->in_guest) && cpu != smp_processor_id())
-		smp_send_reschedule(cpu);
+	/* In this order: before it is first in guest mode it has no CPU. */
+	if (smp_load_acquire(&v->in_guest)) {
+		cpu = READ_ONCE(v->cpu);
+		/* On ours something has ended guest mode, or we'd not run. */
+		if (cpu != smp_processor_id())
+			smp_send_reschedule(cpu);
+	}
 	preempt_enable();
 }
 
