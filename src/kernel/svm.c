@@ -305,6 +305,17 @@ static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 		svm_dr_save(v, dr);
 }
 
+/*
+ * The VMCB did not get as far as a guest: the CPU may have read none of it, and
+ * flushed nothing.  Whoever needs an ASID here next brings a flush of them all.
+ */
+static void svm_refused(struct svm_vcpu *svm, struct svm_cpu *cpu)
+{
+	svm->vmcb->control.clean = 0;
+	svm->asid_gen = 0;
+	cpu->asid_next = cpu->asid_max + 1;
+}
+
 static void svm_run(struct vcpu *v)
 {
 	struct vmcb_control_area *c = &to_vmcb(v)->control;
@@ -321,6 +332,8 @@ static void svm_run(struct vcpu *v)
 	svm_switch(v, cpu);
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	c->clean = svm_has(SVM_CAPS_EDX_CLEAN) ? SVM_CLEAN_ALL : 0;
+	if (unlikely(c->exit_code == (u32)SVM_EXIT_ERR))
+		svm_refused(svm, cpu);
 	/*
 	 * Guest mode is a quiescent state: one that is left only for the
 	 * host's interrupts must not hold up RCU.

@@ -257,6 +257,7 @@ test_invalid(void)
 	s.regs.cr4 = 0;				/* long mode without PAE */
 	guest_set(&g, &s);
 	guest_run(&g, VMM_EXIT_INVALID);
+	guest_run(&g, VMM_EXIT_INVALID);	/* nor any later */
 	s = good;
 	s.regs.cr0 &= ~1ULL;			/* paging without PE */
 	guest_set(&g, &s);
