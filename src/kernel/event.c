@@ -7,6 +7,7 @@
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -249,6 +250,7 @@ int irq_event_set(struct vcpu *v, const void __user *uarg)
 	    ((arg.flags & VMM_EVENT_REMOVE) && arg.fd != -1) ||
 	    memchr_inv(arg.reserved2, 0, sizeof(arg.reserved2)))
 		return -EINVAL;
+	arg.line = array_index_nospec(arg.line, VMM_MAX_IRQ_EVENTS);
 	mutex_lock(&v->vm->lock);
 	if (arg.flags & VMM_EVENT_REMOVE)
 		ret = irq_event_remove(v, arg.line);
