@@ -27,8 +27,8 @@ void insn_mem_init(struct insn_mem *m, const struct gmem *gm,
     const struct hv_regs *r, unsigned phys_bits);
 
 /*
- * Copies up to `n` bytes at RIP, of one page or of two.  The number of bytes;
- * -EFAULT and *f; -EAGAIN as gwalk_page(); -ENXIO if no RAM is there.
+ * Copies `n` bytes at RIP, of one page or of two.  0; -EFAULT and *f; -EAGAIN
+ * as gwalk_page(); -ENXIO if no RAM is there.
  */
 int insn_mem_fetch(const struct insn_mem *m, uint8_t *bytes, size_t n,
     struct insn_fault *f, uint64_t *cr2);
