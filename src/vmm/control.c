@@ -66,7 +66,9 @@ lock_open(const char *path)
 	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		ret = -errno;
-		log_error("control: %s: %s", name, strerror(errno));
+		log_error("control: %s: %s%s", name, strerror(-ret),
+		    ret == -EACCES || ret == -ENOENT ?
+		    "; [daemon] socket names another place" : "");
 	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		ret = -errno;
 		close(fd);
@@ -125,7 +127,8 @@ socket_open(const struct sockaddr_un *addr)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ret = fd < 0 ? -errno : socket_bind(fd, addr);
 	if (ret != 0) {
-		log_error("control: %s: %s", addr->sun_path, strerror(-ret));
+		log_error("control: %s: %s", addr->sun_path, ret == -EEXIST ?
+		    "is no socket, and not removed" : strerror(-ret));
 		if (fd >= 0)
 			close(fd);
 		return ret;
