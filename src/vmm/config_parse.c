@@ -579,7 +579,7 @@ check_vm(struct parser *ps, unsigned i)
 
 	ps->path = vm->file;
 	check_places(ps, i);
-	if (vm->kernel == NULL)
+	if (vm->kernel == NULL && *vm->name != '\0')
 		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "
 		    "add kernel = /path/of/bzImage", vm->name);
 	for (k = 0; k < vm->ndisks; k++)
