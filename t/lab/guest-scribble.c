@@ -5,7 +5,7 @@
  *
  * usage: guest-scribble SEED MILLISECONDS
  *
- * Takes the last virtio device of the bus, which no driver may hold, through a
+ * Takes the last virtio disk of the bus, which no driver may hold, through a
  * list of games, each for so long and each followed by a reset and one honest
  * read: so a device that is lost for good is noticed, and so is a game that
  * never reached it.  The last game, "wild", takes all devices and all of
@@ -28,6 +28,9 @@
 
 #define PAGE		4096u
 #define DEVICES_MAX	8
+
+#define VENDOR_VIRTIO	0x1af4
+#define DEVICE_BLOCK	0x1042
 
 #define CFG_COMMAND	0x04
 #define CFG_BAR0	0x10
@@ -152,18 +155,21 @@ find_devices(struct scribbler *s)
 {
 	struct pci_fn *d;
 	unsigned slot;
+	uint32_t id;
 
 	for (slot = 0; slot < 32 && s->ndevices < DEVICES_MAX; slot++) {
-		if ((cfg_read(slot, 0) & 0xffff) != 0x1af4)
+		id = cfg_read(slot, 0);
+		if ((id & 0xffff) != VENDOR_VIRTIO)
 			continue;
 		d = &s->device[s->ndevices++];
 		d->slot = slot;
 		d->bar = cfg_read(slot, CFG_BAR0) & ~3u;
 		d->command = cfg_read(slot, CFG_COMMAND) & 0xffff;
+		if (id >> 16 == DEVICE_BLOCK)
+			s->dev = d;
 	}
-	if (s->ndevices < 2)
-		errx(1, "%u virtio devices, 2 are needed", s->ndevices);
-	s->dev = &s->device[s->ndevices - 1];
+	if (s->dev == NULL)
+		errx(1, "no virtio disk");
 }
 
 static void
