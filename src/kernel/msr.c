@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
  * The model-specific registers a guest may use, one row each.  What is not in
- * the table raises #GP; the CPU kind lets some through without an exit, and
- * those are not here.
+ * the table is the daemon's to decide on; the CPU kind lets some through
+ * without an exit, and those are not here.
  */
-#define pr_fmt(fmt) "vmm: " fmt
-
 #include <linux/kernel.h>
-#include <linux/printk.h>
 #include <asm/msr-index.h>
 #include <asm/kvm_para.h>
 
@@ -17,7 +14,7 @@ struct msr_row {
 	u32	msr;
 	u64	value;		/* what it reads without a read function */
 	int	(*read)(struct vcpu *v, u64 *val);
-	int	(*write)(struct vcpu *v, u64 val);
+	int	(*write)(struct vcpu *v, u64 val);	/* NULL: read-only */
 };
 
 static int read_tsc(struct vcpu *v, u64 *val)
@@ -129,10 +126,8 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 {
 	const struct msr_row *row = find(msr);
 
-	if (!row) {
-		pr_debug("guest reads unknown MSR %#x\n", msr);
-		return -EPERM;
-	}
+	if (!row)
+		return -ENOENT;
 	*val = row->value;
 	return row->read ? row->read(v, val) : 0;
 }
@@ -141,9 +136,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 {
 	const struct msr_row *row = find(msr);
 
-	if (!row || !row->write) {
-		pr_debug("guest writes unknown MSR %#x\n", msr);
-		return -EPERM;
-	}
-	return row->write(v, val);
+	if (!row)
+		return -ENOENT;
+	return row->write ? row->write(v, val) : -EPERM;
 }

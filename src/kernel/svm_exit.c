@@ -48,19 +48,22 @@ void svm_instruction_done(struct vcpu *v)
 }
 
 /*
- * Moves RIP past the instruction that exited.  Where the CPU does not tell
- * the next RIP, `len` is the instruction's length without prefixes: a guest
- * that adds some confuses only itself.
+ * What follows the instruction that exited.  Where the CPU does not tell, `len`
+ * is the instruction's length without prefixes: a guest that adds some confuses
+ * only itself.
  */
-static void skip(struct vcpu *v, unsigned int len)
+static u64 next_rip(struct vcpu *v, unsigned int len)
 {
 	struct vmcb *vmcb = to_vmcb(v);
-	struct vmcb_save_area *save = &vmcb->save;
 
 	if (svm_has(SVM_CAPS_EDX_NRIPS) && vmcb->control.next_rip)
-		save->rip = vmcb->control.next_rip;
-	else
-		save->rip += len;
+		return vmcb->control.next_rip;
+	return vmcb->save.rip + len;
+}
+
+static void skip(struct vcpu *v, unsigned int len)
+{
+	to_vmcb(v)->save.rip = next_rip(v, len);
 	svm_instruction_done(v);
 }
 
@@ -258,14 +261,27 @@ static enum next exit_npf(struct vcpu *v)
 	return NEXT_USER;
 }
 
+/* RIP stays where it is: the daemon performs the instruction, or refuses. */
+static enum next exit_msr_unknown(struct vcpu *v, u32 msr, bool write)
+{
+	struct vmm_run *run = v->run;
+
+	run->reason = VMM_EXIT_MSR;
+	run->msr.index = msr;
+	run->msr.flags = write ? VMM_MSR_WRITE : 0;
+	run->msr.next_rip = next_rip(v, 2);
+	return NEXT_USER;
+}
+
 static enum next exit_msr(struct vcpu *v)
 {
 	struct vmcb *vmcb = to_vmcb(v);
+	bool write = vmcb->control.exit_info_1 & MSR_IS_WRITE;
 	u32 msr = v->gpr[VMM_RCX];
 	u64 val;
 	int ret;
 
-	if (vmcb->control.exit_info_1 & MSR_IS_WRITE) {
+	if (write) {
 		val = v->gpr[VMM_RDX] << 32 | (u32)vmcb->save.rax;
 		ret = msr_write(v, msr, val);
 	} else {
@@ -275,6 +291,8 @@ static enum next exit_msr(struct vcpu *v)
 			v->gpr[VMM_RDX] = val >> 32;
 		}
 	}
+	if (ret == -ENOENT)
+		return exit_msr_unknown(v, msr, write);
 	if (ret == 0)
 		skip(v, 2);
 	else

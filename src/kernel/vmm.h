@@ -303,7 +303,7 @@ void cpuid_exec(struct vcpu *v);
 
 /* msr.c */
 bool pat_valid(u64 val);
-/* 0, or -EPERM where the guest gets #GP; may sleep */
+/* 0, -ENOENT if it is not in the table, -EPERM for a #GP; may sleep */
 int msr_read(struct vcpu *v, u32 msr, u64 *val);
 int msr_write(struct vcpu *v, u32 msr, u64 val);
 

@@ -251,6 +251,7 @@ enum {
 	VMM_EXIT_UNKNOWN,	/* an exit the driver does not handle */
 	VMM_EXIT_INVALID,	/* the CPU refused the vCPU's state */
 	VMM_EXIT_FAULT,		/* RAM could not be pinned: see fault.error */
+	VMM_EXIT_MSR,		/* RDMSR, WRMSR of one the driver lacks */
 };
 
 #define VMM_IO_IN		(1U << 0)
@@ -261,6 +262,8 @@ enum {
 #define VMM_MEMORY_FETCH	(1U << 1)
 /* By an event's delivery, not the instruction at RIP. */
 #define VMM_MEMORY_EVENT	(1U << 2)
+
+#define VMM_MSR_WRITE		(1U << 0)
 
 /*
  * The page shared between the vCPU's thread and the driver.  The driver reads
@@ -313,6 +316,16 @@ struct vmm_run {
 			__s32	error;	/* -errno */
 			__u32	reserved;
 		} fault;
+		/*
+		 * RIP is still on the instruction, RCX, RAX and RDX are in
+		 * `regs`: perform it by set_regs, or refuse it by a #GP in
+		 * `event`; run again without either, it comes again.
+		 */
+		struct {
+			__u32	index;
+			__u32	flags;	/* VMM_MSR_* */
+			__u64	next_rip;
+		} msr;
 		struct {
 			__u64	code;	/* EXITCODE or basic exit reason */
 			__u64	info[2];

@@ -51,6 +51,7 @@ exits_row(struct buf *b, const struct vm_entry *e)
 		[HV_EXIT_NONE] = "kicks",
 		[HV_EXIT_IO] = "ports",
 		[HV_EXIT_MMIO] = "memory",
+		[HV_EXIT_MSR] = "msrs",
 		[HV_EXIT_INTR_WINDOW] = "windows",
 		[HV_EXIT_HLT] = "halts",
 		[HV_EXIT_SHUTDOWN] = "triple-faults",

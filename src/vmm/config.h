@@ -44,6 +44,7 @@ struct vm_config {
 	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;
 	bool		 rng;
+	bool		 ignore_msrs;	/* unknown ones: no #GP */
 	bool		 autostart;
 	uint64_t	 start_order;	/* lower first */
 	uint64_t	 stop_timeout;	/* ns; 0: it is not asked to stop */

@@ -22,6 +22,7 @@
 
 static const char *const backend_words[] = { "auto", "vmm", "kvm", NULL };
 static const char *const bool_words[] = { "no", "yes", NULL };
+static const char *const msr_words[] = { "fault", "ignore-writes", NULL };
 static const char *const on_end_words[] = {
 	[ON_END_STOP] = "stop",
 	[ON_END_RESTART] = "restart",
@@ -87,6 +88,8 @@ const struct key config_keys[] = {
 	{ VM(stop_timeout), .name = "stop-timeout", .type = KEY_DURATION,
 	    .class = CLASS_LIVE, .min = 0, .max = 3600 * SECOND,
 	    .derived = "the daemon's" },
+	{ VM(ignore_msrs), .name = "unknown-msr", .type = KEY_BOOL,
+	    .class = CLASS_PENDING, .words = msr_words, .def = "fault" },
 };
 
 _Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) == CONFIG_NKEYS,

@@ -35,6 +35,7 @@
 #include "vmm/guest.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
+#include "vmm/msrs.h"
 #include "vmm/vcpu.h"
 
 #define HALT_CHECK_S	1.0
@@ -58,6 +59,7 @@ struct guest {
 	struct hv_vm		*hv_vm;		/* t */
 	struct hv_vcpu		*hv_vcpu;	/* t */
 	struct machine		*machine;	/* t */
+	struct msrs		 msrs;		/* t */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
 };
@@ -210,8 +212,11 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = make_vcpu(g, &regs, err, errlen);
 	if (error != 0)
 		goto destroy_machine;
+	g->msrs.name = g->conf->name;
+	g->msrs.ignore = g->conf->ignore_msrs;
 	vg->hv = g->hv_vcpu;
 	vg->machine = g->machine;
+	vg->msrs = &g->msrs;
 	return 0;
 destroy_machine:
 	machine_destroy(g->machine);

@@ -26,6 +26,7 @@ enum hv_exit_kind {
 	HV_EXIT_NONE,		/* kicked or nothing to do: run again */
 	HV_EXIT_IO,		/* port I/O */
 	HV_EXIT_MMIO,		/* access to memory that is not RAM */
+	HV_EXIT_MSR,		/* to a register the backend does not know */
 	HV_EXIT_INTR_WINDOW,	/* the guest can take an interrupt now */
 	HV_EXIT_HLT,		/* halted, with interrupts disabled: for good */
 	HV_EXIT_SHUTDOWN,	/* triple fault */
@@ -57,6 +58,16 @@ struct hv_exit {
 			bool		 write;
 			void		*data;
 		} mmio;
+		/*
+		 * The daemon stores whether the guest gets #GP, 1 or 0, and
+		 * for a read the 8 bytes of its value.
+		 */
+		struct {
+			uint32_t	 index;
+			bool		 write;
+			uint8_t		*fault;
+			void		*data;
+		} msr;
 	};
 	char			 msg[160];	/* HV_EXIT_ERROR: why */
 };

@@ -76,6 +76,7 @@ static const struct {
 	{ KVM_CAP_SPLIT_IRQCHIP, "split irqchip" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
 	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
+	{ KVM_CAP_X86_USER_SPACE_MSR, "exits by MSRs" },
 };
 
 static int
@@ -90,7 +91,7 @@ check_device(int kvm, char *err, size_t errlen)
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
 			return hv_fail(err, errlen, ENOTSUP,
 			    "backend kvm: this kernel's KVM lacks %s, "
-			    "Linux 4.12 or later is needed", needed[i].name);
+			    "Linux 5.10 or later is needed", needed[i].name);
 	return 0;
 }
 
@@ -122,15 +123,19 @@ open_device(char *err, size_t errlen)
 static int
 setup_machine(int vm, char *err, size_t errlen)
 {
-	struct kvm_enable_cap cap;
+	/* args[0] = 0: no IOAPIC */
+	struct kvm_enable_cap irqchip = { .cap = KVM_CAP_SPLIT_IRQCHIP };
+	struct kvm_enable_cap msrs = {
+		.cap = KVM_CAP_X86_USER_SPACE_MSR,
+		.args[0] = KVM_MSR_EXIT_REASON_UNKNOWN,
+	};
 	uint64_t identity = IDENTITY_GPA;
 	int error;
 
-	memset(&cap, 0, sizeof(cap));
-	cap.cap = KVM_CAP_SPLIT_IRQCHIP;	/* args[0] = 0: no IOAPIC */
 	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) == 0 &&
 	    ioctl(vm, KVM_SET_TSS_ADDR, TSS_GPA) == 0 &&
-	    ioctl(vm, KVM_ENABLE_CAP, &cap) == 0)
+	    ioctl(vm, KVM_ENABLE_CAP, &irqchip) == 0 &&
+	    ioctl(vm, KVM_ENABLE_CAP, &msrs) == 0)
 		return 0;
 	error = errno;
 	return hv_fail(err, errlen, error, "backend kvm: setting up a VM: %s",
@@ -393,6 +398,19 @@ run_failed(struct hv_vcpu *v, struct hv_exit *e)
 		hv_exit_error(e, "KVM_RUN: %s", strerror(errno));
 }
 
+/* The next run performs the instruction, or raises the #GP. */
+static void
+exit_msr(struct kvm_run *run, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_MSR;
+	e->msr.index = run->msr.index;
+	e->msr.write = run->exit_reason == KVM_EXIT_X86_WRMSR;
+	e->msr.fault = &run->msr.error;
+	e->msr.data = &run->msr.data;
+	/* An interrupt now would meet the #GP. */
+	run->ready_for_interrupt_injection = 0;
+}
+
 /* The exits that end a guest. */
 static void
 exit_fatal(const struct kvm_run *run, struct hv_exit *e)
@@ -447,6 +465,10 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 		e->mmio.size = (uint8_t)run->mmio.len;
 		e->mmio.write = run->mmio.is_write;
 		e->mmio.data = run->mmio.data;
+		break;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		exit_msr(run, e);
 		break;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		e->kind = HV_EXIT_INTR_WINDOW;

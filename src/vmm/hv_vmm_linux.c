@@ -8,7 +8,7 @@
  *
  * String I/O and accesses where no RAM is are performed here, by insn.c, which
  * may take several exits; until it is through the guest is not entered, and
- * takes no interrupt.
+ * takes no interrupt.  So are accesses to unknown MSRs, in one exit.
  *
  * One thread per vCPU; the eventfd is all that others touch.
  */
@@ -32,6 +32,7 @@
 #include "vmm/hv.h"
 #include "vmm/hv_backend.h"
 #include "vmm/insn.h"
+#include "vmm/x86.h"
 
 #define DEV_VMM		"/dev/vmm"
 
@@ -41,6 +42,13 @@ struct hv_vm {
 	uint32_t	 tsc_khz;
 	size_t		 run_size;
 	struct gmem	 gm;		/* ours to unmap */
+};
+
+/* An access to an unknown MSR, while performing. */
+enum msr_step {
+	MSR_NONE,		/* it is no such access */
+	MSR_ASK,		/* the daemon is to be asked */
+	MSR_ANSWERED,
 };
 
 struct hv_vcpu {
@@ -54,6 +62,9 @@ struct hv_vcpu {
 	struct insn	*insn;
 	struct hv_regs	 regs;		/* insn's, while performing */
 	bool		 performing;
+	enum msr_step	 msr;
+	uint64_t	 msr_value;	/* the daemon's answer */
+	uint8_t		 msr_fault;
 	atomic_ullong	 exits;
 	atomic_ullong	 guest_tsc;
 };
@@ -443,6 +454,14 @@ exit_memory(struct hv_vcpu *v, struct hv_exit *e)
 		begin(v, NULL);
 }
 
+static void
+exit_msr(struct hv_vcpu *v)
+{
+	get_regs(&v->regs, &v->run->regs);
+	v->msr = MSR_ASK;
+	v->performing = true;
+}
+
 /* What an instruction made of the registers, with the next run. */
 static void
 give_back(struct hv_vcpu *v)
@@ -457,20 +476,50 @@ give_back(struct hv_vcpu *v)
 }
 
 static void
-raise_fault(struct hv_vcpu *v)
+raise_fault(struct hv_vcpu *v, const struct insn_fault *f)
 {
-	struct insn_fault f = insn_fault(v->insn);
-	uint64_t event = VMM_EVENT_VALID | VMM_EVENT_EXCEPTION | f.vector;
+	uint64_t event = VMM_EVENT_VALID | VMM_EVENT_EXCEPTION | f->vector;
 
-	if (f.has_error)
-		event |= VMM_EVENT_HAS_ERROR | (uint64_t)f.error << 32;
+	if (f->has_error)
+		event |= VMM_EVENT_HAS_ERROR | (uint64_t)f->error << 32;
 	v->run->event = event;
+}
+
+static void
+ask_msr(struct hv_vcpu *v, struct hv_exit *e)
+{
+	e->kind = HV_EXIT_MSR;
+	e->msr.index = v->run->msr.index;
+	e->msr.write = (v->run->msr.flags & VMM_MSR_WRITE) != 0;
+	e->msr.fault = &v->msr_fault;
+	e->msr.data = &v->msr_value;
+	v->msr = MSR_ANSWERED;
+}
+
+static void
+finish_msr(struct hv_vcpu *v)
+{
+	const struct insn_fault gp = { .vector = VECTOR_GP, .has_error = true };
+
+	v->msr = MSR_NONE;
+	if (v->msr_fault) {
+		raise_fault(v, &gp);
+		return;
+	}
+	if ((v->run->msr.flags & VMM_MSR_WRITE) == 0) {
+		v->regs.gpr[HV_RAX] = (uint32_t)v->msr_value;
+		v->regs.gpr[HV_RDX] = v->msr_value >> 32;
+	}
+	v->regs.rip = v->run->msr.next_rip;
+	give_back(v);
 }
 
 /* Goes on with an instruction; true if *e is for the daemon first. */
 static bool
-perform(struct hv_vcpu *v, struct hv_exit *e)
+perform_insn(struct hv_vcpu *v, struct hv_exit *e)
 {
+	struct insn_fault f;
+
 	switch (insn_run(v->insn, e)) {
 	case INSN_EXIT:
 		return true;
@@ -478,7 +527,8 @@ perform(struct hv_vcpu *v, struct hv_exit *e)
 		v->performing = false;
 		return true;
 	case INSN_FAULT:
-		raise_fault(v);
+		f = insn_fault(v->insn);
+		raise_fault(v, &f);
 		/* FALLTHROUGH */
 	case INSN_DONE:
 		give_back(v);
@@ -488,6 +538,24 @@ perform(struct hv_vcpu *v, struct hv_exit *e)
 	}
 	v->performing = false;
 	return false;
+}
+
+/* The same with what else is performed here. */
+static bool
+perform(struct hv_vcpu *v, struct hv_exit *e)
+{
+	switch (v->msr) {
+	case MSR_NONE:
+		break;
+	case MSR_ASK:
+		ask_msr(v, e);
+		return true;
+	case MSR_ANSWERED:
+		finish_msr(v);
+		v->performing = false;
+		return false;
+	}
+	return perform_insn(v, e);
 }
 
 /* The exits that end a guest. */
@@ -543,6 +611,9 @@ enter(struct hv_vcpu *v, struct hv_exit *e)
 		break;
 	case VMM_EXIT_MEMORY:
 		exit_memory(v, e);
+		break;
+	case VMM_EXIT_MSR:
+		exit_msr(v);
 		break;
 	case VMM_EXIT_INTR_WINDOW:
 		e->kind = HV_EXIT_INTR_WINDOW;

@@ -27,6 +27,7 @@
 #include "devices/dev.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
+#include "vmm/msrs.h"
 #include "vmm/vcpu.h"
 
 #define NS_PER_S	UINT64_C(1000000000)
@@ -208,6 +209,9 @@ vcpu_exit(struct vcpu *v)
 		break;
 	case HV_EXIT_MMIO:
 		machine_mmio(v->guest.machine, e);
+		break;
+	case HV_EXIT_MSR:
+		msrs_access(v->guest.msrs, e);
 		break;
 	case HV_EXIT_HLT:
 		vcpu_end(v, VM_REASON_HALTED);

@@ -29,12 +29,14 @@ struct hv_ops;
 struct hv_vcpu;
 struct loop;
 struct machine;
+struct msrs;
 struct vcpu;
 
 /* What a thread runs; prepare() fills it in. */
 struct vcpu_guest {
 	struct hv_vcpu	*hv;
 	struct machine	*machine;
+	struct msrs	*msrs;
 };
 
 /* The guest a vCPU belongs to.  t: on the vCPU's thread; l: on the loop. */

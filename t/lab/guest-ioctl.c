@@ -5,15 +5,18 @@
  * usage: guest-ioctl discard|zero|punch DISK FIRST BYTES
  *	  guest-ioctl trim DIRECTORY
  *	  guest-ioctl alarm|update SECONDS
+ *	  guest-ioctl rdmsr|wrmsr MSR
  *
  * alarm waits for the clock's alarm, set to so many seconds from now, update
  * for so many changes of its second; both print how many milliseconds passed.
+ * wrmsr writes a value that no MSR with a meaning takes.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/rtc.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +26,7 @@
 #include <unistd.h>
 
 #define PATIENCE_MS	15000
+#define MSR_VALUE	UINT64_C(0x7777777777777772)
 
 static int
 fail(const char *what)
@@ -136,6 +140,31 @@ clock_test(const char *how, int seconds)
 	return 0;
 }
 
+static int
+msr_test(const char *how, const char *msr)
+{
+	off_t at = strtoll(msr, NULL, 0);
+	uint64_t value = MSR_VALUE;
+	bool write = strcmp(how, "wrmsr") == 0;
+	ssize_t n;
+	int fd;
+
+	fd = open("/dev/cpu/0/msr", O_RDWR);
+	if (fd == -1)
+		return fail("/dev/cpu/0/msr");
+	n = write ? pwrite(fd, &value, sizeof(value), at) :
+	    pread(fd, &value, sizeof(value), at);
+	printf("%s %s: ", how, msr);
+	if (n != sizeof(value))
+		puts(strerror(errno));
+	else if (write)
+		puts("done");
+	else
+		printf("%#llx\n", (unsigned long long)value);
+	close(fd);
+	return 0;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -144,6 +173,8 @@ main(int argc, char *argv[])
 		    strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
 	if (argc == 3 && strcmp(argv[1], "trim") == 0)
 		return trim(argv[2]);
+	if (argc == 3 && strstr(argv[1], "msr") != NULL)
+		return msr_test(argv[1], argv[2]);
 	if (argc == 3)
 		return clock_test(argv[1], atoi(argv[2]));
 	fprintf(stderr, "usage: guest-ioctl WHAT WHERE [FIRST BYTES]\n");

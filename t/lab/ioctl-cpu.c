@@ -130,13 +130,10 @@ GUEST_BLOB64(code_msr,
 	"mov $0x100, %dx\n"
 	"out %al, %dx\n");
 
-/* True if it was done, false if it was a #GP; nothing else may happen. */
-static bool
-exec_msr(struct guest *g, const uint8_t *where, uint32_t msr,
-    uint64_t value)
+static void
+prepare_msr(struct guest *g, const uint8_t *where, uint32_t msr, uint64_t value)
 {
 	struct vmm_state s;
-	uint64_t frame[2];
 
 	guest_get(g, &s);
 	s.regs.rip = GUEST_ADDR(code_msr, where);
@@ -145,6 +142,14 @@ exec_msr(struct guest *g, const uint8_t *where, uint32_t msr,
 	s.regs.gpr[VMM_RAX] = 0xffffffff00000000ULL | (uint32_t)value;
 	s.regs.gpr[VMM_RDX] = value >> 32;
 	guest_set(g, &s);
+}
+
+/* True if it was done, false if it was a #GP; nothing else may happen. */
+static bool
+finish_msr(struct guest *g, const uint8_t *where)
+{
+	uint64_t frame[2];
+
 	guest_run(g, VMM_EXIT_IO);
 	if (g->run->io.port == 0x100)
 		return (true);
@@ -153,6 +158,13 @@ exec_msr(struct guest *g, const uint8_t *where, uint32_t msr,
 	WANT_EQ(frame[0], 0);
 	WANT_EQ(frame[1], GUEST_ADDR(code_msr, where));
 	return (false);
+}
+
+static bool
+exec_msr(struct guest *g, const uint8_t *where, uint32_t msr, uint64_t value)
+{
+	prepare_msr(g, where, msr, value);
+	return (finish_msr(g, where));
 }
 
 static bool
@@ -252,6 +264,47 @@ test_msr_ignored(void)
 	}
 }
 
+/* The exit for an MSR that the driver does not know. */
+static void
+ask_msr(struct guest *g, const uint8_t *where, uint32_t msr)
+{
+	const struct vmm_regs *r = &g->run->regs;
+
+	guest_run(g, VMM_EXIT_MSR);
+	WANT_EQ(g->run->msr.index, msr);
+	WANT_EQ(g->run->msr.flags, where == msr_write_here ? VMM_MSR_WRITE : 0);
+	WANT_EQ(g->run->msr.next_rip, GUEST_ADDR(code_msr, where) + 2);
+	WANT_EQ(r->rip, GUEST_ADDR(code_msr, where));
+	WANT_EQ((uint32_t)r->gpr[VMM_RCX], msr);
+	WANT_EQ(r->gpr[VMM_RAX], 0xffffffff55667788);
+	WANT_EQ(r->gpr[VMM_RDX], 0x11223344);
+}
+
+/* Refused, after it was asked again for want of an answer; then performed. */
+static void
+want_msr_exit(struct guest *g, const uint8_t *where, uint32_t msr)
+{
+	struct vmm_regs *r = &g->run->regs;
+
+	prepare_msr(g, where, msr, 0x1122334455667788);
+	ask_msr(g, where, msr);
+	ask_msr(g, where, msr);
+	g->run->event = VMM_EVENT_VALID | VMM_EVENT_EXCEPTION |
+	    VMM_EVENT_HAS_ERROR | VECTOR_GP;
+	WANT(!finish_msr(g, where));
+	WANT_EQ(guest_rax(g), 0xffffffff55667788);
+	prepare_msr(g, where, msr, 0x1122334455667788);
+	ask_msr(g, where, msr);
+	r->gpr[VMM_RAX] = 0x99aabbcc;
+	r->gpr[VMM_RDX] = 0xddeeff00;
+	r->rip = g->run->msr.next_rip;
+	g->run->set_regs = 1;
+	WANT(finish_msr(g, where));
+	WANT_EQ(guest_rax(g), 0x99aabbcc);
+	if (where == msr_read_here)
+		WANT_EQ(g->now.regs.gpr[VMM_RSI], 0xddeeff00);
+}
+
 static void
 test_msr_unknown(void)
 {
@@ -261,16 +314,13 @@ test_msr_unknown(void)
 		0xc0001fff, 0xc0010114, 0xc0010117, 0xc0011fff, 0xffffffff,
 	};
 	struct guest g;
-	uint64_t value;
 	size_t i;
 
 	guest_open(&g);
 	GUEST_LONG(&g, code_msr);
 	for (i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
-		if (read_msr(&g, msrs[i], &value))
-			fail("RDMSR %#x does not fault", msrs[i]);
-		if (write_msr(&g, msrs[i], 0))
-			fail("WRMSR %#x does not fault", msrs[i]);
+		want_msr_exit(&g, msr_read_here, msrs[i]);
+		want_msr_exit(&g, msr_write_here, msrs[i]);
 	}
 }
 

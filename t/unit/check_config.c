@@ -52,6 +52,8 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 	    vm->on_crash, timeout, vm->cmdline);
 	if (!vm->rng)
 		buf_printf(b, " rng=0\n");
+	if (vm->ignore_msrs)
+		buf_printf(b, " unknown-msr=1\n");
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s%s\n", vm->disk[i].path,
 		    vm->disk[i].readonly ? " readonly" : "");
@@ -299,6 +301,8 @@ START_TEST(equality)
 		"on-reboot=stop\n",
 		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
 		"on-reboot=stop\non-crash=restart\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\nunknown-msr=ignore-writes\n",
 	};
 	struct config *c, *o;
 	struct vm_config *copy;

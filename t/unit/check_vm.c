@@ -186,6 +186,38 @@ guest_mmio(unsigned step, struct hv_exit *e)
 	}
 }
 
+static uint8_t msr_fault;
+static uint64_t msr_value;
+
+static bool
+guest_msr(unsigned step, struct hv_exit *e)
+{
+	if (step > 0)
+		return guest_resets(step - 1, e);
+	e->kind = HV_EXIT_MSR;
+	e->msr.index = 0x1b;
+	e->msr.write = false;
+	e->msr.fault = &msr_fault;
+	e->msr.data = &msr_value;
+	return true;
+}
+
+/* The guest's own policy counts. */
+START_TEST(unknown_msr)
+{
+	conf.ignore_msrs = _i;
+	msr_fault = _i;
+	msr_value = 7;
+	make_vm(guest_msr);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(status().reason, VM_REASON_RESET);
+	ck_assert_uint_eq(status().stats.kind[HV_EXIT_MSR], 1);
+	ck_assert_uint_eq(msr_fault, !_i);
+	ck_assert_uint_eq(msr_value, _i ? 0 : 7);
+}
+END_TEST
+
 static const struct {
 	bool		(*guest)(unsigned, struct hv_exit *);
 	enum vm_reason	 reason;
@@ -536,6 +568,7 @@ main(void)
 	tcase_add_test(tc, no_resources);
 	tcase_add_loop_test(tc, guest_ends, 0,
 	    sizeof(ends) / sizeof(ends[0]));
+	tcase_add_loop_test(tc, unknown_msr, 0, 2);
 	tcase_add_test(tc, halt_is_noticed);
 	tcase_add_test(tc, idle_is_no_halt);
 	tcase_add_test(tc, reset_restarts);
