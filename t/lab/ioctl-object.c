@@ -203,10 +203,10 @@ static void
 test_create_signals(void)
 {
 	struct guest g;
-	int i;
+	unsigned i;
 
-	signal_every(100);
 	for (i = 0; i < 300; i++) {
+		signal_after(1 + i % 50 * 20);
 		vmm_create(&g);
 		close(g.vm);
 		close(g.dev);

@@ -9,6 +9,7 @@
 #ifndef VMMD_IOCTL_TEST_H
 #define VMMD_IOCTL_TEST_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,8 +42,10 @@ _Noreturn void	fail(const char *, ...)
 /* One of /sys/class/misc/vmm. */
 long		counter(const char *);
 uint64_t	now_ns(void);
-/* SIGALRM, to no other effect than that of any signal. */
+/* SIGALRM, to no other effect than that of any signal, and how many came. */
 void		signal_every(unsigned);
+void		signal_after(unsigned);
+extern volatile sig_atomic_t alarms;
 
 #define WANT(x) do {							\
 	if (!(x))							\

@@ -84,24 +84,38 @@ now_ns(void)
 	return (ts.tv_sec * 1000000000ULL + ts.tv_nsec);
 }
 
+volatile sig_atomic_t alarms;
+
 static void
 on_alarm(int sig)
 {
 	(void)sig;
+	alarms++;
 }
 
-void
-signal_every(unsigned usec)
+static void
+signal_set(struct itimerval t)
 {
-	struct itimerval t = {
-		.it_interval = { .tv_usec = usec },
-		.it_value = { .tv_usec = usec },
-	};
 	struct sigaction sa = { .sa_handler = on_alarm };
 
 	if (sigaction(SIGALRM, &sa, NULL) == -1 ||
 	    setitimer(ITIMER_REAL, &t, NULL) == -1)
 		fail("setitimer: %s", strerror(errno));
+}
+
+void
+signal_every(unsigned usec)
+{
+	signal_set((struct itimerval){
+		.it_interval = { .tv_usec = usec },
+		.it_value = { .tv_usec = usec },
+	});
+}
+
+void
+signal_after(unsigned usec)
+{
+	signal_set((struct itimerval){ .it_value = { .tv_usec = usec } });
 }
 
 static _Noreturn void
