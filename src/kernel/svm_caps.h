@@ -12,6 +12,7 @@
 #define SVM_CAPS_EDX_NRIPS	(1U << 3)	/* tells the next RIP */
 #define SVM_CAPS_EDX_CLEAN	(1U << 5)	/* may cache the VMCB */
 #define SVM_CAPS_EDX_FLUSH_ASID	(1U << 6)	/* flushes one ASID */
+#define SVM_CAPS_EDX_DECODE	(1U << 7)	/* tells instructions' bytes */
 
 /* MSR C001_0114, VM_CR (APM volume 2, 15.30.1) */
 #define SVM_CAPS_VM_CR_LOCK	(1ULL << 3)
@@ -36,7 +37,7 @@ static inline const char *svm_refusal(unsigned int ecx, unsigned int edx,
 static inline unsigned int svm_features(unsigned int edx)
 {
 	return edx & (SVM_CAPS_EDX_NRIPS | SVM_CAPS_EDX_CLEAN |
-		      SVM_CAPS_EDX_FLUSH_ASID);
+		      SVM_CAPS_EDX_FLUSH_ASID | SVM_CAPS_EDX_DECODE);
 }
 
 #endif /* VMM_SVM_CAPS_H */

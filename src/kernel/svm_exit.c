@@ -234,6 +234,17 @@ enum next svm_handle_fast(struct vcpu *v)
 	}
 }
 
+/* Fewer than the instruction has, or none, if the CPU could not: 15.8.4. */
+static void show_bytes(const struct vmcb_control_area *c, struct vmm_run *run)
+{
+	u8 len = 0;
+
+	if (svm_has(SVM_CAPS_EDX_DECODE))
+		len = c->insn_len & 0xf;
+	memcpy(run->memory.insn, c->insn_bytes, len);
+	run->memory.insn_len = len;
+}
+
 static enum next exit_npf(struct vcpu *v)
 {
 	const struct vmcb_control_area *c = &to_vmcb(v)->control;
@@ -253,6 +264,7 @@ static enum next exit_npf(struct vcpu *v)
 			run->memory.flags |= VMM_MEMORY_FETCH;
 		if (c->exit_int_info & SVM_EXITINTINFO_VALID)
 			run->memory.flags |= VMM_MEMORY_EVENT;
+		show_bytes(c, run);
 		return NEXT_USER;
 	}
 	run->reason = VMM_EXIT_FAULT;

@@ -309,6 +309,8 @@ struct vmm_run {
 		struct {
 			__u64	gpa;
 			__u32	flags;	/* VMM_MEMORY_* */
+			__u8	insn_len;	/* known of the instruction */
+			__u8	insn[15];
 			__u32	reserved;
 		} memory;
 		struct {

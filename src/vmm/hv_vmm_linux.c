@@ -447,11 +447,13 @@ exit_memory(struct hv_vcpu *v, struct hv_exit *e)
 {
 	const struct vmm_run *run = v->run;
 
-	if (run->memory.flags & VMM_MEMORY_EVENT)
+	if (run->memory.flags & VMM_MEMORY_EVENT) {
 		hv_exit_error(e, "the delivery of an interrupt or exception "
 		    "meets no memory at gpa=%#llx", run->memory.gpa);
-	else
-		begin(v, NULL);
+		return;
+	}
+	begin(v, NULL);
+	insn_give(v->insn, run->memory.insn, run->memory.insn_len);
 }
 
 static void

@@ -58,6 +58,7 @@ struct insn {
 	struct insn_fault	 fault;
 
 	uint8_t			 bytes[INSN_LENGTH_MAX];
+	unsigned		 given;		/* of them, by the processor */
 	struct cached		 cache[CACHE_SIZE];
 };
 
@@ -89,7 +90,15 @@ insn_begin(struct insn *in, struct hv_regs *r, const struct insn_port *port)
 	in->step = STEP_DECODE;
 	in->at = in->part = in->done = 0;
 	in->out = false;
+	in->given = 0;
 	insn_mem_init(&in->mem, in->gm, r, in->phys_bits);
+}
+
+void
+insn_give(struct insn *in, const uint8_t *bytes, unsigned n)
+{
+	in->given = n < INSN_LENGTH_MAX ? n : INSN_LENGTH_MAX;
+	memcpy(in->bytes, bytes, in->given);
 }
 
 struct insn_fault
@@ -165,17 +174,27 @@ decode_cached(struct insn *in, size_t n)
 	return 0;
 }
 
-/* INSN_DONE: it is known. */
-static enum insn_end
-decode(struct insn *in, struct hv_exit *e)
+/* The bytes that are in the first byte's page: more may not be there. */
+static size_t
+first_fetch(const struct insn *in)
 {
 	uint64_t page_left = PAGE_SIZE - ((in->r->rip +
 	    (in->mem.mode == INSN_LONG ? 0 : in->r->cs.base)) &
 	    (PAGE_SIZE - 1));
-	size_t n = page_left < INSN_LENGTH_MAX ? page_left : INSN_LENGTH_MAX;
-	int error;
 
-	do {
+	return page_left < INSN_LENGTH_MAX ? page_left : INSN_LENGTH_MAX;
+}
+
+/* INSN_DONE: it is known. */
+static enum insn_end
+decode(struct insn *in, struct hv_exit *e)
+{
+	size_t n = in->given;
+	int error = n > 0 ? decode_cached(in, n) : -ENODATA;
+
+	if (error == -ENODATA)
+		n = first_fetch(in);
+	while (error == -ENODATA) {
 		error = insn_mem_fetch(&in->mem, in->bytes, n, &in->fault,
 		    &in->r->cr2);
 		if (error == -ENXIO)
@@ -184,8 +203,10 @@ decode(struct insn *in, struct hv_exit *e)
 		if (error != 0)
 			return end_of(in, error);
 		error = decode_cached(in, n);
-	} while (error == -ENODATA && n < INSN_LENGTH_MAX &&
-	    (n = INSN_LENGTH_MAX) != 0);
+		if (n == INSN_LENGTH_MAX)
+			break;
+		n = error == -ENODATA ? INSN_LENGTH_MAX : n;
+	}
 	if (error == -E2BIG)
 		return general_protection(in);
 	if (error != 0)

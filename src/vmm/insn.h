@@ -60,6 +60,12 @@ void insn_destroy(struct insn *in);
 void insn_begin(struct insn *in, struct hv_regs *r,
     const struct insn_port *port);
 
+/*
+ * After insn_begin(): the first `n` bytes of the instruction, where the
+ * processor told them; up to 15, and perhaps fewer than it has.
+ */
+void insn_give(struct insn *in, const uint8_t *bytes, unsigned n);
+
 enum insn_end insn_run(struct insn *in, struct hv_exit *e);
 
 /* After INSN_FAULT. */

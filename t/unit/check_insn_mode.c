@@ -185,6 +185,32 @@ START_TEST(real_mode)
 }
 END_TEST
 
+/* What the processor told is not looked for again; the rest is fetched. */
+START_TEST(bytes_given)
+{
+	/* mov (%bx,%si), %ax */
+	static const uint8_t code[] = { 0x8b, 0x00 }, ud2[] = { 0x0f, 0x0b };
+	uint64_t rip;
+	unsigned n;
+
+	for (n = 0; n <= sizeof(code); n++) {
+		enter(REAL);
+		poke(DATA + 0x10, 0xbeef);
+		r.gpr[HV_RBX] = 0x10;
+		rip = r.rip;
+		memcpy(ram + r.cs.base + rip, n == sizeof(code) ? ud2 : code,
+		    sizeof(code));
+		insn_begin(insn, &r, NULL);
+		insn_give(insn, code, n);
+		ck_assert_int_eq(insn_run(insn, &e), INSN_DONE);
+		ck_assert_uint_eq(r.gpr[HV_RAX], 0xbeef);
+		ck_assert_uint_eq(r.rip, rip + sizeof(code));
+	}
+	/* Not of the next instruction. */
+	enter(REAL);
+	ck_assert_int_eq(RUN(0x0f, 0x0b), INSN_REFUSED);
+}
+END_TEST
 START_TEST(virtual_8086)
 {
 	enter(PROT32);
@@ -603,6 +629,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, real_mode);
+	tcase_add_test(tc, bytes_given);
 	tcase_add_test(tc, virtual_8086);
 	tcase_add_test(tc, segments);
 	tcase_add_test(tc, stacks);

@@ -85,10 +85,11 @@ START_TEST(test_features)
 	ck_assert_uint_eq(SVM_CAPS_EDX_NRIPS, 0x8);
 	ck_assert_uint_eq(SVM_CAPS_EDX_CLEAN, 0x20);
 	ck_assert_uint_eq(SVM_CAPS_EDX_FLUSH_ASID, 0x40);
+	ck_assert_uint_eq(SVM_CAPS_EDX_DECODE, 0x80);
 	for (i = 0; i < 32; i++) {
 		edx = 1U << i;
-		ck_assert_uint_eq(svm_features(edx), edx & 0x68);
-		ck_assert_uint_eq(svm_features(~edx), ~edx & 0x68);
+		ck_assert_uint_eq(svm_features(edx), edx & 0xe8);
+		ck_assert_uint_eq(svm_features(~edx), ~edx & 0xe8);
 	}
 }
 END_TEST
