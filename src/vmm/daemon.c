@@ -85,13 +85,13 @@ daemon_stop(struct daemon *d)
 	if (d->stage == STAGE_RUNNING) {
 		d->stage = STAGE_STOPPING;
 		(void)notify_send("STOPPING=1");
-		log_info("daemon: stopping %zu guests",
+		log_info("daemon: stopping guests: %zu",
 		    vm_table_running(d->guests));
 		daemon_set_bound(d, d->conf->stop_timeout / 1e9);
 		vm_table_stop_all(d->guests, false);
 	} else if (d->stage == STAGE_STOPPING) {
 		d->stage = STAGE_ENDING;
-		log_warn("daemon: ending %zu guests",
+		log_warn("daemon: ending guests: %zu",
 		    vm_table_running(d->guests));
 		daemon_set_bound(d, END_TIMEOUT);
 		vm_table_stop_asking(d->guests);

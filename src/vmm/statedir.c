@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fdio.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_keys.h"
 #include "vmm/proto.h"
@@ -245,21 +246,6 @@ statedir_edit(const char *path, const char *name, char *pairs, struct buf *text,
 	return ret != 0 ? ret : ed.error;
 }
 
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t k;
-
-	for (; n > 0; p += k, n -= k) {
-		k = write(fd, p, n);
-		if (k < 0 && errno != EINTR)
-			return -errno;
-		if (k < 0)
-			k = 0;
-	}
-	return fsync(fd) == 0 ? 0 : -errno;
-}
-
 /* A new file's descriptor, in a directory that may be new, too. */
 static int
 create_file(const char *path, char *dir)
@@ -294,7 +280,9 @@ replace_file(const char *tmp, const char *path, char *dir,
 	fd = create_file(tmp, dir);
 	if (fd < 0)
 		return fd;
-	ret = write_all(fd, buf_head(text), text->len);
+	ret = fd_write_all(fd, buf_head(text), text->len);
+	if (ret == 0 && fsync(fd) != 0)
+		ret = -errno;
 	close(fd);
 	if (ret == 0 && rename(tmp, path) != 0)
 		ret = -errno;

@@ -204,8 +204,12 @@ schedule_boot(struct vm *vm)
 
 	wait = vm->next_boot > now ?
 	    (double)(vm->next_boot - now) / (double)NS_PER_S : 0.0;
-	log_info("vm %s: %s, boots again in %.0f s", vm->conf->name,
-	    vm_reason_name(vm->reason), wait);
+	if (wait < 1.0)
+		log_info("vm %s: %s, boots again", vm->conf->name,
+		    vm_reason_name(vm->reason));
+	else
+		log_info("vm %s: %s, boots again in %.0f s", vm->conf->name,
+		    vm_reason_name(vm->reason), wait);
 	ev_timer_set(&vm->boot_timer, wait, 0.0);
 	ev_timer_start(loop_ev(vm->env->loop), &vm->boot_timer);
 }

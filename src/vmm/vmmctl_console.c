@@ -18,6 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/fdio.h"
 #include "vmm/vmmctl_conn.h"
 
 /* Typed bytes that the guest has not taken. */
@@ -70,21 +71,6 @@ escape_filter(struct escape *e, const char *in, size_t n, char *out,
 		    ESCAPE_LINE_START : ESCAPE_INSIDE;
 	}
 	return false;
-}
-
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t k;
-
-	for (; n > 0; p += k, n -= k) {
-		k = write(fd, p, n);
-		if (k < 0 && errno != EINTR)
-			return -errno;
-		if (k < 0)
-			k = 0;
-	}
-	return 0;
 }
 
 static void
@@ -177,7 +163,7 @@ terminal_output(struct terminal *t)
 		return 0;
 	if (n < 0)
 		return -errno;
-	return n == 0 ? 1 : write_all(STDOUT_FILENO, chunk, n);
+	return n == 0 ? 1 : fd_write_all(STDOUT_FILENO, chunk, n);
 }
 
 /* Waits once and moves what can be moved: 0, 1 at the end, -errno. */
@@ -219,7 +205,7 @@ console_run(struct conn *cn, const char *name)
 	}
 	/* What came with the line that said ok. */
 	if (cn->in.len > 0)
-		ret = write_all(STDOUT_FILENO, buf_head(&cn->in), cn->in.len);
+		ret = fd_write_all(STDOUT_FILENO, buf_head(&cn->in), cn->in.len);
 	while (ret == 0 && !t.left && console_signal == 0)
 		ret = terminal_turn(&t);
 	if (t.left && t.pending.len > 0)

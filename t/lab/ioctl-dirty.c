@@ -12,7 +12,6 @@
 
 #include "ioctl-touch.h"
 
-#define PAGES		((size_t)2 * BLOCK_PAGES)	/* at HIGH */
 #define MSR_CLOCK	0x4b564d01
 
 static int
@@ -31,33 +30,19 @@ fetch(const struct guest *g, uint64_t gpa, uint64_t size, void *bitmap)
 	return (ioctl(g->vm, VMM_GET_DIRTY, &d));
 }
 
-/* Of all pages at HIGH that one is in the log, or with PAGES none. */
+/* Of all pages at HIGH that one is in the log, or with TOUCH_PAGES none. */
 static void
 want_dirty(const struct guest *g, size_t page)
 {
-	uint64_t bitmap[PAGES / 64];
+	uint64_t bitmap[TOUCH_PAGES / 64];
 	size_t i;
 
 	memset(bitmap, 0xff, sizeof(bitmap));
-	WANT_ERRNO(fetch(g, HIGH, PAGES * PAGE, bitmap), 0);
-	for (i = 0; i < PAGES; i++)
+	WANT_ERRNO(fetch(g, HIGH, TOUCH_PAGES * PAGE, bitmap), 0);
+	for (i = 0; i < TOUCH_PAGES; i++)
 		if ((bitmap[i / 64] >> i % 64 & 1) != (i == page))
 			fail("page %zu is%s in the log, not page %zu", i,
 			    i == page ? " not" : "", page);
-}
-
-static uint8_t *
-open_touched(struct guest *g)
-{
-	uint8_t *high;
-
-	guest_open(g);
-	high = touch_memory(g, PAGES * PAGE, 0);
-	GUEST_LONG(g, touch_code);
-	guest_out(g, 0x100);
-	touch_pages(g, high, 0, 1);
-	touch_pages(g, high, BLOCK_PAGES, 1);
-	return (high);
 }
 
 static void
@@ -146,34 +131,34 @@ touch_logged(struct guest *g, size_t page)
 {
 	touch_at(g, HIGH + page * PAGE, 1);
 	guest_out(g, 0x100);
-	want_dirty(g, PAGES);
+	want_dirty(g, TOUCH_PAGES);
 	guest_out(g, 0x100);
 	want_dirty(g, page);
-	want_dirty(g, PAGES);
+	want_dirty(g, TOUCH_PAGES);
 }
 
 static void
 test_pages(void)
 {
 	struct guest g;
-	uint8_t *high = open_touched(&g);
+	uint8_t *high = touch_open(&g, 1);
 	const long npt = counter("npt_pages");
 
 	WANT_ERRNO(log_on(&g, 1), 0);
 	WANT_EQ(counter("npt_pages"), npt + 2);
-	want_dirty(&g, PAGES);
+	want_dirty(&g, TOUCH_PAGES);
 	touch_logged(&g, 0);
 	touch_logged(&g, BLOCK_PAGES - 1);
 	touch_logged(&g, BLOCK_PAGES);
-	touch_logged(&g, PAGES - 1);
+	touch_logged(&g, TOUCH_PAGES - 1);
 	touch_logged(&g, 0);
 	/* What the daemon writes is not in it. */
 	high[0] = 1;
-	want_dirty(&g, PAGES);
+	want_dirty(&g, TOUCH_PAGES);
 	/* A second beginning forgets. */
 	touch_pages(&g, high, 5, 1);
 	WANT_ERRNO(log_on(&g, 1), 0);
-	want_dirty(&g, PAGES);
+	want_dirty(&g, TOUCH_PAGES);
 	touch_logged(&g, 5);
 }
 
@@ -182,7 +167,7 @@ static void
 test_part(void)
 {
 	struct guest g;
-	uint8_t *high = open_touched(&g);
+	uint8_t *high = touch_open(&g, 1);
 	uint64_t bitmap[2];
 
 	WANT_ERRNO(log_on(&g, 1), 0);
@@ -202,13 +187,13 @@ test_part(void)
 static void
 test_new(void)
 {
-	struct vmm_discard d = { .gpa = HIGH, .size = PAGES * PAGE };
+	struct vmm_discard d = { .gpa = HIGH, .size = TOUCH_PAGES * PAGE };
 	struct guest g;
 	uint8_t *high;
 	long npt;
 
 	guest_open(&g);
-	high = touch_memory(&g, PAGES * PAGE, 0);
+	high = touch_memory(&g, TOUCH_PAGES * PAGE, 0);
 	GUEST_LONG(&g, touch_code);
 	guest_out(&g, 0x100);
 	WANT_ERRNO(log_on(&g, 1), 0);
@@ -240,7 +225,7 @@ test_clock(void)
 	int i;
 
 	guest_open(&g);
-	touch_memory(&g, PAGES * PAGE, 0);
+	touch_memory(&g, TOUCH_PAGES * PAGE, 0);
 	GUEST_LONG(&g, code_log_clock);
 	WANT_ERRNO(log_on(&g, 1), 0);
 	guest_get(&g, &s);
@@ -250,7 +235,7 @@ test_clock(void)
 		guest_set(&g, &s);
 		guest_out(&g, 0x100);
 		want_dirty(&g, 3);
-		want_dirty(&g, PAGES);
+		want_dirty(&g, TOUCH_PAGES);
 	}
 }
 
@@ -306,7 +291,7 @@ test_copy(void)
 
 	WANT(copy != NULL);
 	guest_open(&g);
-	high = touch_memory(&g, PAGES * PAGE, 0);
+	high = touch_memory(&g, TOUCH_PAGES * PAGE, 0);
 	GUEST_LONG(&g, code_write);
 	guest_out(&g, 0x100);
 	WANT_ERRNO(log_on(&g, 1), 0);

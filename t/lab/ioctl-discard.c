@@ -15,8 +15,6 @@
 
 #include "ioctl-touch.h"
 
-#define PAGES		((size_t)2 * BLOCK_PAGES)	/* at HIGH */
-
 static int
 discard(const struct guest *g, uint64_t gpa, uint64_t size)
 {
@@ -32,21 +30,6 @@ give_back(const struct guest *g, uint8_t *high, unsigned first, unsigned n)
 	WANT_ERRNO(madvise(high + first * PAGE, (size_t)n * PAGE,
 	    MADV_DONTNEED), 0);
 	WANT_ERRNO(discard(g, HIGH + first * PAGE, (uint64_t)n * PAGE), 0);
-}
-
-/* A guest that has touched all its two huge pages. */
-static uint8_t *
-open_touched(struct guest *g)
-{
-	uint8_t *high;
-
-	guest_open(g);
-	high = touch_memory(g, PAGES * PAGE, 0);
-	GUEST_LONG(g, touch_code);
-	guest_out(g, 0x100);
-	touch_pages(g, high, 0, 2);
-	touch_pages(g, high, BLOCK_PAGES, 2);
-	return (high);
 }
 
 /* KiB of this process that count to RLIMIT_MEMLOCK. */
@@ -143,24 +126,24 @@ static void
 test_blocks(void)
 {
 	struct guest g;
-	uint8_t *high = open_touched(&g);
+	uint8_t *high = touch_open(&g, 2);
 	const long npt = counter("npt_pages");
 
-	want_pinned(PAGES);
+	want_pinned(TOUCH_PAGES);
 	give_back(&g, high, 0, BLOCK_PAGES);
 	want_pinned(BLOCK_PAGES);
 	touch_at(&g, HIGH + BLOCK - PAGE, 1);
 	WANT_EQ(guest_out(&g, 0x100), 0);
 	guest_out(&g, 0x100);
 	WANT_EQ(high[BLOCK - PAGE], 1);
-	want_pinned(PAGES);
-	give_back(&g, high, 0, PAGES);
+	want_pinned(TOUCH_PAGES);
+	give_back(&g, high, 0, TOUCH_PAGES);
 	want_pinned(0);
 	/* What is not there can be given back, too. */
-	give_back(&g, high, 0, PAGES);
+	give_back(&g, high, 0, TOUCH_PAGES);
 	touch_pages(&g, high, 0, 2);
-	touch_pages(&g, high, PAGES - 1, 1);
-	want_pinned(PAGES);
+	touch_pages(&g, high, TOUCH_PAGES - 1, 1);
+	want_pinned(TOUCH_PAGES);
 	WANT_EQ(counter("npt_pages"), npt);
 }
 
@@ -169,12 +152,12 @@ static void
 test_parts(void)
 {
 	struct guest g;
-	uint8_t *high = open_touched(&g);
+	uint8_t *high = touch_open(&g, 2);
 	const long npt = counter("npt_pages");
 
 	touch_pages(&g, high, BLOCK_PAGES - 2, 4);
 	give_back(&g, high, BLOCK_PAGES - 1, 2);
-	want_pinned(PAGES - 2);
+	want_pinned(TOUCH_PAGES - 2);
 	WANT_EQ(counter("npt_pages"), npt + 2);
 	/* Neighbours are where they were. */
 	touch_at(&g, HIGH + (BLOCK_PAGES - 2) * PAGE, 0);
@@ -182,13 +165,13 @@ test_parts(void)
 	touch_at(&g, HIGH + (BLOCK_PAGES + 1) * PAGE, 0);
 	WANT_EQ(guest_out(&g, 0x100), (uint16_t)~(BLOCK_PAGES + 1));
 	touch_pages(&g, high, BLOCK_PAGES - 2, 1);
-	want_pinned(PAGES - 2);
+	want_pinned(TOUCH_PAGES - 2);
 	/* Each comes back alone. */
 	touch_at(&g, HIGH + (BLOCK_PAGES - 1) * PAGE, 0);
 	WANT_EQ(guest_out(&g, 0x100), 0);
-	want_pinned(PAGES - 1);
+	want_pinned(TOUCH_PAGES - 1);
 	touch_pages(&g, high, BLOCK_PAGES - 1, 2);
-	want_pinned(PAGES);
+	want_pinned(TOUCH_PAGES);
 }
 
 /* A page at a time, until nothing is left, not even a table. */
@@ -196,7 +179,7 @@ static void
 test_pages(void)
 {
 	struct guest g;
-	uint8_t *high = open_touched(&g);
+	uint8_t *high = touch_open(&g, 2);
 	const long npt = counter("npt_pages");
 	unsigned i;
 
@@ -209,7 +192,7 @@ test_pages(void)
 	WANT_EQ(guest_out(&g, 0x100), 0xffff);
 	touch_pages(&g, high, 0, 1);
 	WANT_EQ(counter("npt_pages"), npt);
-	want_pinned(PAGES);
+	want_pinned(TOUCH_PAGES);
 }
 
 /* Writes for ever: counts in one word each in the range's two blocks. */
@@ -275,7 +258,7 @@ test_running(void)
 
 	signal(SIGUSR1, on_signal);
 	guest_open(&g);
-	high = touch_memory(&g, PAGES * PAGE, 0);
+	high = touch_memory(&g, TOUCH_PAGES * PAGE, 0);
 	GUEST_LONG(&g, code_count);
 	WANT(pthread_create(&t, NULL, count_thread, &g) == 0);
 	for (i = 0; i < 200; i++) {
@@ -293,11 +276,11 @@ test_running(void)
 			give_back(&g, high, 0, BLOCK_PAGES);
 			break;
 		default:
-			give_back(&g, high, 0, PAGES);
+			give_back(&g, high, 0, TOUCH_PAGES);
 		}
 	}
 	join_counting(&g, t);
-	WANT_ERRNO(discard(&g, HIGH, PAGES * PAGE), 0);
+	WANT_ERRNO(discard(&g, HIGH, TOUCH_PAGES * PAGE), 0);
 	want_pinned(0);
 }
 
@@ -362,12 +345,12 @@ test_killed(void)
 		pid = fork();
 		if (pid == 0) {
 			guest_open(&g);
-			high = touch_memory(&g, PAGES * PAGE, 0);
+			high = touch_memory(&g, TOUCH_PAGES * PAGE, 0);
 			GUEST_LONG(&g, code_count);
 			pthread_create(&t, NULL, count_thread, &g);
 			for (;;) {
 				give_back(&g, high, 3, BLOCK_PAGES);
-				give_back(&g, high, 0, PAGES);
+				give_back(&g, high, 0, TOUCH_PAGES);
 			}
 		}
 		WANT(pid != -1);

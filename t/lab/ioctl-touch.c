@@ -54,3 +54,17 @@ touch_pages(struct guest *g, uint8_t *high, unsigned first, unsigned n)
 		WANT_EQ(high[i * PAGE + 1], ~i >> 8 & 0xff);
 	}
 }
+
+uint8_t *
+touch_open(struct guest *g, unsigned n)
+{
+	uint8_t *high;
+
+	guest_open(g);
+	high = touch_memory(g, TOUCH_PAGES * PAGE, 0);
+	GUEST_LONG(g, touch_code);
+	guest_out(g, 0x100);
+	touch_pages(g, high, 0, n);
+	touch_pages(g, high, BLOCK_PAGES, n);
+	return (high);
+}

@@ -28,4 +28,11 @@ uint8_t		*touch_memory(struct guest *, size_t, size_t);
  */
 void		touch_pages(struct guest *, uint8_t *, unsigned, unsigned);
 
+/*
+ * A guest with two huge pages at HIGH, of each of which it has touched the
+ * first n small ones; returns where the daemon has them.
+ */
+#define TOUCH_PAGES	((size_t)2 * BLOCK_PAGES)
+uint8_t		*touch_open(struct guest *, unsigned);
+
 #endif /* VMMD_IOCTL_TOUCH_H */
