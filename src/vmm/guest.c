@@ -197,7 +197,7 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	if (error != 0)
 		return error;
 	gmem_layout(&g->gm, g->conf->memory);
-	error = hv->vm_create(&g->hv_vm, &g->gm, err, errlen);
+	error = hv->vm_create(&g->hv_vm, &g->gm, 1, err, errlen);
 	if (error != 0)
 		goto close_disks;
 	error = take_memory(g, err, errlen);

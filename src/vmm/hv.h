@@ -35,6 +35,8 @@ enum hv_exit_kind {
 
 #define HV_EXIT_KINDS	(HV_EXIT_ERROR + 1)
 
+#define HV_VCPUS_MAX	64	/* of a VM; ids count from 0 */
+
 struct hv_exit {
 	enum hv_exit_kind	 kind;
 	union {
@@ -117,11 +119,12 @@ struct hv_ops {
 
 	/*
 	 * Creates a VM with the RAM of `gm`, whose range[].hva the backend
-	 * fills in; the memory reads zero and lives until vm_destroy.  0, or
-	 * -errno and a line in `err`.  vCPU-0 thread.
+	 * fills in, and with room for `ncpus` vCPUs, 1 to HV_VCPUS_MAX; the
+	 * memory reads zero and lives until vm_destroy.  0, or -errno and a
+	 * line in `err`.  vCPU-0 thread.
 	 */
-	int (*vm_create)(struct hv_vm **vm, struct gmem *gm, char *err,
-	    size_t errlen);
+	int (*vm_create)(struct hv_vm **vm, struct gmem *gm, unsigned ncpus,
+	    char *err, size_t errlen);
 
 	/* After every vCPU is destroyed. */
 	void (*vm_destroy)(struct hv_vm *vm);

@@ -220,8 +220,21 @@ add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 	return 0;
 }
 
+/* Said once for all rather than by the first vCPU too many. */
 static int
-kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
+check_cpus(const struct hv_vm *vm, unsigned ncpus, char *err, size_t errlen)
+{
+	int max = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	if (max < 0 || ncpus <= (unsigned)max)
+		return 0;
+	return hv_fail(err, errlen, ENOTSUP, "backend kvm: %u vCPUs, and "
+	    "this kernel's KVM allows %d", ncpus, max);
+}
+
+static int
+kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
+    size_t errlen)
 {
 	struct hv_vm *vm;
 	int error;
@@ -232,6 +245,9 @@ kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 	error = vm_open(vm, err, errlen);
 	if (error != 0)
 		goto free_vm;
+	error = check_cpus(vm, ncpus, err, errlen);
+	if (error != 0)
+		goto close;
 	error = add_memory(vm, gm, err, errlen);
 	if (error != 0)
 		goto close;

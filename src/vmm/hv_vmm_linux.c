@@ -177,11 +177,14 @@ add_memory(struct hv_vm *vm, struct gmem *gm, char *err, size_t errlen)
 }
 
 static int
-vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
+vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
+    size_t errlen)
 {
 	struct hv_vm *vm;
 	int error;
 
+	/* The driver makes room with each. */
+	(void)ncpus;
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
 		return hv_fail(err, errlen, ENOMEM, "out of memory");

@@ -106,7 +106,8 @@ fake_probe(char *err, size_t errlen)
 }
 
 static int
-fake_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
+fake_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
+    size_t errlen)
 {
 	struct hv_vm *vm;
 	unsigned i;
@@ -116,8 +117,10 @@ fake_vm_create(struct hv_vm **vmp, struct gmem *gm, char *err, size_t errlen)
 	if (fake.fail_vm != NULL) {
 		snprintf(err, errlen, "%s", fake.fail_vm);
 		error = -ENOMEM;
-	} else
+	} else {
 		fake.vms++;
+		fake.ncpus = ncpus;
+	}
 	pthread_mutex_unlock(&mtx);
 	if (error != 0)
 		return error;

@@ -26,6 +26,7 @@ struct fakehv {
 
 	/* What was seen. */
 	unsigned	 vms, vcpus;	/* alive */
+	unsigned	 ncpus;		/* of the last VM made */
 	unsigned	 doorbells;	/* there are */
 	unsigned	 kicks;
 	unsigned	 checks;	/* is_halted() was asked */
