@@ -19,6 +19,9 @@
 #define PCI_ADDRESS_ENABLE	0x80000000u
 #define PCI_ADDRESS_WRITABLE	0x80fffffcu
 
+#define PCI_RESET_OFF		(PCI_RESET_PORT - PCI_ADDRESS_PORT)
+#define PCI_RESET_CPU		0x04
+
 /* The type 0 header (section 6.1). */
 #define PCI_VENDOR		0x00
 #define PCI_DEVICE		0x02
@@ -49,8 +52,8 @@
 #define PCI_BRIDGE_DEVICE	0x0008
 #define PCI_BRIDGE_CLASS	0x060000
 
-/* PIC inputs that no ISA device of ours wants, in the order of slots. */
-static const uint8_t pci_irqs[] = { 9, 10, 11, 5 };
+/* PIC inputs that no ISA device of ours wants; 9 is ACPI's. */
+static const uint8_t pci_irqs[] = { 14, 10, 11, 5 };
 #define PCI_NIRQS	(sizeof(pci_irqs) / sizeof(pci_irqs[0]))
 
 struct pci {
@@ -254,6 +257,12 @@ pci_fold_intx(struct pci *pci)
 		    (high >> pci_irqs[i] & 1) != 0);
 }
 
+unsigned
+pci_irq(unsigned slot, unsigned pin)
+{
+	return pci_irqs[(slot + pin) % PCI_NIRQS];
+}
+
 uint16_t
 pci_irq_mask(void)
 {
@@ -325,7 +334,10 @@ pci_config_write(struct pci_dev *d, unsigned reg, unsigned size,
 		pci_fold_intx(pci);
 }
 
-/* Only a whole dword reaches CONFIG_ADDRESS. */
+/*
+ * Only a whole dword reaches CONFIG_ADDRESS; a byte among its ports is the
+ * chipset's reset register, as in Intel's (82371 data sheet, "Reset Control").
+ */
 static uint32_t
 pci_address_in(void *cookie, uint32_t off, unsigned size)
 {
@@ -340,9 +352,11 @@ pci_address_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
 {
 	struct pci *pci = cookie;
 
-	(void)off;
 	if (size == 4)
 		pci->address = val & PCI_ADDRESS_WRITABLE;
+	else if (size == 1 && off == PCI_RESET_OFF &&
+	    (val & PCI_RESET_CPU) != 0)
+		pci->host->reset(pci->host->cookie);
 }
 
 static uint32_t
@@ -464,7 +478,7 @@ pci_add(struct pci *pci, struct pci_dev *d)
 		return error;
 	d->pci = pci;
 	d->slot = slot;
-	d->irq = pci_irqs[slot % PCI_NIRQS];
+	d->irq = pci_irq(slot, 0);
 	if (d->config[PCI_INT_PIN] != 0)
 		d->config[PCI_INT_LINE] = (uint8_t)d->irq;
 	d->config[PCI_COMMAND] |= d->wmask[PCI_COMMAND];

@@ -31,6 +31,10 @@
 
 #define PCI_CAP_VENDOR	0x09
 
+/* Written as a byte: the guest's reset, see ACPI's RESET_REG. */
+#define PCI_RESET_PORT	0xcf9
+#define PCI_RESET_VALUE	0x06
+
 struct pci;
 
 /* Who a device says it is. */
@@ -119,6 +123,9 @@ void pci_remove(struct pci_dev *d);
 
 /* Drives every interrupt line that devices share to its level. */
 void pci_fold_intx(struct pci *pci);
+
+/* The PIC input of a slot's interrupt pin, 0 for INTA# to 3 for INTD#. */
+unsigned pci_irq(unsigned slot, unsigned pin);
 
 /* The PIC inputs the bus uses, one bit each: to be level triggered (ELCR). */
 uint16_t pci_irq_mask(void);

@@ -35,6 +35,7 @@ struct rig {
 	struct pci		*pci;
 	struct card		 card[DEVICES];
 	struct card		*hit;
+	bool			 reset;		/* by the reset register */
 };
 
 static const uint32_t bar_sizes[DEVICES][BARS] = {
@@ -48,6 +49,14 @@ rig_set_irq(void *cookie, unsigned irq, bool level)
 
 	FUZZ_CHECK(irq < IRQS && (pci_irq_mask() >> irq & 1) != 0);
 	r->line[irq] = level;
+}
+
+static void
+rig_reset(void *cookie)
+{
+	struct rig *r = cookie;
+
+	r->reset = true;
 }
 
 static uint32_t
@@ -121,6 +130,7 @@ rig_init(struct rig *r)
 
 	r->host.cookie = r;
 	r->host.set_irq = rig_set_irq;
+	r->host.reset = rig_reset;
 	r->bus = bus_create();
 	r->pci = pci_create(&r->host, r->bus);
 	for (i = 0; i < DEVICES; i++) {
@@ -284,11 +294,21 @@ access_port(struct rig *r, uint16_t port, uint8_t how)
 {
 	static const uint8_t sizes[] = { 1, 2, 4, 1 };
 	unsigned size = sizes[how & 3];
+	uint32_t val;
 
-	if ((how & 4) != 0)
+	if ((how & 4) != 0) {
 		(void)bus_in(r->bus, port, size);
+		return;
+	}
+	val = fuzz_sized(&r->in, size);
+	r->reset = false;
+	bus_out(r->bus, port, size, val);
+	if (r->reset)
+		FUZZ_CHECK(port <= PCI_RESET_PORT &&
+		    port + size > PCI_RESET_PORT);
 	else
-		bus_out(r->bus, port, size, fuzz_sized(&r->in, size));
+		FUZZ_CHECK(port != PCI_RESET_PORT || size != 1 ||
+		    (val & 0x04) == 0);
 }
 
 static void

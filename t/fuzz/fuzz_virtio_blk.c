@@ -198,6 +198,13 @@ host_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
 	return 0;
 }
 
+/* By the register among the ports of PCI; the rig goes on. */
+static void
+host_reset(void *cookie)
+{
+	(void)cookie;
+}
+
 static void
 machine_make(struct rig *r, struct machine *m)
 {
@@ -213,6 +220,7 @@ machine_make(struct rig *r, struct machine *m)
 		.attention = host_attention,
 		.call = host_call,
 		.doorbell = host_doorbell,
+		.reset = host_reset,
 	};
 	m->bus = bus_create();
 	m->pci = pci_create(&m->host, m->bus);

@@ -149,6 +149,45 @@ START_TEST(address_register)
 }
 END_TEST
 
+/* RST_CPU in a byte at cf9, and nothing else among the mechanism's ports. */
+START_TEST(reset_register)
+{
+	struct fixture f;
+	uint16_t port;
+	uint32_t val;
+
+	setup(&f);
+	for (port = ADDRESS; port < ADDRESS + 4; port++)
+		for (val = 0; val < 0x100; val++) {
+			f.t.resets = 0;
+			bus_out(f.bus, port, 1, val);
+			ck_assert_uint_eq(f.t.resets, port == PCI_RESET_PORT &&
+			    (val & 0x04) != 0);
+		}
+	f.t.resets = 0;
+	bus_out(f.bus, ADDRESS, 2, 0x0606);
+	bus_out(f.bus, ADDRESS, 4, 0x06060606);
+	ck_assert_uint_eq(f.t.resets, 0);
+	teardown(&f);
+}
+END_TEST
+
+/* Each pin of a slot has its line, and none is ACPI's or an ISA device's. */
+START_TEST(pins_have_lines)
+{
+	unsigned slot, pin;
+
+	ck_assert_uint_eq(pci_irq_mask() & 0x03ff, 1u << 5);
+	for (slot = 0; slot < 32; slot++)
+		for (pin = 0; pin < 4; pin++) {
+			ck_assert((pci_irq_mask() >> pci_irq(slot, pin) & 1) !=
+			    0);
+			ck_assert_uint_eq(pci_irq(slot, pin),
+			    pci_irq(slot + 1, (pin + 3) % 4));
+		}
+}
+END_TEST
+
 START_TEST(bridge_and_absent_devices)
 {
 	struct fixture f;
@@ -488,6 +527,8 @@ main(void)
 	TCase *tc = tcase_create("pci");
 
 	tcase_add_test(tc, address_register);
+	tcase_add_test(tc, reset_register);
+	tcase_add_test(tc, pins_have_lines);
 	tcase_add_test(tc, bridge_and_absent_devices);
 	tcase_add_test(tc, header_says_who_it_is);
 	tcase_add_test(tc, bar_is_sized_and_moved);
