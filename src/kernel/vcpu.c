@@ -24,9 +24,9 @@
 #include "kcompat.h"
 #include "vmm.h"
 
+#define SIGNAL_FLAGS	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
 /* Whatever the thread must leave the kernel, or the CPU, for. */
-#define LEAVE_FLAGS	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |		\
-			 _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
+#define LEAVE_FLAGS	(SIGNAL_FLAGS | _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
 
 /*
  * Whoever raises a line sets its bit, then looks whether the vCPU is in guest
@@ -54,7 +54,7 @@ void vcpu_raise(struct vcpu *v, unsigned int line)
 static bool vcpu_must_return(struct vcpu *v)
 {
 	return READ_ONCE(v->irqs) ||
-	       (read_thread_flags() & (LEAVE_FLAGS & ~_TIF_NEED_RESCHED)) ||
+	       (read_thread_flags() & SIGNAL_FLAGS) ||
 	       READ_ONCE(v->run->immediate_exit) || READ_ONCE(vmm_rebooting);
 }
 
@@ -165,7 +165,7 @@ static void vcpu_wait(struct vcpu *v)
 	rcuwait_wait_event(&v->wait, vcpu_must_return(v), TASK_INTERRUPTIBLE);
 }
 
-static void vcpu_run_loop(struct vcpu *v, bool window)
+static int vcpu_run_loop(struct vcpu *v, bool window)
 {
 	enum next next = NEXT_LOOP;
 
@@ -175,12 +175,20 @@ static void vcpu_run_loop(struct vcpu *v, bool window)
 		/* Open already, perhaps by the HLT that STI's shadow covered */
 		if (window && static_call(vmm_cpu_intr_ready)(v)) {
 			v->run->reason = VMM_EXIT_INTR_WINDOW;
-			return;
+			return 0;
 		}
 		if (vcpu_must_return(v)) {
 			v->run->reason = VMM_EXIT_NONE;
-			return;
+			return 0;
 		}
+		/*
+		 * The kernel has work to do on the way to user mode, as after
+		 * each preemption of a thread with restartable sequences.
+		 * No function for it is exported: go that way and come back,
+		 * of which the daemon sees nothing.  Input has been taken.
+		 */
+		if (test_thread_flag(TIF_NOTIFY_RESUME))
+			return restart_syscall();
 		if (v->halted) {
 			vcpu_wait(v);
 			continue;
@@ -189,6 +197,7 @@ static void vcpu_run_loop(struct vcpu *v, bool window)
 		if (next == NEXT_SLOW)
 			next = vmm_cpu->handle_slow(v);
 	}
+	return 0;
 }
 
 /* Stores the daemon's answer to an IN as the CPU would have. */
@@ -309,9 +318,10 @@ static int vcpu_run(struct vcpu *v)
 		run->reason = VMM_EXIT_SHUTDOWN;
 	} else {
 		ret = vcpu_take_input(v);
+		if (ret == 0)
+			ret = vcpu_run_loop(v, READ_ONCE(run->intr_window));
 		if (ret)
 			return ret;
-		vcpu_run_loop(v, READ_ONCE(run->intr_window));
 	}
 	run->intr_ready = static_call(vmm_cpu_intr_ready)(v);
 	run->halted = v->halted;

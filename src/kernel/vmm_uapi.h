@@ -242,7 +242,7 @@ struct vmm_state {
 
 /* Why VMM_RUN returned: vmm_run.reason */
 enum {
-	VMM_EXIT_NONE,		/* signal, immediate_exit, irqs, scheduling */
+	VMM_EXIT_NONE,		/* signal, immediate_exit, irqs */
 	VMM_EXIT_IO,
 	VMM_EXIT_MEMORY,	/* an address without RAM */
 	VMM_EXIT_INTR_WINDOW,	/* intr_ready has become true */

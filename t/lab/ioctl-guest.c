@@ -206,14 +206,11 @@ void
 guest_run(struct guest *g, uint32_t reason)
 {
 	const struct vmm_run *run = g->run;
-	const int before = alarms;
 
 	do {
 		if (ioctl(g->vcpu, VMM_RUN, 0) == -1)
 			fail("VMM_RUN: %s", strerror(errno));
-		/* The host's scheduler may end a run, too. */
-	} while (run->reason == VMM_EXIT_NONE && (reason != VMM_EXIT_NONE ||
-	    (!run->immediate_exit && alarms == before)));
+	} while (run->reason == VMM_EXIT_NONE && reason != VMM_EXIT_NONE);
 	guest_get(g, &g->now);
 	if (run->reason != reason)
 		fail("exit %u, not %u, at rip %#llx; port or code %#llx",

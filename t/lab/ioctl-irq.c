@@ -75,11 +75,8 @@ wake(const uint8_t *code, const uint8_t *end, bool halted)
 	guest_real(&g, code, end);
 	WANT_ERRNO(bind_line(&g, 63, fd), 0);
 	WANT_EQ(pthread_create(&thread, NULL, raise_later, &fd), 0);
-	do {
-		/* The host has its own reasons to end one for nothing. */
-		WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), 0);
-		WANT_EQ(g.run->reason, VMM_EXIT_NONE);
-	} while (g.run->irqs == 0);
+	WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), 0);
+	WANT_EQ(g.run->reason, VMM_EXIT_NONE);
 	pthread_join(thread, NULL);
 	WANT_EQ(g.run->irqs, 1ULL << 63);
 	WANT_EQ(g.run->halted, halted);

@@ -219,25 +219,20 @@ on_signal(int sig)
 	(void)sig;
 }
 
-/*
- * Runs the guest until it is told to leave: wait_busy() may be looking, and
- * the host's scheduler may end a run, too.
- */
+/* Runs the guest until it is told to leave; wait_busy() may be looking. */
 static void *
 run_thread(void *arg)
 {
 	const struct guest *g = arg;
 	const volatile struct vmm_run *run = g->run;
 
-	do {
-		while (ioctl(g->vcpu, VMM_RUN, 0) == -1) {
-			if (errno == EBADF)	/* closed after a run */
-				return (NULL);
-			if (errno != EBUSY)
-				fail("VMM_RUN: %s", strerror(errno));
-		}
-		WANT_EQ(run->reason, VMM_EXIT_NONE);
-	} while (!run->immediate_exit);
+	while (ioctl(g->vcpu, VMM_RUN, 0) == -1) {
+		if (errno == EBADF)	/* closed, then preempted */
+			return (NULL);
+		if (errno != EBUSY)
+			fail("VMM_RUN: %s", strerror(errno));
+	}
+	WANT_EQ(run->reason, VMM_EXIT_NONE);
 	return (NULL);
 }
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* vmm-ioctl: port I/O, HLT, signals, and how a run ends. */
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -190,6 +194,42 @@ test_signal(void)
 	}
 }
 
+/* Another process that wants this one's processor, as long as it lives. */
+static void
+compete(void)
+{
+	cpu_set_t set;
+	pid_t pid;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	WANT_ERRNO(sched_setaffinity(0, sizeof(set), &set), 0);
+	pid = fork();
+	WANT(pid != -1);
+	if (pid != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		continue;
+}
+
+/* The host's scheduler takes the processor, and gives it back: no exit. */
+static void
+test_preempted(void)
+{
+	struct rusage before, after;
+	struct guest g;
+
+	guest_open(&g);
+	GUEST_REAL(&g, code_busy);
+	compete();
+	signal_after(500000);
+	WANT_ERRNO(getrusage(RUSAGE_SELF, &before), 0);
+	guest_run(&g, VMM_EXIT_NONE);
+	WANT_ERRNO(getrusage(RUSAGE_SELF, &after), 0);
+	WANT(after.ru_nivcsw - before.ru_nivcsw >= 5);
+}
+
 static void
 test_immediate_exit(void)
 {
@@ -276,6 +316,7 @@ const struct test tests_run[] = {
 	{ "halt",		test_halt },
 	{ "halt-sleeps",	test_halt_sleeps },
 	{ "signal",		test_signal },
+	{ "preempted",		test_preempted },
 	{ "immediate-exit",	test_immediate_exit },
 	{ "shutdown",		test_shutdown },
 	{ "hostile-run-page",	test_hostile_page },

@@ -9,7 +9,6 @@
 #ifndef VMMD_IOCTL_TEST_H
 #define VMMD_IOCTL_TEST_H
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,10 +41,9 @@ _Noreturn void	fail(const char *, ...)
 /* One of /sys/class/misc/vmm. */
 long		counter(const char *);
 uint64_t	now_ns(void);
-/* SIGALRM, to no other effect than that of any signal, and how many came. */
+/* SIGALRM, to no other effect than that of any signal. */
 void		signal_every(unsigned);
 void		signal_after(unsigned);
-extern volatile sig_atomic_t alarms;
 
 #define WANT(x) do {							\
 	if (!(x))							\

@@ -84,13 +84,10 @@ now_ns(void)
 	return (ts.tv_sec * 1000000000ULL + ts.tv_nsec);
 }
 
-volatile sig_atomic_t alarms;
-
 static void
 on_alarm(int sig)
 {
 	(void)sig;
-	alarms++;
 }
 
 static void
