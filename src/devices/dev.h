@@ -64,8 +64,34 @@ struct dev_host {
 	/* Host monotonic time in ns; any thread.  Tests have their own. */
 	uint64_t	(*now)(void *cookie);
 
-	/* Drives a line of the interrupt controller; VM's mutex held. */
+	/*
+	 * Drives an ISA or PCI interrupt line: an input of the PIC, and the
+	 * pin of the IOAPIC that the guest's tables name for it.  VM's mutex
+	 * held.
+	 */
 	void		(*set_irq)(void *cookie, unsigned irq, bool level);
+
+	/*
+	 * Sends a message-signalled interrupt; one that is for no local APIC
+	 * is dropped.  VM's mutex held.  NULL where guests have no local APIC;
+	 * so are the next two.
+	 */
+	void		(*msi)(void *cookie, uint64_t addr, uint32_t data);
+
+	/*
+	 * Has each signal to the eventfd `fd` send a message, without a
+	 * thread, or ends that: 0 or -errno.  Signals that wait are sent when
+	 * it begins, those after its end stay counted in the eventfd.  Binding
+	 * a slot again replaces its message.  VM's mutex held.
+	 */
+	int		(*msi_event)(void *cookie, unsigned slot, int fd,
+			    uint64_t addr, uint32_t data, bool on);
+
+	/*
+	 * Gives `n` slots for msi_event to a device for its life: the first,
+	 * or -ENOSPC.  At its creation.
+	 */
+	int		(*msi_slots)(void *cookie, unsigned n);
 
 	/* Asks for a round of fold() before the guest next runs; any thread. */
 	void		(*attention)(void *cookie);

@@ -53,6 +53,7 @@ exits_row(struct buf *b, const struct vm_entry *e)
 		[HV_EXIT_MMIO] = "memory",
 		[HV_EXIT_MSR] = "msrs",
 		[HV_EXIT_INTR_WINDOW] = "windows",
+		[HV_EXIT_EOI] = "interrupt-ends",
 		[HV_EXIT_HLT] = "halts",
 		[HV_EXIT_SHUTDOWN] = "triple-faults",
 		[HV_EXIT_ERROR] = "errors",

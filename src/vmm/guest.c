@@ -138,6 +138,23 @@ machine_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
 }
 
 static int
+machine_msi(void *cookie, const struct hv_msi *msg)
+{
+	struct guest *g = cookie;
+
+	return g->env->hv->msi(g->hv_vm, msg);
+}
+
+static int
+machine_msi_event(void *cookie, unsigned slot, int fd,
+    const struct hv_msi *msg)
+{
+	struct guest *g = cookie;
+
+	return g->env->hv->msi_event(g->hv_vm, slot, fd, msg);
+}
+
+static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
 	struct machine_conf mc = {
@@ -152,6 +169,8 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.call = machine_call,
 		.doorbell = g->env->hv->doorbell != NULL ? machine_doorbell :
 		    NULL,
+		.msi = g->env->hv->msi != NULL ? machine_msi : NULL,
+		.msi_event = machine_msi_event,
 		.cookie = g,
 	};
 

@@ -6,10 +6,12 @@
  * program on every backend; whatever a guest may cause comes back as an exit
  * or as -errno, never as the end of the daemon.
  *
- * Interrupts come from the PIC, in the daemon.  The contract is the
- * processor's: the daemon says that one is *pending* (intr_window) and
- * acknowledges the PIC, which yields the vector, only when the backend can
- * deliver it at once (intr_ready).
+ * Local APICs are the backend's; what talks to them from outside are messages
+ * (msi), as devices and the IOAPIC send them.  The ends of level-triggered
+ * interrupts come back (HV_EXIT_EOI), for the IOAPIC.  The PIC, which is in the
+ * daemon, has the processor's contract for external interrupts: the daemon says
+ * that one is *pending* (intr_window) and acknowledges the PIC, which yields
+ * the vector, only when the backend can deliver it at once (intr_ready).
  */
 #ifndef VMMD_HV_H
 #define VMMD_HV_H
@@ -28,6 +30,7 @@ enum hv_exit_kind {
 	HV_EXIT_MMIO,		/* access to memory that is not RAM */
 	HV_EXIT_MSR,		/* to a register the backend does not know */
 	HV_EXIT_INTR_WINDOW,	/* the guest can take an interrupt now */
+	HV_EXIT_EOI,		/* the end of a level-triggered interrupt */
 	HV_EXIT_HLT,		/* halted, with interrupts disabled: for good */
 	HV_EXIT_SHUTDOWN,	/* triple fault */
 	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
@@ -70,6 +73,9 @@ struct hv_exit {
 			uint8_t		*fault;
 			void		*data;
 		} msr;
+		struct {
+			uint8_t		 vector;
+		} eoi;
 	};
 	char			 msg[160];	/* HV_EXIT_ERROR: why */
 };
@@ -106,6 +112,15 @@ struct hv_stats {
 	uint64_t	guest_ns;	/* time in guest mode, 0 if unknown */
 };
 
+/* A message-signalled interrupt: where a device writes, and what. */
+struct hv_msi {
+	uint64_t	addr;	/* fee00000-feefffff; see hv_msi_valid() */
+	uint32_t	data;
+};
+
+#define HV_MSI_EVENTS	4000	/* slots of msi_event */
+#define HV_IOAPIC_PINS	24
+
 struct hv_ops {
 	const char *name;
 	bool pins_memory;	/* all of a guest's: counts to RLIMIT_MEMLOCK */
@@ -138,6 +153,31 @@ struct hv_ops {
 	int (*doorbell)(struct hv_vm *vm, uint16_t port, uint8_t size,
 	    int fd, bool on);
 
+	/*
+	 * Sends a message to the guest's local APICs: 0, also if none takes
+	 * it, or -EINVAL: its address is not theirs.  Any thread.  NULL:
+	 * guests have no local APIC, and nothing of the next two.
+	 */
+	int (*msi)(struct hv_vm *vm, const struct hv_msi *msg);
+
+	/*
+	 * Has the kernel send a message at each signal to the eventfd `fd`; 0
+	 * or -errno.  Signals that wait are sent at once.  Binding a slot
+	 * again replaces its message; NULL unbinds it, and from then on
+	 * signals stay counted in the eventfd.  Any thread.
+	 */
+	int (*msi_event)(struct hv_vm *vm, unsigned slot, int fd,
+	    const struct hv_msi *msg);
+
+	/*
+	 * Tells what message a level-triggered pin of the IOAPIC sends, so
+	 * that its end is reported; NULL: none.  A masked pin keeps its
+	 * message, since the last may not have ended.  0 or -errno; any
+	 * thread.  NULL where all ends are reported anyway.
+	 */
+	int (*ioapic_route)(struct hv_vm *vm, unsigned pin,
+	    const struct hv_msi *msg);
+
 	/* Creates vCPU `id`, on the thread that will run it; as vm_create. */
 	int (*vcpu_create)(struct hv_vcpu **vcpu, struct hv_vm *vm,
 	    unsigned id, char *err, size_t errlen);
@@ -153,7 +193,10 @@ struct hv_ops {
 	 */
 	void (*run)(struct hv_vcpu *vcpu, struct hv_exit *exit);
 
-	/* Could an external interrupt be delivered on the next entry? */
+	/*
+	 * The PIC's interrupts; vCPU 0 only.  Could one be delivered on the
+	 * next entry?
+	 */
 	bool (*intr_ready)(struct hv_vcpu *vcpu);
 	/* Delivers one on the next entry; only after intr_ready(). */
 	int (*inject)(struct hv_vcpu *vcpu, uint8_t vector);
@@ -168,14 +211,22 @@ struct hv_ops {
 
 	/*
 	 * vCPU thread, after a run that a kick ended: is the vCPU halted
-	 * with interrupts disabled and nothing to wake it?  For backends
-	 * whose kernel keeps HLT to itself; NULL for others.
+	 * with interrupts disabled, or yet to be started, and nothing but
+	 * another vCPU to wake it?  For backends whose kernel keeps HLT to
+	 * itself; NULL for others.
 	 */
 	bool (*is_halted)(struct hv_vcpu *vcpu);
 
 	/* Any thread, while the vCPU exists; never waits for a run. */
 	void (*stats)(struct hv_vcpu *vcpu, struct hv_stats *st);
 };
+
+/* Is the message one for local APICs? */
+static inline bool
+hv_msi_valid(const struct hv_msi *msg)
+{
+	return msg->addr >> 20 == 0xfee;
+}
 
 /* Puts every thread of the daemon that runs a vCPU under kick's signal. */
 int hv_init(void);

@@ -5,20 +5,28 @@
 #ifndef VMMD_HV_KVM_H
 #define VMMD_HV_KVM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
 struct gmem_range;
 struct hv_exit;
+struct hv_kvm_irq;
+struct hv_msi;
 struct hv_regs;
 struct kvm_cpuid2;
 
+#define HV_KVM_CPUID_MAX	256	/* rows of a table */
+
 /*
- * Takes from a CPUID table, as KVM supports it, what a guest with one vCPU and
- * no local APIC must not see.
+ * Makes of a CPUID table, as KVM supports it, the one of vCPU `id` of `ncpus`:
+ * takes away what the machine lacks, puts in the topology, which is one package
+ * of that many cores.  `deadline`: KVM has the APIC timer's TSC-deadline mode.
+ * There is room for HV_KVM_CPUID_MAX rows; -E2BIG: there is not.
  */
-void hv_kvm_filter_cpuid(struct kvm_cpuid2 *table);
+int hv_kvm_make_cpuid(struct kvm_cpuid2 *table, unsigned ncpus, unsigned id,
+    bool deadline);
 
 /* The bits of XCR0 that a table allows; 0: the processor has no XSAVE. */
 uint64_t hv_kvm_cpuid_xcr0(const struct kvm_cpuid2 *table);
@@ -26,6 +34,18 @@ uint64_t hv_kvm_cpuid_xcr0(const struct kvm_cpuid2 *table);
 /* The registers of the vCPU behind a descriptor: 0 or -errno. */
 int hv_kvm_get_regs(int vcpu, struct hv_regs *regs);
 int hv_kvm_set_regs(int vcpu, const struct hv_regs *regs);
+
+/*
+ * The messages of the VM behind a descriptor; as the operations of hv.h.  The
+ * descriptor outlives it.
+ */
+int hv_kvm_irq_create(struct hv_kvm_irq **irqp, int vm);
+void hv_kvm_irq_destroy(struct hv_kvm_irq *irq);
+int hv_kvm_irq_send(struct hv_kvm_irq *irq, const struct hv_msi *msg);
+int hv_kvm_irq_event(struct hv_kvm_irq *irq, unsigned slot, int fd,
+    const struct hv_msi *msg);
+int hv_kvm_irq_route(struct hv_kvm_irq *irq, unsigned pin,
+    const struct hv_msi *msg);
 
 /*
  * The smallest guest there is, to see whether guests run: a page, mapped for

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Backend `kvm`: /dev/kvm with the split interrupt controller.  KVM keeps a
- * local APIC, which is switched off and which the guest never sees; PIC and
- * PIT are the daemon's, and a vector enters by KVM_INTERRUPT.
+ * Backend `kvm`: /dev/kvm with the split interrupt controller.  KVM keeps the
+ * local APICs, to which the daemon sends messages (hv_kvm_irq_linux.c); IOAPIC,
+ * PIC and PIT are the daemon's, and the PIC's vector enters by KVM_INTERRUPT.
  *
  * With the local APIC in the kernel HLT stays there too: a halted vCPU sleeps
  * inside KVM_RUN, and a kick ends that as it ends a running guest.
@@ -41,18 +41,17 @@
 #include "vmm/hv_kvm.h"
 
 #define DEV_KVM		"/dev/kvm"
-#define CPUID_MAX	256
 
 /* Pages KVM wants on Intel without unrestricted guest; in the PCI hole. */
 #define IDENTITY_GPA	UINT64_C(0xfffbc000)
 #define TSS_GPA		UINT64_C(0xfffbd000)
 
-#define APIC_BASE_ENABLE	(UINT64_C(1) << 11)
-
 struct hv_vm {
 	int		 kvm;		/* the device */
 	int		 fd;
 	size_t		 run_size;
+	unsigned	 ncpus;
+	struct hv_kvm_irq *irq;
 	struct gmem	 gm;		/* ours to unmap */
 };
 
@@ -74,6 +73,9 @@ static const struct {
 	{ KVM_CAP_MP_STATE, "vCPU state" },
 	{ KVM_CAP_VCPU_EVENTS, "vCPU events" },
 	{ KVM_CAP_SPLIT_IRQCHIP, "split irqchip" },
+	{ KVM_CAP_SIGNAL_MSI, "messages" },
+	{ KVM_CAP_IRQ_ROUTING, "interrupt routing" },
+	{ KVM_CAP_IRQFD, "irqfd" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
 	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
 	{ KVM_CAP_X86_USER_SPACE_MSR, "exits by MSRs" },
@@ -123,8 +125,10 @@ open_device(char *err, size_t errlen)
 static int
 setup_machine(int vm, char *err, size_t errlen)
 {
-	/* args[0] = 0: no IOAPIC */
-	struct kvm_enable_cap irqchip = { .cap = KVM_CAP_SPLIT_IRQCHIP };
+	struct kvm_enable_cap irqchip = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP,
+		.args[0] = HV_IOAPIC_PINS,
+	};
 	struct kvm_enable_cap msrs = {
 		.cap = KVM_CAP_X86_USER_SPACE_MSR,
 		.args[0] = KVM_MSR_EXIT_REASON_UNKNOWN,
@@ -248,11 +252,20 @@ kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
 	error = check_cpus(vm, ncpus, err, errlen);
 	if (error != 0)
 		goto close;
+	error = hv_kvm_irq_create(&vm->irq, vm->fd);
+	if (error != 0) {
+		hv_fail(err, errlen, -error, "backend kvm: interrupts: %s",
+		    strerror(-error));
+		goto close;
+	}
 	error = add_memory(vm, gm, err, errlen);
 	if (error != 0)
-		goto close;
+		goto destroy_irq;
+	vm->ncpus = ncpus;
 	*vmp = vm;
 	return 0;
+destroy_irq:
+	hv_kvm_irq_destroy(vm->irq);
 close:
 	vm_close(vm);
 free_vm:
@@ -263,6 +276,7 @@ free_vm:
 static void
 kvm_vm_destroy(struct hv_vm *vm)
 {
+	hv_kvm_irq_destroy(vm->irq);
 	vm_close(vm);
 	hv_ram_unmap(&vm->gm);
 	free(vm);
@@ -280,6 +294,25 @@ kvm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
 	};
 
 	return ioctl(vm->fd, KVM_IOEVENTFD, &e) == 0 ? 0 : -errno;
+}
+
+static int
+kvm_msi(struct hv_vm *vm, const struct hv_msi *msg)
+{
+	return hv_kvm_irq_send(vm->irq, msg);
+}
+
+static int
+kvm_msi_event(struct hv_vm *vm, unsigned slot, int fd,
+    const struct hv_msi *msg)
+{
+	return hv_kvm_irq_event(vm->irq, slot, fd, msg);
+}
+
+static int
+kvm_ioapic_route(struct hv_vm *vm, unsigned pin, const struct hv_msi *msg)
+{
+	return hv_kvm_irq_route(vm->irq, pin, msg);
 }
 
 /*
@@ -301,41 +334,32 @@ set_xcr0(int vcpu, const struct kvm_cpuid2 *table)
 	return ioctl(vcpu, KVM_SET_XCRS, &xcrs) == 0 ? 0 : -errno;
 }
 
-/* KVM derives CPUID.1:EDX.9 (APIC) from the enable bit. */
 static int
-disable_apic(int vcpu)
-{
-	struct kvm_sregs sregs;
-
-	if (ioctl(vcpu, KVM_GET_SREGS, &sregs) == -1)
-		return -errno;
-	sregs.apic_base &= ~APIC_BASE_ENABLE;
-	return ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0 ? 0 : -errno;
-}
-
-static int
-setup_cpu(const struct hv_vm *vm, int vcpu)
+setup_cpu(const struct hv_vm *vm, int vcpu, unsigned id)
 {
 	struct kvm_cpuid2 *table;
+	bool deadline;
 	int error;
 
 	table = calloc(1, sizeof(*table) +
-	    CPUID_MAX * sizeof(table->entries[0]));
+	    HV_KVM_CPUID_MAX * sizeof(table->entries[0]));
 	if (table == NULL)
 		return -ENOMEM;
-	table->nent = CPUID_MAX;
+	table->nent = HV_KVM_CPUID_MAX;
 	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, table) == -1) {
 		error = -errno;
 		goto out;
 	}
-	hv_kvm_filter_cpuid(table);
+	deadline = ioctl(vm->kvm, KVM_CHECK_EXTENSION,
+	    KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	error = hv_kvm_make_cpuid(table, vm->ncpus, id, deadline);
+	if (error != 0)
+		goto out;
 	if (ioctl(vcpu, KVM_SET_CPUID2, table) == -1) {
 		error = -errno;
 		goto out;
 	}
 	error = set_xcr0(vcpu, table);
-	if (error == 0)
-		error = disable_apic(vcpu);
 out:
 	free(table);
 	return error;
@@ -366,7 +390,7 @@ kvm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 		error = -errno;
 		goto close;
 	}
-	error = setup_cpu(vm, v->fd);
+	error = setup_cpu(vm, v->fd, id);
 	if (error != 0)
 		goto unmap;
 	*vcpup = v;
@@ -402,7 +426,6 @@ kvm_set_regs(struct hv_vcpu *v, const struct hv_regs *regs)
 	return hv_kvm_set_regs(v->fd, regs);
 }
 
-
 static void
 run_failed(struct hv_vcpu *v, struct hv_exit *e)
 {
@@ -410,7 +433,9 @@ run_failed(struct hv_vcpu *v, struct hv_exit *e)
 		e->kind = HV_EXIT_NONE;
 		__atomic_exchange_n(&v->run->immediate_exit, 0,
 		    __ATOMIC_SEQ_CST);
-	} else
+	} else if (errno == EAGAIN)
+		e->kind = HV_EXIT_NONE;		/* was waiting to be started */
+	else
 		hv_exit_error(e, "KVM_RUN: %s", strerror(errno));
 }
 
@@ -486,6 +511,10 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 	case KVM_EXIT_X86_WRMSR:
 		exit_msr(run, e);
 		break;
+	case KVM_EXIT_IOAPIC_EOI:
+		e->kind = HV_EXIT_EOI;
+		e->eoi.vector = run->eoi.vector;
+		break;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		e->kind = HV_EXIT_INTR_WINDOW;
 		break;
@@ -546,7 +575,7 @@ probe_vm(struct hv_vm *vm, char *err, size_t errlen)
 static int
 kvm_probe(char *err, size_t errlen)
 {
-	struct hv_vm vm = { .gm.nranges = 1 };
+	struct hv_vm vm = { .ncpus = 1, .gm.nranges = 1 };
 	int error;
 
 	error = hv_kvm_probe_page(&vm.gm.range[0]);
@@ -600,6 +629,9 @@ kvm_is_halted(struct hv_vcpu *v)
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp) == -1 ||
 	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev) == -1)
 		return false;
+	if (mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	    mp.mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return true;
 	return mp.mp_state == KVM_MP_STATE_HALTED && !v->run->if_flag &&
 	    !ev.interrupt.injected && !ev.nmi.injected && !ev.nmi.pending &&
 	    !ev.exception.injected && !ev.smi.pending;
@@ -618,6 +650,9 @@ const struct hv_ops hv_kvm_ops = {
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,
 	.doorbell = kvm_doorbell,
+	.msi = kvm_msi,
+	.msi_event = kvm_msi_event,
+	.ioapic_route = kvm_ioapic_route,
 	.vcpu_create = kvm_vcpu_create,
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.get_regs = kvm_get_regs,

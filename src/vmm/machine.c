@@ -74,6 +74,7 @@ struct machine {
 	struct machine_disk	 disk[VM_DISKS_MAX];	/* m; stop: l */
 	unsigned		 ndisks;		/* i: made so far */
 	struct machine_rng	 rng;			/* m; stop: l */
+	unsigned		 msi_slots;		/* i: given away */
 	bool			 intr;			/* vCPU thread */
 	unsigned		 stopping;		/* l: devices to wait for */
 	void			(*stop_done)(void *);	/* l */
@@ -127,6 +128,38 @@ host_doorbell(void *cookie, uint16_t port, uint8_t size, int fd, bool on)
 	struct machine *m = cookie;
 
 	return m->mc.doorbell(m->mc.cookie, port, size, fd, on);
+}
+
+static void
+host_msi(void *cookie, uint64_t addr, uint32_t data)
+{
+	struct machine *m = cookie;
+	struct hv_msi msg = { .addr = addr, .data = data };
+
+	/* An address that is no local APIC's is the guest's mistake. */
+	(void)m->mc.msi(m->mc.cookie, &msg);
+}
+
+static int
+host_msi_event(void *cookie, unsigned slot, int fd, uint64_t addr,
+    uint32_t data, bool on)
+{
+	struct machine *m = cookie;
+	struct hv_msi msg = { .addr = addr, .data = data };
+
+	return m->mc.msi_event(m->mc.cookie, slot, fd, on ? &msg : NULL);
+}
+
+static int
+host_msi_slots(void *cookie, unsigned n)
+{
+	struct machine *m = cookie;
+	unsigned first = m->msi_slots;
+
+	if (n > HV_MSI_EVENTS - first)
+		return -ENOSPC;
+	m->msi_slots += n;
+	return (int)first;
 }
 
 static bool
@@ -302,6 +335,11 @@ machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
 	m->host.call = host_call;
 	m->host.reset = host_reset;
 	m->host.doorbell = mc->doorbell != NULL ? host_doorbell : NULL;
+	if (mc->msi != NULL) {
+		m->host.msi = host_msi;
+		m->host.msi_event = host_msi_event;
+		m->host.msi_slots = host_msi_slots;
+	}
 	error = -pthread_mutex_init(&m->mtx, NULL);
 	if (error != 0) {
 		free(m);
@@ -392,6 +430,14 @@ machine_mmio(struct machine *m, struct hv_exit *e)
 		bus_read(m->bus, e->mmio.gpa, e->mmio.data, e->mmio.size);
 	m->intr = pic_pending(&m->pic);
 	pthread_mutex_unlock(&m->mtx);
+}
+
+void
+machine_eoi(struct machine *m, uint8_t vector)
+{
+	/* No interrupt is level-triggered yet. */
+	(void)m;
+	(void)vector;
 }
 
 uint64_t

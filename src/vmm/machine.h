@@ -22,6 +22,7 @@ struct dev_call;
 struct disk;
 struct gmem;
 struct hv_exit;
+struct hv_msi;
 struct loop;
 struct machine;
 struct state_reader;
@@ -43,6 +44,10 @@ struct machine_conf {
 	/* And of the backend; NULL: it has no doorbells. */
 	int			(*doorbell)(void *cookie, uint16_t port,
 				    uint8_t size, int fd, bool on);
+	/* NULL: guests have no local APIC; see hv.h. */
+	int			(*msi)(void *cookie, const struct hv_msi *msg);
+	int			(*msi_event)(void *cookie, unsigned slot,
+				    int fd, const struct hv_msi *msg);
 	void			*cookie;
 };
 
@@ -56,6 +61,9 @@ void machine_destroy(struct machine *m);
 /* Serves a HV_EXIT_IO, a HV_EXIT_MMIO; vCPU thread. */
 void machine_io(struct machine *m, struct hv_exit *e);
 void machine_mmio(struct machine *m, struct hv_exit *e);
+
+/* Serves a HV_EXIT_EOI; vCPU thread. */
+void machine_eoi(struct machine *m, uint8_t vector);
 
 /*
  * Does what has come due in the devices; vCPU thread.  Returns when it must be

@@ -213,6 +213,9 @@ vcpu_exit(struct vcpu *v)
 	case HV_EXIT_MSR:
 		msrs_access(v->guest.msrs, e);
 		break;
+	case HV_EXIT_EOI:
+		machine_eoi(v->guest.machine, e->eoi.vector);
+		break;
 	case HV_EXIT_HLT:
 		vcpu_end(v, VM_REASON_HALTED);
 		break;

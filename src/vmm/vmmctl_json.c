@@ -10,8 +10,8 @@
 /* Keys whose values are numbers in JSON. */
 static const char *const number_keys[] = {
 	"memory", "vcpus", "uptime", "next-start", "cpu", "guest-time",
-	"exits", "boots", "pid", "kicks", "ports", "windows", "halts",
-	"triple-faults", "errors", "inside",
+	"exits", "boots", "pid", "kicks", "ports", "msrs", "windows",
+	"interrupt-ends", "halts", "triple-faults", "errors", "inside",
 	"guests", "clients", "worst-callback-us",
 };
 

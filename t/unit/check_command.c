@@ -214,7 +214,8 @@ START_TEST(reload_and_show)
 	ask("show a");
 	ck_assert_int_eq(strncmp(rig.got, "vm name=a state=running ", 24), 0);
 	ck_assert_ptr_nonnull(strstr(rig.got, "\nexits kicks=0 ports=4 "
-	    "memory=0 msrs=0 windows=0 halts=0 triple-faults=0 errors=0 inside=3\n"));
+	    "memory=0 msrs=0 windows=0 interrupt-ends=0 "
+	    "halts=0 triple-faults=0 errors=0 inside=3\n"));
 	ck_assert_ptr_nonnull(strstr(rig.got,
 	    "\nconfig key=autostart value=yes\n"));
 	ck_assert_ptr_nonnull(strstr(rig.got,

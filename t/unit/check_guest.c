@@ -123,6 +123,13 @@ machine_mmio(struct machine *m, struct hv_exit *e)
 	(void)e;
 }
 
+void
+machine_eoi(struct machine *m, uint8_t vector)
+{
+	(void)m;
+	(void)vector;
+}
+
 uint64_t
 machine_fold(struct machine *m)
 {

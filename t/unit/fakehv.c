@@ -26,6 +26,7 @@ struct hv_vcpu {
 static pthread_mutex_t	mtx = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t	cond = PTHREAD_COND_INITIALIZER;
 static struct fakehv	fake;
+static bool		bound[HV_MSI_EVENTS];
 static uint8_t		io_data[8];
 
 struct fakehv
@@ -44,6 +45,7 @@ fakehv_setup(const struct fakehv *f)
 {
 	pthread_mutex_lock(&mtx);
 	fake = *f;
+	memset(bound, 0, sizeof(bound));
 	pthread_mutex_unlock(&mtx);
 }
 
@@ -156,6 +158,50 @@ fake_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
 	(void)fd;
 	pthread_mutex_lock(&mtx);
 	fake.doorbells += on ? 1u : -1u;
+	pthread_mutex_unlock(&mtx);
+	return 0;
+}
+
+static int
+fake_msi(struct hv_vm *vm, const struct hv_msi *msg)
+{
+	(void)vm;
+	if (!hv_msi_valid(msg))
+		return -EINVAL;
+	pthread_mutex_lock(&mtx);
+	fake.msis++;
+	fake.msi = *msg;
+	pthread_mutex_unlock(&mtx);
+	return 0;
+}
+
+static int
+fake_msi_event(struct hv_vm *vm, unsigned slot, int fd,
+    const struct hv_msi *msg)
+{
+	(void)vm;
+	(void)fd;
+	if (slot >= HV_MSI_EVENTS || (msg != NULL && !hv_msi_valid(msg)))
+		return -EINVAL;
+	pthread_mutex_lock(&mtx);
+	if (bound[slot] != (msg != NULL))
+		fake.msi_events += msg != NULL ? 1u : -1u;
+	bound[slot] = msg != NULL;
+	if (msg != NULL)
+		fake.msi = *msg;
+	pthread_mutex_unlock(&mtx);
+	return 0;
+}
+
+static int
+fake_ioapic_route(struct hv_vm *vm, unsigned pin, const struct hv_msi *msg)
+{
+	(void)vm;
+	(void)msg;
+	if (pin >= HV_IOAPIC_PINS)
+		return -EINVAL;
+	pthread_mutex_lock(&mtx);
+	fake.routes++;
 	pthread_mutex_unlock(&mtx);
 	return 0;
 }
@@ -305,6 +351,9 @@ const struct hv_ops fakehv_ops = {
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,
 	.doorbell = fake_doorbell,
+	.msi = fake_msi,
+	.msi_event = fake_msi_event,
+	.ioapic_route = fake_ioapic_route,
 	.vcpu_create = fake_vcpu_create,
 	.vcpu_destroy = fake_vcpu_destroy,
 	.get_regs = fake_get_regs,

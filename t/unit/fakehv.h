@@ -28,6 +28,10 @@ struct fakehv {
 	unsigned	 vms, vcpus;	/* alive */
 	unsigned	 ncpus;		/* of the last VM made */
 	unsigned	 doorbells;	/* there are */
+	unsigned	 msis;		/* sent */
+	struct hv_msi	 msi;		/* the last of them, or of an event */
+	unsigned	 msi_events;	/* bound */
+	unsigned	 routes;	/* calls of ioapic_route() */
 	unsigned	 kicks;
 	unsigned	 checks;	/* is_halted() was asked */
 	unsigned	 injected;
