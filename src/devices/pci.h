@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * PCI bus 0 of one guest: configuration mechanism 1 at ports cf8 and cfc, a
- * host bridge at 00:00.0, and up to 31 single-function devices beside it.
+ * PCI bus 0 of one guest: configuration space by ports cf8 and cfc and by a
+ * window in memory, a host bridge at 00:00.0, and up to 248 devices beside it.
+ *
+ * Devices are function 0 of slots 1 to 31, and when those are full, function 1
+ * of the same slots, and so on: a device's address does not depend on what is
+ * added after it.
  *
  * Devices find themselves ready for a guest that has no firmware: BARs are
  * assigned, decoding is on, INTERRUPT_LINE names the PIC input.  The guest
  * may size, move and disable them; a BAR answers where it lies as long as
- * nobody else's ports are there.
+ * nobody else is there.
  *
  * Everything here runs on a vCPU thread under the VM's mutex, or before the
  * guest first runs.
@@ -23,11 +27,19 @@
 
 #define PCI_CONFIG_SIZE	256
 #define PCI_NSLOTS	32
+#define PCI_NPINS	4		/* INTA# to INTD# */
+#define PCI_NDEVS	(1 + 8 * (PCI_NSLOTS - 1))
 #define PCI_NBARS	6
 
-/* The window BARs are assigned from. */
+/* The windows BARs are assigned from: of ports and of memory. */
 #define PCI_IO_BASE	0x1000
 #define PCI_IO_END	0x10000
+#define PCI_MEM_BASE	0xc0000000u
+#define PCI_MEM_END	0xe0000000u
+
+/* Where configuration space lies in memory: one bus. */
+#define PCI_ECAM_BASE	0xe0000000u
+#define PCI_ECAM_SIZE	0x100000u
 
 #define PCI_CAP_VENDOR	0x09
 
@@ -48,15 +60,18 @@ struct pci_ident {
 };
 
 /*
- * What a device does itself.  intx_level is the state of its INTA# pin, NULL
- * if it has none.  bar_moved says that a BAR answers at `base` from now on, or
- * nowhere if that is 0; it may be NULL.  The window is one dword of configuration space that the
- * device answers (see pci_set_window); `off` and `size` lie inside it.
+ * What a device does itself.  intx_level is the state of its interrupt pin,
+ * NULL if it has none.  bar_moved says that a BAR answers at `base` from now
+ * on, or nowhere if that is 0; caps_written that the guest has written among
+ * the capabilities, and maybe changed them.  Both may be NULL.  The window is
+ * one dword of configuration space that the device answers (see
+ * pci_set_window); `off` and `size` lie inside it.
  */
 struct pci_dev_ops {
 	bool		(*intx_level)(void *cookie);
 	void		(*bar_moved)(void *cookie, unsigned bar,
 			    uint32_t base);
+	void		(*caps_written)(void *cookie);
 	uint32_t	(*window_read)(void *cookie, unsigned off,
 			    unsigned size);
 	void		(*window_write)(void *cookie, unsigned off,
@@ -65,7 +80,8 @@ struct pci_dev_ops {
 
 struct pci_bar {
 	uint32_t		 size;		/* power of two; 0: no BAR */
-	const struct pio_ops	*ops;
+	const struct pio_ops	*io;		/* one of these two */
+	const struct mmio_ops	*mem;
 	uint32_t		 base;		/* where the bus has it, or 0 */
 };
 
@@ -74,7 +90,7 @@ struct pci_dev {
 	const struct pci_dev_ops	*ops;
 	void				*cookie;	/* also the BARs' */
 	struct pci			*pci;		/* NULL: not added */
-	unsigned			 slot;
+	unsigned			 index;		/* on the bus */
 	unsigned			 irq;
 	uint8_t				 last_cap;	/* offset, 0: none */
 	uint8_t				 caps_end;
@@ -115,7 +131,11 @@ void pci_set_window(struct pci_dev *d, uint8_t off);
 void pci_add_io_bar(struct pci_dev *d, unsigned n, uint32_t size,
     const struct pio_ops *ops);
 
-/* Plugs the device into the next free slot: 0, -ENOSPC (slots, ports). */
+/* The same in memory, 32 bits, not prefetchable; `size` from 16. */
+void pci_add_mem_bar(struct pci_dev *d, unsigned n, uint32_t size,
+    const struct mmio_ops *ops);
+
+/* Plugs the device in at the next free place: 0, -ENOSPC (places, BARs). */
 int pci_add(struct pci *pci, struct pci_dev *d);
 
 /* Unplugs it; nothing if it was never added. */

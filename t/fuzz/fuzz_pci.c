@@ -4,9 +4,10 @@
  *
  * The input is a list of steps; the low two bits of a step's first byte say
  * what it does: 0 writes a register of a device, 1 accesses the ports of the
- * configuration mechanism in any way, 2 any other port, 3 saves and loads, or
- * (with bit 2) changes what was saved, or (bit 3) resets, or (bit 4) moves an
- * interrupt pin.  After each of them the port map is what the BARs say.
+ * configuration mechanism in any way, 2 any other port or (with bit 7) memory
+ * about the window of configuration space, 3 saves and loads, or (with bit 2)
+ * changes what was saved, or (bit 3) resets, or (bit 4) moves an interrupt
+ * pin.  After each of them the bus is what the BARs say.
  */
 #include "fuzz.h"
 
@@ -16,7 +17,7 @@
 #include "devices/state.h"
 
 #define DEVICES		3
-#define BARS		2
+#define BARS		3
 #define IRQS		16
 
 struct card {
@@ -38,8 +39,12 @@ struct rig {
 	bool			 reset;		/* by the reset register */
 };
 
+/* Those from BAR_MEM up, and it is taken off, are of memory. */
+#define BAR_MEM	0x80000000u
 static const uint32_t bar_sizes[DEVICES][BARS] = {
-	{ 0x200, 0 }, { 4, 0x1000 }, { 0x100, 0x8000 },
+	{ 0x200, 0, BAR_MEM | 0x1000 },
+	{ 4, 0x1000, BAR_MEM | 0x10 },
+	{ 0x100, 0x8000, BAR_MEM | 0x10000000 },
 };
 
 static void
@@ -77,6 +82,25 @@ card_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
 }
 
 static const struct pio_ops card_pio = { .in = card_in, .out = card_out };
+
+static uint64_t
+card_read(void *cookie, uint64_t off, unsigned size)
+{
+	struct card *c = cookie;
+
+	FUZZ_CHECK(off + size <= 0x10000000);
+	*c->hit = c;
+	return off;
+}
+
+static void
+card_write(void *cookie, uint64_t off, unsigned size, uint64_t val)
+{
+	(void)val;
+	(void)card_read(cookie, off, size);
+}
+
+static const struct mmio_ops card_mmio = { card_read, card_write };
 
 static bool
 card_level(void *cookie)
@@ -121,6 +145,15 @@ static const struct pci_dev_ops card_ops = {
 };
 
 static void
+card_add_bar(struct pci_dev *d, unsigned n, uint32_t size)
+{
+	if ((size & BAR_MEM) != 0)
+		pci_add_mem_bar(d, n, size & ~BAR_MEM, &card_mmio);
+	else if (size != 0)
+		pci_add_io_bar(d, n, size, &card_pio);
+}
+
+static void
 rig_init(struct rig *r)
 {
 	static const uint8_t cap[16] = { 0 };
@@ -140,9 +173,7 @@ rig_init(struct rig *r)
 		    sizeof(cap));
 		pci_set_window(&r->card[i].pdev, (uint8_t)(off + 12));
 		for (n = 0; n < BARS; n++)
-			if (bar_sizes[i][n] != 0)
-				pci_add_io_bar(&r->card[i].pdev, n,
-				    bar_sizes[i][n], &card_pio);
+			card_add_bar(&r->card[i].pdev, n, bar_sizes[i][n]);
 		FUZZ_CHECK(pci_add(r->pci, &r->card[i].pdev) == 0);
 	}
 }
@@ -165,24 +196,46 @@ conf_read(struct rig *r, unsigned slot, unsigned reg)
 	return bus_in(r->bus, 0xcfc, 4);
 }
 
-/* Does a BAR other than this one, or the mechanism's ports, lie there? */
+/* Does a BAR other than this one, or the mechanism, lie there? */
 static bool
 taken(const struct rig *r, const struct pci_bar *self, uint32_t base)
 {
-	uint32_t end = base + self->size;
+	uint64_t end = (uint64_t)base + self->size;
+	bool mem = self->mem != NULL;
 	const struct pci_bar *b;
 	unsigned i, n;
 
-	if (base < 0xd00 && end > 0xcf8)
+	if (mem ? base < PCI_ECAM_BASE + PCI_ECAM_SIZE && end > PCI_ECAM_BASE :
+	    base < 0xd00 && end > 0xcf8)
 		return true;
 	for (i = 0; i < DEVICES; i++)
 		for (n = 0; n < BARS; n++) {
 			b = &r->card[i].pdev.bar[n];
 			if (b != self && b->base != 0 &&
+			    (b->mem != NULL) == mem &&
 			    base < b->base + b->size && end > b->base)
 				return true;
 		}
 	return false;
+}
+
+static void
+access_bar(struct rig *r, const struct pci_bar *b)
+{
+	uint32_t last = b->base + b->size - 1;
+	uint8_t byte = 0;
+
+	r->hit = NULL;
+	if (b->mem != NULL)
+		bus_write(r->bus, b->base, &byte, 1);
+	else
+		bus_out(r->bus, (uint16_t)b->base, 1, 0);
+	FUZZ_CHECK(r->hit != NULL);
+	r->hit = NULL;
+	if (b->mem != NULL)
+		bus_read(r->bus, last, &byte, 1);
+	else
+		(void)bus_in(r->bus, (uint16_t)last, 1);
 }
 
 static void
@@ -193,21 +246,18 @@ check_bar(struct rig *r, struct card *c, unsigned n)
 
 	if (b->size == 0)
 		return;
-	if ((conf_read(r, c->pdev.slot, 0x04) & 1) != 0)
-		want = conf_read(r, c->pdev.slot, 0x10 + 4 * n) & ~3u;
+	if ((conf_read(r, c->pdev.index, 0x04) &
+	    (b->mem != NULL ? 2u : 1u)) != 0)
+		want = conf_read(r, c->pdev.index, 0x10 + 4 * n) & ~3u;
 	FUZZ_CHECK(want % b->size == 0);
 	FUZZ_CHECK(c->told[n] == b->base);
 	if (b->base == 0) {
-		FUZZ_CHECK(want == 0 || want > 0x10000 - b->size ||
-		    taken(r, b, want));
+		FUZZ_CHECK(want == 0 || taken(r, b, want) ||
+		    (b->mem == NULL && want > 0x10000 - b->size));
 		return;
 	}
 	FUZZ_CHECK(b->base == want && !taken(r, b, want));
-	r->hit = NULL;
-	bus_out(r->bus, (uint16_t)b->base, 1, 0);
-	FUZZ_CHECK(r->hit == c);
-	r->hit = NULL;
-	(void)bus_in(r->bus, (uint16_t)(b->base + b->size - 1), 1);
+	access_bar(r, b);
 	FUZZ_CHECK(r->hit == c);
 }
 
@@ -222,7 +272,7 @@ check_lines(struct rig *r)
 		high = false;
 		for (k = 0; k < DEVICES; k++)
 			high |= r->card[k].pdev.irq == i && r->card[k].pin &&
-			    (conf_read(r, r->card[k].pdev.slot, 0x04) &
+			    (conf_read(r, r->card[k].pdev.index, 0x04) &
 			    0x400) == 0;
 		FUZZ_CHECK(r->line[i] == high);
 	}
@@ -311,6 +361,22 @@ access_port(struct rig *r, uint16_t port, uint8_t how)
 		    (val & 0x04) == 0);
 }
 
+/* About the window: of a device, of none, or beyond its end. */
+static void
+access_memory(struct rig *r, uint8_t how)
+{
+	uint64_t gpa = PCI_ECAM_BASE + (fuzz_u32(&r->in) & 0x1fffff);
+	uint64_t val = fuzz_u32(&r->in) * UINT64_C(0x100000001);
+	unsigned size = 1u << (how & 3);
+
+	if ((how & 8) != 0)
+		gpa = PCI_ECAM_BASE + (gpa & 0x1f0ff);
+	if ((how & 4) != 0)
+		bus_read(r->bus, gpa, &val, size);
+	else
+		bus_write(r->bus, gpa, &val, size);
+}
+
 static void
 step(struct rig *r)
 {
@@ -325,7 +391,10 @@ step(struct rig *r)
 		access_port(r, 0xcf8 + (op >> 2 & 7), op >> 5);
 		break;
 	case 2:
-		access_port(r, fuzz_u16(&r->in), op >> 2);
+		if ((op & 0x80) != 0)
+			access_memory(r, op >> 2);
+		else
+			access_port(r, fuzz_u16(&r->in), op >> 2);
 		break;
 	case 3:
 		if ((op & 8) != 0) {

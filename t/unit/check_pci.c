@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The PCI bus: how a guest finds, sizes, moves and disables devices through
- * cf8 and cfc, and what their shared interrupt lines do.
+ * cf8 and cfc or the window in memory, and what their shared interrupt lines
+ * do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +17,14 @@
 #define BAR0		0x10
 #define INT_LINE	0x3c
 
+/* Function n of a slot, where the functions below take a slot. */
+#define FN(slot, n)	((slot) | (n) << 5)
+
 /* A device that remembers what was done to it. */
 struct probe {
 	struct pci_dev	 pdev;
 	bool		 level;
+	unsigned	 caps_written;
 	uint32_t	 value;		/* the BAR's and the window's */
 	uint32_t	 last_off;
 	unsigned	 last_size;
@@ -58,8 +63,31 @@ probe_out(void *cookie, uint32_t off, unsigned size, uint32_t val)
 
 static const struct pio_ops probe_pio = { .in = probe_in, .out = probe_out };
 
+static uint64_t
+probe_read(void *cookie, uint64_t off, unsigned size)
+{
+	return probe_in(cookie, (uint32_t)off, size);
+}
+
+static void
+probe_write(void *cookie, uint64_t off, unsigned size, uint64_t val)
+{
+	probe_out(cookie, (uint32_t)off, size, (uint32_t)val);
+}
+
+static const struct mmio_ops probe_mmio = { probe_read, probe_write };
+
+static void
+probe_caps_written(void *cookie)
+{
+	struct probe *p = cookie;
+
+	p->caps_written++;
+}
+
 static const struct pci_dev_ops probe_ops = {
 	.intx_level = probe_level,
+	.caps_written = probe_caps_written,
 	.window_read = probe_in,
 	.window_write = probe_out,
 };
@@ -112,7 +140,8 @@ plug(struct fixture *f, struct probe *p, uint32_t size)
 static void
 select_reg(struct fixture *f, unsigned slot, unsigned reg)
 {
-	bus_out(f->bus, ADDRESS, 4, 0x80000000u | slot << 11 | (reg & 0xfc));
+	bus_out(f->bus, ADDRESS, 4, 0x80000000u | (slot & 31) << 11 |
+	    slot >> 5 << 8 | (reg & 0xfc));
 }
 
 static uint32_t
@@ -128,6 +157,21 @@ set_conf(struct fixture *f, unsigned slot, unsigned reg, unsigned size,
 {
 	select_reg(f, slot, reg);
 	bus_out(f->bus, (uint16_t)(DATA + (reg & 3)), size, val);
+}
+
+static uint64_t
+mem(struct fixture *f, uint64_t gpa, unsigned size)
+{
+	uint64_t val = 0;
+
+	bus_read(f->bus, gpa, &val, size);
+	return val;
+}
+
+static uint64_t
+ecam(unsigned slot, unsigned reg)
+{
+	return PCI_ECAM_BASE + ((slot & 31) << 15 | slot >> 5 << 12 | reg);
 }
 
 START_TEST(address_register)
@@ -201,7 +245,7 @@ START_TEST(bridge_and_absent_devices)
 	ck_assert_uint_eq(conf(&f, 1, 0, 4), UINT32_MAX);
 	ck_assert_uint_eq(conf(&f, 31, 0, 4), UINT32_MAX);
 	set_conf(&f, 31, COMMAND, 2, 7);
-	/* Another bus, another function, not enabled. */
+	/* Another bus, a function it does not have, not enabled. */
 	bus_out(f.bus, ADDRESS, 4, 0x80010000u);
 	ck_assert_uint_eq(bus_in(f.bus, DATA, 4), UINT32_MAX);
 	bus_out(f.bus, ADDRESS, 4, 0x80000100u);
@@ -429,30 +473,176 @@ START_TEST(intx_disable_and_status)
 }
 END_TEST
 
-START_TEST(slots_and_ports_end)
+START_TEST(memory_bar)
 {
-	static struct probe p[PCI_NSLOTS];
-	struct probe big;
 	struct fixture f;
-	unsigned i;
+	struct probe p;
+	uint32_t bar;
+
+	setup(&f);
+	probe_init(&p, 64);
+	pci_add_mem_bar(&p.pdev, 1, 0x2000, &probe_mmio);
+	ck_assert_int_eq(pci_add(f.pci, &p.pdev), 0);
+	p.value = 0x42;
+	bar = conf(&f, 1, BAR0 + 4, 4);
+	ck_assert_uint_ge(bar, PCI_MEM_BASE);
+	ck_assert_uint_eq(bar % 0x2000, 0);
+	ck_assert_uint_eq(conf(&f, 1, COMMAND, 2), 7);
+	ck_assert_uint_eq(mem(&f, bar, 1), 0x42);
+	ck_assert_uint_eq(mem(&f, bar + 0x1ffc, 4), 0x42);
+	ck_assert_uint_eq(p.last_off, 0x1ffc);
+	ck_assert_uint_eq(mem(&f, bar + 0x2000, 1), 0xff);
+	ck_assert_uint_eq(mem(&f, bar - 1, 1), 0xff);
+	/* Sized and moved, its low bits zero. */
+	set_conf(&f, 1, BAR0 + 4, 4, UINT32_MAX);
+	ck_assert_uint_eq(conf(&f, 1, BAR0 + 4, 4), 0xffffe000);
+	ck_assert_uint_eq(mem(&f, bar, 1), 0xff);
+	set_conf(&f, 1, BAR0 + 4, 4, 0xd0000000);
+	ck_assert_uint_eq(mem(&f, 0xd0000000, 4), 0x42);
+	/* Each kind has its own switch. */
+	set_conf(&f, 1, COMMAND, 2, 1);
+	ck_assert_uint_eq(mem(&f, 0xd0000000, 1), 0xff);
+	set_conf(&f, 1, COMMAND, 2, 2);
+	ck_assert_uint_eq(mem(&f, 0xd0000000, 1), 0x42);
+	ck_assert_uint_eq(p.pdev.bar[0].base, 0);
+	/* Not where configuration space is. */
+	set_conf(&f, 1, BAR0 + 4, 4, PCI_ECAM_BASE);
+	ck_assert_uint_eq(mem(&f, ecam(1, 0), 4), 0x56781234);
+	ck_assert_uint_eq(p.pdev.bar[1].base, 0);
+	pci_ops.reset(f.pci);
+	ck_assert_uint_eq(mem(&f, bar, 1), 0x42);
+	pci_remove(&p.pdev);
+	ck_assert_uint_eq(mem(&f, bar, 1), 0xff);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(window_in_memory)
+{
+	struct fixture f;
+	struct probe p;
+	uint64_t val = 0x0c000005;
+
+	setup(&f);
+	plug(&f, &p, 64);
+	ck_assert_uint_eq(mem(&f, ecam(1, 0), 4), 0x56781234);
+	ck_assert_uint_eq(mem(&f, ecam(1, 2), 2), 0x5678);
+	ck_assert_uint_eq(mem(&f, ecam(1, 0), 8), 0x0000000556781234);
+	ck_assert_uint_eq(mem(&f, ecam(0, 0), 4), conf(&f, 0, 0, 4));
+	/* Absent, or with nothing in its extended space. */
+	ck_assert_uint_eq(mem(&f, ecam(2, 0), 8), UINT64_MAX);
+	ck_assert_uint_eq(mem(&f, ecam(2, 0xffc), 4), UINT32_MAX);
+	ck_assert_uint_eq(mem(&f, ecam(FN(0, 1), 0), 4), UINT32_MAX);
+	ck_assert_uint_eq(mem(&f, ecam(FN(1, 1), 0), 4), UINT32_MAX);
+	ck_assert_uint_eq(mem(&f, ecam(1, 0x100), 4), 0);
+	ck_assert_uint_eq(mem(&f, ecam(1, 0xff8), 8), 0);
+	bus_write(f.bus, ecam(1, 0x100), &val, 4);
+	bus_write(f.bus, ecam(2, COMMAND), &val, 4);
+	/* A write does what it does by ports, and has no memory of them. */
+	select_reg(&f, 1, COMMAND);
+	val = 4;
+	bus_write(f.bus, ecam(1, COMMAND), &val, 2);
+	ck_assert_uint_eq(bus_in(f.bus, DATA, 2), 4);
+	ck_assert_uint_eq(p.pdev.bar[0].base, 0);
+	val = 0x0000900100000000;
+	bus_write(f.bus, ecam(1, 0x0c), &val, 8);
+	val = 5;
+	bus_write(f.bus, ecam(1, COMMAND), &val, 1);
+	ck_assert_uint_eq(p.pdev.bar[0].base, 0x9000);
+	pci_remove(&p.pdev);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(devices_hear_of_their_capabilities)
+{
+	struct fixture f;
+	struct probe p;
+
+	setup(&f);
+	plug(&f, &p, 64);
+	set_conf(&f, 1, 0x3c, 4, 0);
+	ck_assert_uint_eq(p.caps_written, 0);
+	set_conf(&f, 1, 0x40, 1, 0);
+	ck_assert_uint_eq(p.caps_written, 1);
+	set_conf(&f, 1, 0xfc, 4, 0);
+	ck_assert_uint_eq(p.caps_written, 2);
+	pci_remove(&p.pdev);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(ports_end)
+{
+	struct probe big, p;
+	struct fixture f;
 
 	setup(&f);
 	/* What is left of the window after one half of it. */
 	plug(&f, &big, 0x8000);
-	probe_init(&p[0], 0x8000);
-	ck_assert_int_eq(pci_add(f.pci, &p[0].pdev), -ENOSPC);
+	probe_init(&p, 0x8000);
+	ck_assert_int_eq(pci_add(f.pci, &p.pdev), -ENOSPC);
 	pci_remove(&big.pdev);
 	teardown(&f);
+}
+END_TEST
+
+START_TEST(memory_ends)
+{
+	struct probe big, p;
+	struct fixture f;
+
+	setup(&f);
+	probe_init(&big, 4);
+	pci_add_mem_bar(&big.pdev, 1, 0x10000000, &probe_mmio);
+	ck_assert_int_eq(pci_add(f.pci, &big.pdev), 0);
+	probe_init(&p, 4);
+	pci_add_mem_bar(&p.pdev, 1, 0x20000000, &probe_mmio);
+	ck_assert_int_eq(pci_add(f.pci, &p.pdev), -ENOSPC);
+	probe_init(&p, 4);
+	pci_add_mem_bar(&p.pdev, 1, 0x10000000, &probe_mmio);
+	ck_assert_int_eq(pci_add(f.pci, &p.pdev), 0);
+	pci_remove(&p.pdev);
+	pci_remove(&big.pdev);
+	teardown(&f);
+}
+END_TEST
+
+/* When slots are full, functions follow, each at the next pin of its slot. */
+START_TEST(functions_follow_slots)
+{
+	static struct probe p[PCI_NDEVS];
+	struct fixture f;
+	unsigned i, at;
 
 	setup(&f);
 	for (i = 1; i < PCI_NSLOTS; i++)
-		plug(&f, &p[i], 512);
-	probe_init(&p[0], 512);
+		plug(&f, &p[i], 64);
+	ck_assert_uint_eq(conf(&f, 1, 0x0e, 1), 0);
+	for (; i < PCI_NDEVS; i++)
+		plug(&f, &p[i], 64);
+	probe_init(&p[0], 64);
 	ck_assert_int_eq(pci_add(f.pci, &p[0].pdev), -ENOSPC);
-	p[31].value = 0x31;
-	ck_assert_uint_eq(bus_in(f.bus,
-	    (uint16_t)(conf(&f, 31, BAR0, 4) & ~3u), 1), 0x31);
-	for (i = 1; i < PCI_NSLOTS; i++)
+	for (i = 1; i < PCI_NDEVS; i++) {
+		unsigned slot = (i - 1) % 31 + 1, n = (i - 1) / 31;
+
+		at = FN(slot, n);
+		ck_assert_uint_eq(conf(&f, at, 0, 4), 0x56781234);
+		ck_assert_uint_eq(conf(&f, at, 0x0e, 1), n == 0 ? 0x80 : 0);
+		ck_assert_uint_eq(conf(&f, at, 0x3d, 1), n % 4 + 1);
+		ck_assert_uint_eq(conf(&f, at, INT_LINE, 1),
+		    pci_irq(slot, n % 4));
+		p[i].value = i;
+		ck_assert_uint_eq(bus_in(f.bus, (uint16_t)
+		    (conf(&f, at, BAR0, 4) & ~3u), 1), i & 0xff);
+		ck_assert_uint_eq(mem(&f, ecam(at, 0), 4), 0x56781234);
+	}
+	ck_assert_uint_eq(conf(&f, 0, 0x0e, 1), 0);
+	ck_assert_uint_eq(conf(&f, FN(0, 1), 0, 4), UINT32_MAX);
+	/* What is found after a reset is the same. */
+	pci_ops.reset(f.pci);
+	ck_assert_uint_eq(conf(&f, 1, 0x0e, 1), 0x80);
+	for (i = 1; i < PCI_NDEVS; i++)
 		pci_remove(&p[i].pdev);
 	teardown(&f);
 }
@@ -537,7 +727,12 @@ main(void)
 	tcase_add_test(tc, window_belongs_to_the_device);
 	tcase_add_test(tc, lines_are_shared);
 	tcase_add_test(tc, intx_disable_and_status);
-	tcase_add_test(tc, slots_and_ports_end);
+	tcase_add_test(tc, memory_bar);
+	tcase_add_test(tc, window_in_memory);
+	tcase_add_test(tc, devices_hear_of_their_capabilities);
+	tcase_add_test(tc, ports_end);
+	tcase_add_test(tc, memory_ends);
+	tcase_add_test(tc, functions_follow_slots);
 	tcase_add_test(tc, reset_puts_bars_back);
 	tcase_add_test(tc, state_travels);
 	return test_main("pci", tc);
