@@ -40,6 +40,7 @@ struct vm_config {
 	char		*kernel;	/* path */
 	char		*initrd;	/* path or NULL */
 	char		*cmdline;	/* never NULL */
+	uint64_t	 cpus;		/* vCPUs, 1 to HV_VCPUS_MAX */
 	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
 	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;

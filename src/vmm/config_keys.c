@@ -12,6 +12,7 @@
 #include "vmm/config.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_value.h"
+#include "vmm/hv.h"
 
 #define MIB		(1ull << 20)
 #define SECOND		1000000000ull
@@ -64,6 +65,9 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
 	    .class = CLASS_PENDING, .max = VM_CMDLINE_MAX },
+	{ VM(cpus), .name = "cpus", .type = KEY_NUMBER,
+	    .class = CLASS_PENDING, .min = 1, .max = HV_VCPUS_MAX,
+	    .def = "1" },
 	{ VM(disk), .name = "disk", .type = KEY_DISKS,
 	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
 	{ VM(initrd), .name = "initrd", .type = KEY_PATH,

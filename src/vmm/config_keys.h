@@ -56,7 +56,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	24
+#define CONFIG_NKEYS	25
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

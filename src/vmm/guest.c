@@ -2,11 +2,13 @@
 /*
  * One boot of a guest.
  *
- *	thread	prepare: disks, memory, kernel, devices, vCPU
+ *	thread	prepare: disks, memory, kernel, devices, vCPU 0
+ *	others	prepare: their vCPU each
  *	loop	attach the disks to the engine, let it run
- *	thread	... the guest ...
+ *	threads	... the guest ...
  *	loop	quiesce: wait for submitted disk requests
- *	thread	teardown: vCPU, devices, memory, disks
+ *	others	teardown: their vCPU each
+ *	thread	teardown: vCPU 0, devices, memory, disks
  *	loop	free
  *
  * Guest memory is unmapped by the last thread-side step only, after the
@@ -14,8 +16,8 @@
  * forced stop detaches the guest and lets it go through the same steps alone.
  * Nothing that was submitted can be taken back; what was not is dropped.
  *
- * Members of struct guest: i immutable; t the thread, and the loop only while
- * the thread waits for a command; l loop.
+ * Members of struct guest: i immutable; t the thread of vCPU 0, and the loop only
+ * while it waits for a command; l loop.
  */
 #include <ev.h>
 #include <errno.h>
@@ -32,11 +34,11 @@
 #include "vmm/budget.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/crew.h"
 #include "vmm/guest.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/msrs.h"
-#include "vmm/vcpu.h"
 
 #define HALT_CHECK_S	1.0
 #define MIB		(UINT64_C(1) << 20)
@@ -48,7 +50,7 @@ struct guest {
 	const struct guest_ops	*ops;		/* l; NULL: detached */
 	void			*cookie;	/* l */
 
-	struct vcpu		*vcpu;		/* i */
+	struct crew		*crew;		/* i */
 	struct deadline		*deadline;	/* i; set by t */
 	ev_timer		 halt_timer;	/* l */
 	uint64_t		 last_exits;	/* l */
@@ -59,7 +61,7 @@ struct guest {
 	struct hv_vm		*hv_vm;		/* t */
 	struct hv_vcpu		*hv_vcpu;	/* t */
 	struct machine		*machine;	/* t */
-	struct msrs		 msrs;		/* t */
+	struct msrs		 msrs;		/* i, with a lock of its own */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
 };
@@ -110,7 +112,7 @@ machine_attention(void *cookie)
 {
 	struct guest *g = cookie;
 
-	vcpu_attention(g->vcpu);
+	crew_attention(g->crew);
 }
 
 static void
@@ -118,7 +120,7 @@ machine_reset(void *cookie)
 {
 	struct guest *g = cookie;
 
-	vcpu_reset(g->vcpu);
+	crew_end(g->crew, VM_REASON_RESET);
 }
 
 static void
@@ -126,7 +128,7 @@ machine_call(void *cookie, struct dev_call *c)
 {
 	struct guest *g = cookie;
 
-	vcpu_call(g->vcpu, c);
+	crew_call(g->crew, c);
 }
 
 static int
@@ -216,7 +218,8 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	if (error != 0)
 		return error;
 	gmem_layout(&g->gm, g->conf->memory);
-	error = hv->vm_create(&g->hv_vm, &g->gm, 1, err, errlen);
+	error = hv->vm_create(&g->hv_vm, &g->gm, (unsigned)g->conf->cpus,
+	    err, errlen);
 	if (error != 0)
 		goto close_disks;
 	error = take_memory(g, err, errlen);
@@ -231,8 +234,7 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = make_vcpu(g, &regs, err, errlen);
 	if (error != 0)
 		goto destroy_machine;
-	g->msrs.name = g->conf->name;
-	g->msrs.ignore = g->conf->ignore_msrs;
+	vg->vm = g->hv_vm;
 	vg->hv = g->hv_vcpu;
 	vg->machine = g->machine;
 	vg->msrs = &g->msrs;
@@ -267,7 +269,7 @@ deadline_passed(void *cookie)
 {
 	struct guest *g = cookie;
 
-	vcpu_attention(g->vcpu);
+	crew_attention(g->crew);
 }
 
 static void
@@ -275,12 +277,12 @@ input_ready(void *cookie)
 {
 	struct guest *g = cookie;
 
-	vcpu_attention(g->vcpu);
+	crew_attention(g->crew);
 }
 
 /*
- * Has the guest halted with interrupts disabled, inside a kernel that keeps
- * such a vCPU asleep?  Asked only when nothing has happened for a while; the
+ * Is the guest halted for good, inside a kernel that keeps such vCPUs asleep?
+ * Asked only when nothing has happened for a while; the
  * kick that asks counts as an exit, hence every other time.
  */
 static void
@@ -293,7 +295,7 @@ halt_check(struct ev_loop *ev, ev_timer *t, int revents)
 	(void)revents;
 	guest_stats(g, &st);
 	if (st.exits == g->last_exits)
-		vcpu_check_halt(g->vcpu);
+		crew_check_halt(g->crew);
 	g->last_exits = st.exits;
 }
 
@@ -312,17 +314,17 @@ on_prepared(void *cookie, int error)
 
 	if (error != 0 || g->stopping) {
 		guest_ended(g, error != 0 ? VM_REASON_ERROR : VM_REASON_STOP,
-		    error != 0 ? vcpu_message(g->vcpu) : "");
-		vcpu_teardown(g->vcpu);
+		    error != 0 ? crew_message(g->crew) : "");
+		crew_teardown(g->crew);
 		return;
 	}
 	for (i = 0; i < g->ndisks; i++)
 		disk_attach(g->disk[i], g->env->aio);
 	console_set_input_ready(g->console, input_ready, g);
-	if (g->env->hv->is_halted != NULL)
+	if (g->env->hv->keeps_hlt)
 		ev_timer_start(loop_ev(g->env->loop), &g->halt_timer);
 	g->running = true;
-	vcpu_run(g->vcpu);
+	crew_run(g->crew);
 	g->ops->running(g->cookie);
 }
 
@@ -331,7 +333,7 @@ on_quiet(void *arg)
 {
 	struct guest *g = arg;
 
-	vcpu_teardown(g->vcpu);
+	crew_teardown(g->crew);
 }
 
 /* Cuts the guest off from what outlives it. */
@@ -369,13 +371,14 @@ on_parked(void *cookie, enum vm_reason reason)
 	struct guest *g = cookie;
 
 	guest_unplug(g);
-	guest_ended(g, reason, vcpu_message(g->vcpu));
+	guest_ended(g, reason, crew_message(g->crew));
 	machine_stop(g->machine, on_quiet, g);
 }
 
 static void
 guest_free(struct guest *g)
 {
+	msrs_destroy(&g->msrs);
 	deadline_destroy(g->deadline);
 	vm_config_free(g->conf);
 	free(g);
@@ -388,13 +391,13 @@ on_gone(void *cookie)
 	const struct guest_ops *ops = g->ops;
 	void *opaque = g->cookie;
 
-	vcpu_destroy(g->vcpu);
+	crew_destroy(g->crew);
 	guest_free(g);
 	if (ops != NULL)
 		ops->gone(opaque);
 }
 
-static const struct vcpu_ops guest_vcpu_ops = {
+static const struct crew_ops guest_crew_ops = {
 	.prepare = guest_prepare,
 	.teardown = guest_teardown,
 	.prepared = on_prepared,
@@ -405,19 +408,19 @@ static const struct vcpu_ops guest_vcpu_ops = {
 };
 
 static int
-start_thread(struct guest *g)
+start_crew(struct guest *g)
 {
-	struct vcpu_conf vc = {
+	const struct crew_conf cc = {
+		.name = g->conf->name,
+		.ncpus = (unsigned)g->conf->cpus,
 		.loop = g->env->loop,
 		.hv = g->env->hv,
 		.deadline = g->deadline,
-		.ops = &guest_vcpu_ops,
+		.ops = &guest_crew_ops,
 		.cookie = g,
 	};
 
-	snprintf(vc.thread_name, sizeof(vc.thread_name), "vm %s/0",
-	    g->conf->name);
-	return vcpu_create(&g->vcpu, &vc);
+	return crew_create(&g->crew, &cc);
 }
 
 int
@@ -447,11 +450,16 @@ guest_create(struct guest **gp, const struct vm_env *env,
 		error = -errno;
 		goto free_conf;
 	}
-	error = start_thread(g);
+	error = msrs_init(&g->msrs, g->conf->name, g->conf->ignore_msrs);
 	if (error != 0)
 		goto destroy_deadline;
+	error = start_crew(g);
+	if (error != 0)
+		goto destroy_msrs;
 	*gp = g;
 	return 0;
+destroy_msrs:
+	msrs_destroy(&g->msrs);
 destroy_deadline:
 	deadline_destroy(g->deadline);
 free_conf:
@@ -465,7 +473,7 @@ void
 guest_stop(struct guest *g)
 {
 	g->stopping = true;
-	vcpu_stop(g->vcpu);
+	crew_stop(g->crew);
 }
 
 bool
@@ -477,19 +485,19 @@ guest_ask_stop(struct guest *g)
 void
 guest_pause(struct guest *g)
 {
-	vcpu_pause(g->vcpu);
+	crew_pause(g->crew);
 }
 
 void
 guest_resume(struct guest *g)
 {
-	vcpu_resume(g->vcpu);
+	crew_resume(g->crew);
 }
 
 void
 guest_reset(struct guest *g)
 {
-	vcpu_reset(g->vcpu);
+	crew_end(g->crew, VM_REASON_RESET);
 }
 
 void
@@ -500,7 +508,13 @@ guest_detach(struct guest *g)
 }
 
 void
+guest_vcpu_stats(const struct guest *g, unsigned id, struct vm_stats *st)
+{
+	crew_vcpu_stats(g->crew, id, st);
+}
+
+void
 guest_stats(const struct guest *g, struct vm_stats *st)
 {
-	vcpu_stats(g->vcpu, st);
+	crew_stats(g->crew, st);
 }

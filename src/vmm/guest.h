@@ -4,7 +4,7 @@
  * memory.  A guest that boots again is another struct guest.
  *
  * All functions and all calls back are on the loop thread; what blocks is
- * done on the guest's vCPU-0 thread.
+ * done on the thread of the guest's vCPU 0.
  */
 #ifndef VMMD_GUEST_H
 #define VMMD_GUEST_H
@@ -62,7 +62,8 @@ void guest_reset(struct guest *g);
  */
 void guest_detach(struct guest *g);
 
-/* Between running() and ended(). */
+/* Between running() and ended(): of all its vCPUs together, and of one. */
+void guest_vcpu_stats(const struct guest *g, unsigned id, struct vm_stats *st);
 void guest_stats(const struct guest *g, struct vm_stats *st);
 
 #endif /* VMMD_GUEST_H */

@@ -31,7 +31,7 @@ enum hv_exit_kind {
 	HV_EXIT_MSR,		/* to a register the backend does not know */
 	HV_EXIT_INTR_WINDOW,	/* the guest can take an interrupt now */
 	HV_EXIT_EOI,		/* the end of a level-triggered interrupt */
-	HV_EXIT_HLT,		/* halted, with interrupts disabled: for good */
+	HV_EXIT_HLT,		/* halted, with interrupts disabled; once */
 	HV_EXIT_SHUTDOWN,	/* triple fault */
 	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
 };
@@ -124,6 +124,7 @@ struct hv_msi {
 struct hv_ops {
 	const char *name;
 	bool pins_memory;	/* all of a guest's: counts to RLIMIT_MEMLOCK */
+	bool keeps_hlt;		/* no HV_EXIT_HLT: ask is_halted() instead */
 
 	/*
 	 * Makes a VM and a vCPU and throws them away: a node that exists
@@ -189,7 +190,8 @@ struct hv_ops {
 
 	/*
 	 * Runs the guest until something is for the daemon.  Finishes the
-	 * previous exit first (the value of an IN).  vCPU thread.
+	 * previous exit first (the value of an IN).  A vCPU that is halted, or
+	 * waits to be started, waits in here.  vCPU thread.
 	 */
 	void (*run)(struct hv_vcpu *vcpu, struct hv_exit *exit);
 
@@ -210,10 +212,9 @@ struct hv_ops {
 	void (*kick)(struct hv_vcpu *vcpu);
 
 	/*
-	 * vCPU thread, after a run that a kick ended: is the vCPU halted
-	 * with interrupts disabled, or yet to be started, and nothing but
-	 * another vCPU to wake it?  For backends whose kernel keeps HLT to
-	 * itself; NULL for others.
+	 * Is the vCPU halted with interrupts disabled, or has it not been
+	 * started, and nothing has been sent that wakes it?  vCPU thread, or
+	 * another while that one waits; not while running.
 	 */
 	bool (*is_halted)(struct hv_vcpu *vcpu);
 

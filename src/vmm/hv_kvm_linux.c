@@ -629,6 +629,7 @@ kvm_is_halted(struct hv_vcpu *v)
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp) == -1 ||
 	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev) == -1)
 		return false;
+	/* What asks for the state has accepted an INIT or SIPI before. */
 	if (mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
 	    mp.mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return true;
@@ -646,6 +647,7 @@ kvm_stats(struct hv_vcpu *v, struct hv_stats *st)
 
 const struct hv_ops hv_kvm_ops = {
 	.name = "kvm",
+	.keeps_hlt = true,
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,

@@ -676,6 +676,12 @@ vmm_kick(struct hv_vcpu *v)
 		assert(errno == EAGAIN);
 }
 
+static bool
+vmm_is_halted(struct hv_vcpu *v)
+{
+	return v->run->reason == VMM_EXIT_HLT;
+}
+
 static void
 vmm_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
@@ -702,5 +708,6 @@ const struct hv_ops hv_vmm_ops = {
 	.inject = vmm_inject,
 	.intr_window = vmm_intr_window,
 	.kick = vmm_kick,
+	.is_halted = vmm_is_halted,
 	.stats = vmm_stats,
 };

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,7 +76,7 @@ struct machine {
 	unsigned		 ndisks;		/* i: made so far */
 	struct machine_rng	 rng;			/* m; stop: l */
 	unsigned		 msi_slots;		/* i: given away */
-	bool			 intr;			/* vCPU thread */
+	atomic_bool		 intr;			/* set: m */
 	unsigned		 stopping;		/* l: devices to wait for */
 	void			(*stop_done)(void *);	/* l */
 	void			*stop_arg;		/* l */
@@ -407,8 +408,25 @@ port_access(struct machine *m, const struct hv_exit *e, void *p)
 	}
 }
 
+/*
+ * The PIC's output, for the thread of vCPU 0.  A vCPU that runs in the guest
+ * looks at it when it has attention; no other order is needed.
+ */
+static void
+update_intr(struct machine *m, unsigned cpu)
+{
+	bool intr = pic_pending(&m->pic);
+	bool before = atomic_load_explicit(&m->intr, memory_order_relaxed);
+
+	if (intr == before)
+		return;
+	atomic_store_explicit(&m->intr, intr, memory_order_relaxed);
+	if (intr && cpu != 0)
+		m->mc.attention(m->mc.cookie);
+}
+
 void
-machine_io(struct machine *m, struct hv_exit *e)
+machine_io(struct machine *m, unsigned cpu, struct hv_exit *e)
 {
 	char *p = e->io.data;
 	uint32_t i;
@@ -416,19 +434,19 @@ machine_io(struct machine *m, struct hv_exit *e)
 	pthread_mutex_lock(&m->mtx);
 	for (i = 0; i < e->io.count; i++, p += e->io.size)
 		port_access(m, e, p);
-	m->intr = pic_pending(&m->pic);
+	update_intr(m, cpu);
 	pthread_mutex_unlock(&m->mtx);
 }
 
 void
-machine_mmio(struct machine *m, struct hv_exit *e)
+machine_mmio(struct machine *m, unsigned cpu, struct hv_exit *e)
 {
 	pthread_mutex_lock(&m->mtx);
 	if (e->mmio.write)
 		bus_write(m->bus, e->mmio.gpa, e->mmio.data, e->mmio.size);
 	else
 		bus_read(m->bus, e->mmio.gpa, e->mmio.data, e->mmio.size);
-	m->intr = pic_pending(&m->pic);
+	update_intr(m, cpu);
 	pthread_mutex_unlock(&m->mtx);
 }
 
@@ -455,7 +473,7 @@ machine_fold(struct machine *m)
 		if (when < earliest)
 			earliest = when;
 	}
-	m->intr = pic_pending(&m->pic);
+	update_intr(m, 0);
 	pthread_mutex_unlock(&m->mtx);
 	/* No chip, whatever the guest made of it, keeps the host spinning. */
 	return earliest > now + FOLD_MIN_NS ? earliest : now + FOLD_MIN_NS;
@@ -464,7 +482,7 @@ machine_fold(struct machine *m)
 bool
 machine_intr(const struct machine *m)
 {
-	return m->intr;
+	return atomic_load_explicit(&m->intr, memory_order_relaxed);
 }
 
 uint8_t
@@ -474,7 +492,7 @@ machine_intr_ack(struct machine *m)
 
 	pthread_mutex_lock(&m->mtx);
 	vector = pic_ack(&m->pic);
-	m->intr = pic_pending(&m->pic);
+	update_intr(m, 0);
 	pthread_mutex_unlock(&m->mtx);
 	return vector;
 }
@@ -540,7 +558,7 @@ machine_load(struct machine *m, struct state_reader *r)
 	pthread_mutex_lock(&m->mtx);
 	for (i = 0; error == 0 && i < m->ndevs; i++)
 		error = m->dev[i].ops->load(m->dev[i].dev, r);
-	m->intr = pic_pending(&m->pic);
+	update_intr(m, 0);
 	pthread_mutex_unlock(&m->mtx);
 	return error;
 }

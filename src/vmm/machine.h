@@ -3,9 +3,9 @@
  * The devices of one guest, put together: a PC's chips, the PCI bus, a virtio
  * disk for each image, and a virtio source of random numbers.
  *
- * Made and destroyed on the vCPU-0 thread.  Devices run under the machine's
- * mutex, which the functions here take; only machine_stop() is the loop's and
- * takes none.
+ * Made and destroyed on the thread of vCPU 0.  Devices run under the machine's
+ * mutex, which the functions here take, on whichever vCPU's thread they are
+ * called; only machine_stop() is the loop's and takes none.
  */
 #ifndef VMMD_MACHINE_H
 #define VMMD_MACHINE_H
@@ -58,26 +58,30 @@ int machine_create(struct machine **mp, const struct machine_conf *mc,
 /* The guest never ran, or machine_stop() is done. */
 void machine_destroy(struct machine *m);
 
-/* Serves a HV_EXIT_IO, a HV_EXIT_MMIO; vCPU thread. */
-void machine_io(struct machine *m, struct hv_exit *e);
-void machine_mmio(struct machine *m, struct hv_exit *e);
+/* Serves a HV_EXIT_IO, a HV_EXIT_MMIO of vCPU `cpu`, on its thread. */
+void machine_io(struct machine *m, unsigned cpu, struct hv_exit *e);
+void machine_mmio(struct machine *m, unsigned cpu, struct hv_exit *e);
 
 /* Serves a HV_EXIT_EOI; vCPU thread. */
 void machine_eoi(struct machine *m, uint8_t vector);
 
 /*
- * Does what has come due in the devices; vCPU thread.  Returns when it must be
+ * Does what has come due in the devices; thread of vCPU 0.  Returns when it must be
  * called again at the latest, or DEV_NO_DEADLINE.
  */
 uint64_t machine_fold(struct machine *m);
 
 /*
- * Is there an interrupt for the processor, as of the last of these calls?
- * Takes no lock; vCPU thread.
+ * Is there an interrupt of the PIC, as of the last of these calls?  When one of
+ * another vCPU raises it, vCPU 0 gets attention.  Takes no lock; thread of
+ * vCPU 0, which alone takes it.
  */
 bool machine_intr(const struct machine *m);
 
-/* Acknowledges it: the vector; vCPU thread. */
+/*
+ * Acknowledges it: the vector, a spurious one if another vCPU has just taken
+ * the interrupt back; thread of vCPU 0.
+ */
 uint8_t machine_intr_ack(struct machine *m);
 
 /*

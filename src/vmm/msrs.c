@@ -10,19 +10,44 @@
 #include "base/log.h"
 #include "vmm/hv.h"
 
-/* Is it to be logged, and has not been? */
+int
+msrs_init(struct msrs *m, const char *name, bool ignore)
+{
+	memset(m, 0, sizeof(*m));
+	m->name = name;
+	m->ignore = ignore;
+	return -pthread_mutex_init(&m->mtx, NULL);
+}
+
+void
+msrs_destroy(struct msrs *m)
+{
+	pthread_mutex_destroy(&m->mtx);
+}
+
 static bool
-is_new(struct msrs *m, uint32_t index)
+was_logged(const struct msrs *m, uint32_t index)
 {
 	unsigned i;
 
 	for (i = 0; i < m->nlogged; i++)
 		if (m->logged[i] == index)
-			return false;
-	if (m->nlogged == MSRS_LOGGED_MAX)
-		return false;
-	m->logged[m->nlogged++] = index;
-	return true;
+			return true;
+	return false;
+}
+
+/* Is it to be logged, and has not been? */
+static bool
+is_new(struct msrs *m, uint32_t index)
+{
+	bool new;
+
+	pthread_mutex_lock(&m->mtx);
+	new = m->nlogged < MSRS_LOGGED_MAX && !was_logged(m, index);
+	if (new)
+		m->logged[m->nlogged++] = index;
+	pthread_mutex_unlock(&m->mtx);
+	return new;
 }
 
 void

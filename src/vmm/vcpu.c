@@ -52,12 +52,15 @@ struct vcpu {
 	const struct hv_ops	*hv;		/* i */
 	struct vcpu_guest	 guest;		/* i after prepare */
 	pthread_t		 thread;	/* l */
-	pthread_t		 loop_thread;	/* i */
-	bool			 exists;	/* l: guest.hv can be kicked */
+	pthread_t		 self;		/* the same; i after prepare */
+	/*
+	 * l: guest.hv can be kicked.  Others read it, who run only while it
+	 * does not change.
+	 */
+	bool			 exists;
 
 	atomic_bool		 attention;	/* a */
 	atomic_bool		 stop;		/* a; set under lock */
-	atomic_bool		 reset;		/* a; set under lock */
 	atomic_uint		 pause;		/* a; set under lock */
 	atomic_bool		 check_halt;	/* a */
 	atomic_ullong		 kind[HV_EXIT_KINDS];	/* a; written by t */
@@ -79,11 +82,12 @@ struct vcpu {
 	struct loop_task	 prepared;
 	struct loop_task	 idle;
 	struct loop_task	 paused;
+	struct loop_task	 halted;
 	struct loop_task	 parked;
 	struct loop_task	 gone;
 };
 
-static void
+void
 vcpu_end(struct vcpu *v, enum vm_reason reason)
 {
 	v->ended = true;
@@ -93,7 +97,7 @@ vcpu_end(struct vcpu *v, enum vm_reason reason)
 static void vcpu_fail(struct vcpu *, enum vm_reason, const char *, ...)
     __attribute__((__format__(__printf__, 3, 4)));
 
-/* Ends the guest with a message that carries its registers. */
+/* Ends the vCPU with a message that carries its registers. */
 static void
 vcpu_fail(struct vcpu *v, enum vm_reason reason, const char *fmt, ...)
 {
@@ -105,9 +109,12 @@ vcpu_fail(struct vcpu *v, enum vm_reason reason, const char *fmt, ...)
 	vsnprintf(v->msg, sizeof(v->msg), fmt, ap);
 	va_end(ap);
 	len = strlen(v->msg);
-	if (v->hv->get_regs(v->guest.hv, &r) == 0)
+	len += (size_t)snprintf(v->msg + len, sizeof(v->msg) - len,
+	    "; vcpu=%u", v->vc.id);
+	if (len < sizeof(v->msg) &&
+	    v->hv->get_regs(v->guest.hv, &r) == 0)
 		snprintf(v->msg + len, sizeof(v->msg) - len,
-		    "; rip=%#" PRIx64 " rsp=%#" PRIx64 " rflags=%#" PRIx64
+		    " rip=%#" PRIx64 " rsp=%#" PRIx64 " rflags=%#" PRIx64
 		    " cr0=%#" PRIx64 " cr2=%#" PRIx64 " cr3=%#" PRIx64
 		    " cr4=%#" PRIx64 " efer=%#" PRIx64, r.rip,
 		    r.gpr[HV_RSP], r.rflags, r.cr0, r.cr2, r.cr3, r.cr4,
@@ -135,7 +142,7 @@ vcpu_wait_resume(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
 	while (atomic_load(&v->pause) != PAUSE_NONE &&
-	    !atomic_load(&v->stop) && !atomic_load(&v->reset)) {
+	    !atomic_load(&v->stop)) {
 		if (atomic_load(&v->pause) == PAUSE_DONE) {
 			pthread_cond_wait(&v->cond, &v->lock);
 			continue;
@@ -149,6 +156,16 @@ vcpu_wait_resume(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* Nobody can wake it who is not there. */
+static void
+vcpu_halted(struct vcpu *v)
+{
+	if (v->vc.alone)
+		vcpu_end(v, VM_REASON_HALTED);
+	else
+		loop_post(v->vc.loop, &v->halted);
+}
+
 /* The slow path between two runs: somebody wants something. */
 static void
 vcpu_attend(struct vcpu *v)
@@ -160,16 +177,11 @@ vcpu_attend(struct vcpu *v)
 		vcpu_end(v, VM_REASON_STOP);
 		return;
 	}
-	if (atomic_load(&v->reset)) {
-		vcpu_end(v, VM_REASON_RESET);
-		return;
-	}
 	if (atomic_exchange(&v->check_halt, false) &&
-	    v->hv->is_halted != NULL && v->hv->is_halted(v->guest.hv)) {
-		vcpu_end(v, VM_REASON_HALTED);
-		return;
-	}
-	vcpu_fold(v);
+	    v->hv->is_halted(v->guest.hv))
+		vcpu_halted(v);
+	if (v->vc.id == 0 && !v->ended)
+		vcpu_fold(v);
 }
 
 /* Delivers the PIC's interrupt, or asks to be told when that is possible. */
@@ -202,13 +214,13 @@ vcpu_exit(struct vcpu *v)
 
 	switch (e->kind) {
 	case HV_EXIT_IO:
-		machine_io(v->guest.machine, e);
+		machine_io(v->guest.machine, v->vc.id, e);
 		break;
 	case HV_EXIT_NONE:
 	case HV_EXIT_INTR_WINDOW:
 		break;
 	case HV_EXIT_MMIO:
-		machine_mmio(v->guest.machine, e);
+		machine_mmio(v->guest.machine, v->vc.id, e);
 		break;
 	case HV_EXIT_MSR:
 		msrs_access(v->guest.msrs, e);
@@ -217,7 +229,7 @@ vcpu_exit(struct vcpu *v)
 		machine_eoi(v->guest.machine, e->eoi.vector);
 		break;
 	case HV_EXIT_HLT:
-		vcpu_end(v, VM_REASON_HALTED);
+		vcpu_halted(v);
 		break;
 	case HV_EXIT_SHUTDOWN:
 		vcpu_fail(v, VM_REASON_SHUTDOWN, "triple fault");
@@ -239,12 +251,13 @@ count_exit(struct vcpu *v, enum hv_exit_kind kind)
 static void
 vcpu_loop(struct vcpu *v)
 {
-	/* The first turn folds: the devices' first deadlines. */
+	/* The first turn of vCPU 0 folds: the devices' first deadlines. */
 	atomic_store(&v->attention, true);
 	while (!v->ended) {
 		if (atomic_load_explicit(&v->attention, memory_order_relaxed))
 			vcpu_attend(v);
-		if (machine_intr(v->guest.machine) || v->window)
+		if (v->vc.id == 0 &&
+		    (machine_intr(v->guest.machine) || v->window))
 			vcpu_interrupt(v);
 		if (v->ended)
 			break;
@@ -275,6 +288,7 @@ vcpu_main(void *arg)
 	enum command c;
 
 	hv_thread_init();
+	v->self = pthread_self();
 	pthread_setname_np(pthread_self(), v->vc.thread_name);
 	v->error = v->vc.ops->prepare(v->vc.cookie, &v->guest, v->msg,
 	    sizeof(v->msg));
@@ -316,7 +330,17 @@ on_paused(void *arg)
 {
 	struct vcpu *v = arg;
 
-	v->vc.ops->paused(v->vc.cookie);
+	/* It may be the answer to an earlier pause: then one more comes. */
+	if (atomic_load(&v->pause) == PAUSE_DONE)
+		v->vc.ops->paused(v->vc.cookie);
+}
+
+static void
+on_halted(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->vc.ops->halted(v->vc.cookie);
 }
 
 static void
@@ -325,6 +349,7 @@ on_parked(void *arg)
 	struct vcpu *v = arg;
 
 	loop_cancel(v->vc.loop, &v->idle);
+	loop_cancel(v->vc.loop, &v->halted);
 	v->vc.ops->parked(v->vc.cookie, v->reason);
 }
 
@@ -342,6 +367,7 @@ init_tasks(struct vcpu *v)
 	v->prepared = (struct loop_task){ .fn = on_prepared, .arg = v };
 	v->idle = (struct loop_task){ .fn = on_idle, .arg = v };
 	v->paused = (struct loop_task){ .fn = on_paused, .arg = v };
+	v->halted = (struct loop_task){ .fn = on_halted, .arg = v };
 	v->parked = (struct loop_task){ .fn = on_parked, .arg = v };
 	v->gone = (struct loop_task){ .fn = on_gone, .arg = v };
 }
@@ -377,7 +403,6 @@ vcpu_create(struct vcpu **vp, const struct vcpu_conf *vc)
 		return -ENOMEM;
 	v->vc = *vc;
 	v->hv = vc->hv;
-	v->loop_thread = pthread_self();
 	v->armed = DEADLINE_NONE;
 	init_tasks(v);
 	error = -pthread_mutex_init(&v->lock, NULL);
@@ -433,25 +458,18 @@ vcpu_teardown(struct vcpu *v)
 	give_command(v, COMMAND_TEARDOWN);
 }
 
-/* Asks for the end of the guest; true if it is in a call. */
-static bool
-vcpu_ask(struct vcpu *v, atomic_bool *what)
+void
+vcpu_stop(struct vcpu *v)
 {
 	bool in_call;
 
 	pthread_mutex_lock(&v->lock);
-	atomic_store(what, true);
+	atomic_store(&v->stop, true);
 	in_call = v->in_call;
 	pthread_cond_broadcast(&v->cond);
 	pthread_mutex_unlock(&v->lock);
 	vcpu_attention(v);
-	return in_call;
-}
-
-void
-vcpu_stop(struct vcpu *v)
-{
-	if (vcpu_ask(v, &v->stop))
+	if (in_call)
 		loop_post(v->vc.loop, &v->idle);
 }
 
@@ -479,6 +497,12 @@ vcpu_check_halt(struct vcpu *v)
 {
 	atomic_store(&v->check_halt, true);
 	vcpu_attention(v);
+}
+
+bool
+vcpu_is_halted(const struct vcpu *v)
+{
+	return v->hv->is_halted != NULL && v->hv->is_halted(v->guest.hv);
 }
 
 const char *
@@ -513,14 +537,14 @@ vcpu_attention(struct vcpu *v)
 	if (atomic_exchange(&v->attention, true))
 		return;
 	/* The vCPU's own thread looks at the flag before the next run. */
-	if (pthread_equal(pthread_self(), v->loop_thread) && v->exists)
+	if (v->exists && !vcpu_is_self(v))
 		v->hv->kick(v->guest.hv);
 }
 
-void
-vcpu_reset(struct vcpu *v)
+bool
+vcpu_is_self(const struct vcpu *v)
 {
-	(void)vcpu_ask(v, &v->reset);
+	return pthread_equal(v->self, pthread_self());
 }
 
 static void

@@ -469,7 +469,7 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 		guest_stats(vm->guest, &st->stats);
 	else
 		st->stats = vm->stats;
-	st->nvcpus = 1;
+	st->nvcpus = (unsigned)vm->conf->cpus;
 	st->boots = vm->boots;
 }
 

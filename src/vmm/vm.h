@@ -63,7 +63,7 @@ struct vm_env {
 struct vm_stats {
 	uint64_t	 exits;		/* to the daemon and inside the kernel */
 	uint64_t	 kind[HV_EXIT_KINDS];	/* to the daemon, of each kind */
-	uint64_t	 cpu_ns;	/* of the vCPU's thread */
+	uint64_t	 cpu_ns;	/* of the vCPUs' threads */
 	uint64_t	 guest_ns;	/* of that in guest mode; 0: unknown */
 };
 

@@ -172,7 +172,7 @@ access_port(struct machine *m, struct fuzz_input *in, uint8_t op)
 	e.io.data = &val;
 	if (!e.io.in)
 		val = fuzz_sized(in, e.io.size);
-	machine_io(m, &e);
+	machine_io(m, 0, &e);
 }
 
 static void

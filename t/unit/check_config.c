@@ -50,6 +50,8 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 	    vm->kernel, vm->initrd == NULL ? "-" : vm->initrd, memory,
 	    vm->autostart, (unsigned)vm->start_order, vm->on_reboot,
 	    vm->on_crash, timeout, vm->cmdline);
+	if (vm->cpus != 1)
+		buf_printf(b, " cpus=%u\n", (unsigned)vm->cpus);
 	if (!vm->rng)
 		buf_printf(b, " rng=0\n");
 	if (vm->ignore_msrs)
@@ -303,6 +305,8 @@ START_TEST(equality)
 		"on-reboot=stop\non-crash=restart\n",
 		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
 		"on-reboot=stop\nunknown-msr=ignore-writes\n",
+		"[vm a]\nkernel=/k\ninitrd=/i\ncmdline=c\nmemory=64M\ndisk=/d\n"
+		"on-reboot=stop\ncpus=2\n",
 	};
 	struct config *c, *o;
 	struct vm_config *copy;

@@ -102,10 +102,11 @@ machine_destroy(struct machine *m)
 }
 
 void
-machine_io(struct machine *m, struct hv_exit *e)
+machine_io(struct machine *m, unsigned cpu, struct hv_exit *e)
 {
 	struct dev_call c;
 
+	(void)cpu;
 	if (e->io.port == PORT_CALLED) {
 		count(&returned, 1);
 		return;
@@ -117,9 +118,10 @@ machine_io(struct machine *m, struct hv_exit *e)
 }
 
 void
-machine_mmio(struct machine *m, struct hv_exit *e)
+machine_mmio(struct machine *m, unsigned cpu, struct hv_exit *e)
 {
 	(void)m;
+	(void)cpu;
 	(void)e;
 }
 
@@ -267,7 +269,7 @@ setup(void)
 {
 	struct vm_config conf = {
 		.name = "test", .kernel = kernel, .cmdline = "",
-		.memory = 32 * MIB, .stop_timeout = STOP_TIMEOUT,
+		.cpus = 1, .memory = 32 * MIB, .stop_timeout = STOP_TIMEOUT,
 		.on_reboot = ON_END_RESTART,
 	};
 	struct fakehv f = { .guest = guest_calls };

@@ -107,7 +107,7 @@ access_port(struct machine *m, uint16_t port, unsigned size, bool in,
 	e.io.in = in;
 	e.io.count = count;
 	e.io.data = data;
-	machine_io(m, &e);
+	machine_io(m, 0, &e);
 }
 
 static void
@@ -171,10 +171,10 @@ START_TEST(absent_memory)
 	e.mmio.gpa = 0xfec00000;
 	e.mmio.size = 7;
 	e.mmio.data = data;
-	machine_mmio(machine, &e);
+	machine_mmio(machine, 0, &e);
 	ck_assert_mem_eq(data, "\xff\xff\xff\xff\xff\xff\xff\0", 8);
 	e.mmio.write = true;
-	machine_mmio(machine, &e);
+	machine_mmio(machine, 0, &e);
 }
 END_TEST
 

@@ -58,8 +58,9 @@ touch(struct msrs *m, uint32_t index, bool write)
 
 START_TEST(refused)
 {
-	struct msrs m = { .name = "web1" };
+	struct msrs m;
 
+	msrs_init(&m, "web1", false);
 	touch(&m, 0xc0010015, true);
 	ck_assert_uint_eq(fault, 1);
 	ck_assert_uint_eq(value, VALUE);
@@ -68,13 +69,15 @@ START_TEST(refused)
 	touch(&m, 0, false);
 	ck_assert_uint_eq(fault, 1);
 	ck_assert_str_eq(logged(), "prog: vm web1: unknown MSR 0 read: #GP\n");
+	msrs_destroy(&m);
 }
 END_TEST
 
 START_TEST(ignored)
 {
-	struct msrs m = { .name = "web1", .ignore = true };
+	struct msrs m;
 
+	msrs_init(&m, "web1", true);
 	touch(&m, UINT32_MAX, true);
 	ck_assert_uint_eq(fault, 0);
 	ck_assert_uint_eq(value, VALUE);
@@ -85,20 +88,23 @@ START_TEST(ignored)
 	ck_assert_uint_eq(value, 0);
 	ck_assert_str_eq(logged(),
 	    "prog: vm web1: unknown MSR 0x1b read: zero\n");
+	msrs_destroy(&m);
 }
 END_TEST
 
 /* Once, however often and however it is used; the answer stays. */
 START_TEST(logged_once)
 {
-	struct msrs m = { .name = "a" };
+	struct msrs m;
 
+	msrs_init(&m, "a", false);
 	touch(&m, 0x1b, false);
 	ck_assert_str_ne(logged(), "");
 	touch(&m, 0x1b, false);
 	touch(&m, 0x1b, true);
 	ck_assert_str_eq(logged(), "");
 	ck_assert_uint_eq(fault, 1);
+	msrs_destroy(&m);
 }
 END_TEST
 
@@ -115,9 +121,10 @@ lines(const char *s)
 /* A guest that tries all numbers fills no disk. */
 START_TEST(log_is_bounded)
 {
-	struct msrs m = { .name = "a", .ignore = true };
+	struct msrs m;
 	uint32_t i;
 
+	msrs_init(&m, "a", true);
 	for (i = 0; i < MSRS_LOGGED_MAX; i++)
 		touch(&m, i, false);
 	ck_assert_uint_eq(lines(logged()), MSRS_LOGGED_MAX);
@@ -127,6 +134,7 @@ START_TEST(log_is_bounded)
 		ck_assert_uint_eq(value, 0);
 	}
 	ck_assert_str_eq(logged(), "");
+	msrs_destroy(&m);
 }
 END_TEST
 

@@ -24,7 +24,7 @@ START_TEST(starts_and_stops)
 	ck_assert_uint_eq(status().boots, 1);
 	ck_assert_uint_eq(status().memory, 32 * MIB);
 	ck_assert_uint_eq(fakehv_look().regs.rip, 16 * MIB + 0x200);
-	ck_assert_str_eq(fakehv_look().thread, "vm a-name-of-so");
+	ck_assert_str_eq(fakehv_look().thread, "vm a-name-of-/0");
 	stop_vm();
 	ck_assert_int_eq(status().reason, VM_REASON_STOP);
 	ck_assert_uint_eq(status().uptime_ns, 0);
@@ -226,7 +226,7 @@ static const struct {
 } ends[] = {
 	{ guest_mmio, VM_REASON_RESET, HV_EXIT_MMIO, "" },
 	{ guest_error, VM_REASON_ERROR, HV_EXIT_ERROR,
-	    "out of ideas; rip=0x1000200" },
+	    "out of ideas; vcpu=0 rip=0x1000200" },
 	{ guest_shutdown, VM_REASON_SHUTDOWN, HV_EXIT_SHUTDOWN, "cr3=0x3000" },
 	{ guest_halts, VM_REASON_HALTED, HV_EXIT_HLT, "" },
 	{ guest_resets, VM_REASON_RESET, HV_EXIT_IO, "" },

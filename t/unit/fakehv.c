@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ struct hv_vm {
 };
 
 struct hv_vcpu {
+	unsigned	id;
 	bool		kicked;
 	unsigned	step;
 };
@@ -27,7 +29,7 @@ static pthread_mutex_t	mtx = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t	cond = PTHREAD_COND_INITIALIZER;
 static struct fakehv	fake;
 static bool		bound[HV_MSI_EVENTS];
-static uint8_t		io_data[8];
+static _Thread_local uint8_t io_data[8];
 
 struct fakehv
 fakehv_look(void)
@@ -54,6 +56,22 @@ fakehv_set_ready(bool ready)
 {
 	pthread_mutex_lock(&mtx);
 	fake.intr_ready = ready;
+	pthread_mutex_unlock(&mtx);
+}
+
+void
+fakehv_set_awake(uint64_t vcpus)
+{
+	pthread_mutex_lock(&mtx);
+	fake.awake = vcpus;
+	pthread_mutex_unlock(&mtx);
+}
+
+void
+fakehv_set_guest(bool (*guest)(unsigned, struct hv_exit *))
+{
+	pthread_mutex_lock(&mtx);
+	fake.guest = guest;
 	pthread_mutex_unlock(&mtx);
 }
 
@@ -213,9 +231,8 @@ fake_vcpu_create(struct hv_vcpu **vp, struct hv_vm *vm, unsigned id,
 	int error = 0;
 
 	(void)vm;
-	(void)id;
 	pthread_mutex_lock(&mtx);
-	if (fake.fail_vcpu != NULL) {
+	if (fake.fail_vcpu != NULL && fake.fail_id == id) {
 		snprintf(err, errlen, "%s", fake.fail_vcpu);
 		error = -EINVAL;
 	} else {
@@ -224,9 +241,11 @@ fake_vcpu_create(struct hv_vcpu **vp, struct hv_vm *vm, unsigned id,
 		    sizeof(fake.thread));
 	}
 	pthread_mutex_unlock(&mtx);
-	if (error == 0)
-		*vp = calloc(1, sizeof(**vp));
-	return error;
+	if (error != 0)
+		return error;
+	*vp = calloc(1, sizeof(**vp));
+	(*vp)->id = id;
+	return 0;
 }
 
 static void
@@ -258,25 +277,38 @@ fake_set_regs(struct hv_vcpu *v, const struct hv_regs *regs)
 	return 0;
 }
 
+/* What the vCPU does next: false if it halts. */
+static bool
+step(struct hv_vcpu *v, const struct fakehv *f, struct hv_exit *e)
+{
+	if (v->id != 0)
+		return f->others != NULL && f->others(v->id, v->step++, e);
+	return f->guest != NULL && f->guest(v->step++, e);
+}
+
 static void
 fake_run(struct hv_vcpu *v, struct hv_exit *e)
 {
-	bool (*guest)(unsigned, struct hv_exit *);
+	struct fakehv f;
 	bool kicked;
 
 	pthread_mutex_lock(&mtx);
-	guest = fake.guest;
 	fake.exits++;
+	fake.inside++;
+	f = fake;
 	kicked = v->kicked;
 	v->kicked = false;
 	pthread_mutex_unlock(&mtx);
 	e->kind = HV_EXIT_NONE;
-	if (kicked || (guest != NULL && guest(v->step++, e)))
-		return;
+	if (!kicked && !step(v, &f, e)) {
+		pthread_mutex_lock(&mtx);
+		while (!v->kicked)
+			pthread_cond_wait(&cond, &mtx);
+		v->kicked = false;
+		pthread_mutex_unlock(&mtx);
+	}
 	pthread_mutex_lock(&mtx);
-	while (!v->kicked)
-		pthread_cond_wait(&cond, &mtx);
-	v->kicked = false;
+	fake.inside--;
 	pthread_mutex_unlock(&mtx);
 }
 
@@ -285,7 +317,7 @@ fake_intr_ready(struct hv_vcpu *v)
 {
 	bool ready;
 
-	(void)v;
+	assert(v->id == 0);
 	pthread_mutex_lock(&mtx);
 	ready = fake.intr_ready;
 	pthread_mutex_unlock(&mtx);
@@ -295,7 +327,7 @@ fake_intr_ready(struct hv_vcpu *v)
 static int
 fake_inject(struct hv_vcpu *v, uint8_t vector)
 {
-	(void)v;
+	assert(v->id == 0);
 	pthread_mutex_lock(&mtx);
 	fake.injected++;
 	fake.vector = vector;
@@ -306,7 +338,7 @@ fake_inject(struct hv_vcpu *v, uint8_t vector)
 static void
 fake_intr_window(struct hv_vcpu *v, bool want)
 {
-	(void)v;
+	assert(v->id == 0);
 	pthread_mutex_lock(&mtx);
 	fake.window = want;
 	pthread_mutex_unlock(&mtx);
@@ -318,7 +350,7 @@ fake_kick(struct hv_vcpu *v)
 	pthread_mutex_lock(&mtx);
 	fake.kicks++;
 	v->kicked = true;
-	pthread_cond_signal(&cond);
+	pthread_cond_broadcast(&cond);
 	pthread_mutex_unlock(&mtx);
 }
 
@@ -327,10 +359,9 @@ fake_is_halted(struct hv_vcpu *v)
 {
 	bool halted;
 
-	(void)v;
 	pthread_mutex_lock(&mtx);
 	fake.checks++;
-	halted = fake.halted;
+	halted = fake.halted && (fake.awake >> v->id & 1) == 0;
 	pthread_mutex_unlock(&mtx);
 	return halted;
 }
@@ -347,6 +378,7 @@ fake_stats(struct hv_vcpu *v, struct hv_stats *st)
 
 const struct hv_ops fakehv_ops = {
 	.name = "fake",
+	.keeps_hlt = true,
 	.probe = fake_probe,
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A hypervisor without a processor: a test says on each run what the guest
- * "does", and waits as a halted guest does.  One vCPU at a time; all of it is
- * under one mutex.
+ * "does", and waits as a halted guest does.  All of it is under one mutex.
  */
 #ifndef VMMD_T_FAKEHV_H
 #define VMMD_T_FAKEHV_H
@@ -19,10 +18,15 @@ struct fakehv {
 	 * on the vCPU's thread.
 	 */
 	bool		(*guest)(unsigned step, struct hv_exit *e);
+	/* The same for the vCPUs from 1 up; NULL: they are not started. */
+	bool		(*others)(unsigned id, unsigned step,
+			    struct hv_exit *e);
 	bool		 intr_ready;	/* answer of hv->intr_ready() */
 	bool		 halted;	/* answer of hv->is_halted() */
+	uint64_t	 awake;		/* vCPUs for which it is no all the same */
 	const char	*fail_vm;	/* vm_create() fails so */
-	const char	*fail_vcpu;
+	const char	*fail_vcpu;	/* vcpu_create() does */
+	unsigned	 fail_id;	/* of this one */
 
 	/* What was seen. */
 	unsigned	 vms, vcpus;	/* alive */
@@ -39,7 +43,8 @@ struct fakehv {
 	bool		 window;	/* wanted */
 	uint64_t	 exits;
 	struct hv_regs	 regs;		/* last set */
-	char		 thread[16];	/* name of the vCPU's */
+	char		 thread[16];	/* name of the last vCPU's */
+	unsigned	 inside;	/* vCPUs in run() */
 };
 
 /* A test's copy of what was seen. */
@@ -48,8 +53,10 @@ struct fakehv fakehv_look(void);
 /* Changes the answers; zeroes what was seen. */
 void fakehv_setup(const struct fakehv *f);
 void fakehv_set_ready(bool ready);
+void fakehv_set_awake(uint64_t vcpus);
+void fakehv_set_guest(bool (*guest)(unsigned step, struct hv_exit *e));
 
-/* Exits for guest(). */
+/* Exits for guest() and others(), on their threads. */
 bool fakehv_out(struct hv_exit *e, uint16_t port, uint8_t val);
 bool fakehv_in(struct hv_exit *e, uint16_t port);
 bool fakehv_mmio(struct hv_exit *e, uint64_t gpa, bool write);

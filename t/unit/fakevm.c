@@ -179,7 +179,7 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 		.memory = vm->conf->memory,
 		.uptime_ns = vm->state == VM_RUNNING ? 12345678900 : 0,
 		.stats = { .exits = 7, .kind[HV_EXIT_IO] = 4 },
-		.nvcpus = 1,
+		.nvcpus = (unsigned)vm->conf->cpus,
 		.boots = vm->boots,
 	};
 }

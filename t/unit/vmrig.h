@@ -145,7 +145,7 @@ setup(void)
 	ck_assert_ptr_nonnull(env.aio);
 	conf = (struct vm_config){
 		.name = "a-name-of-some-length", .kernel = kernel,
-		.cmdline = "", .memory = 32 * MIB,
+		.cmdline = "", .cpus = 1, .memory = 32 * MIB,
 	};
 	nseen = 0;
 }
