@@ -113,8 +113,12 @@ struct dev_host {
 	int		(*doorbell)(void *cookie, uint16_t port, uint8_t size,
 			    int fd, bool on);
 
-	/* The guest asked for a reset (i8042, triple fault...); any thread. */
+	/*
+	 * The guest asked for a reset (i8042, triple fault...), or switched
+	 * itself off (ACPI's S5); any thread.
+	 */
 	void		(*reset)(void *cookie);
+	void		(*poweroff)(void *cookie);
 };
 
 #endif /* VMMD_DEV_H */

@@ -47,6 +47,14 @@ side_reset(void *cookie)
 	s->resets++;
 }
 
+static void
+side_poweroff(void *cookie)
+{
+	struct chip_side *s = cookie;
+
+	s->poweroffs++;
+}
+
 static struct chip_side *
 side_create(uint64_t now, int64_t wall_ahead)
 {
@@ -61,6 +69,7 @@ side_create(uint64_t now, int64_t wall_ahead)
 		.set_irq = side_set_irq,
 		.attention = side_attention,
 		.reset = side_reset,
+		.poweroff = side_poweroff,
 	};
 	s->dev = calloc(1, chip_target.size);
 	s->bus = bus_create();
@@ -111,6 +120,7 @@ side_load(const struct chip_side *from, const struct buf *saved)
 	s->flag = from->flag;
 	s->output = from->output;
 	s->resets = from->resets;
+	s->poweroffs = from->poweroffs;
 	s->attention = from->attention;
 	memcpy(s->line, from->line, sizeof(s->line));
 	memcpy(s->input, from->input, sizeof(s->input));
@@ -256,6 +266,7 @@ rig_compare(const struct rig *r)
 	FUZZ_CHECK(memcmp(a->line, b->line, sizeof(a->line)) == 0);
 	FUZZ_CHECK(a->output == b->output);
 	FUZZ_CHECK(a->resets == b->resets);
+	FUZZ_CHECK(a->poweroffs == b->poweroffs);
 	FUZZ_CHECK(a->ninput == b->ninput);
 	if (chip_target.probe != NULL)
 		FUZZ_CHECK(chip_target.probe(a) == chip_target.probe(b));

@@ -40,6 +40,7 @@ struct chip_side {
 	int64_t		 wall_ahead;	/* of `now`, ns */
 	bool		 line[CHIP_IRQS];
 	unsigned	 resets;
+	unsigned	 poweroffs;
 	bool		 attention;
 	bool		 flag;		/* the target's */
 	uint32_t	 output;	/* a sum over what the chip put out */

@@ -23,6 +23,7 @@ struct testhost {
 	unsigned	rises[TESTHOST_IRQS];
 	unsigned	attentions;
 	unsigned	resets;
+	unsigned	poweroffs;
 };
 
 static inline uint64_t
@@ -69,6 +70,14 @@ testhost_reset(void *cookie)
 }
 
 static inline void
+testhost_poweroff(void *cookie)
+{
+	struct testhost *t = cookie;
+
+	t->poweroffs++;
+}
+
+static inline void
 testhost_init(struct testhost *t)
 {
 	memset(t, 0, sizeof(*t));
@@ -80,6 +89,7 @@ testhost_init(struct testhost *t)
 		.attention = testhost_attention,
 		.call = testhost_call,
 		.reset = testhost_reset,
+		.poweroff = testhost_poweroff,
 	};
 }
 
