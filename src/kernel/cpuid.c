@@ -100,7 +100,7 @@ static void add_basic(struct vmm_cpuid *c)
 	e->eax = max = min(e->eax, 0xdU);
 
 	e = add(c, 1, 0, 0);
-	e->ebx &= 0x0000ff00;		/* CLFLUSH size; one CPU, APIC id 0 */
+	e->ebx &= 0x0000ff00;		/* CLFLUSH size; one CPU */
 	e->ecx = (e->ecx & LEAF_1_ECX) | CPUID_1_ECX_HYPERVISOR;
 	e->edx &= LEAF_1_EDX;
 
@@ -200,6 +200,29 @@ static const struct vmm_cpuid_entry *find(const struct vm *vm, u32 leaf,
 	return NULL;
 }
 
+/* What is this vCPU's own, or depends on its registers. */
+static void fix(struct vcpu *v, struct vmm_cpuid_entry *r)
+{
+	switch (r->leaf) {
+	case 1:
+		r->ebx = (r->ebx & 0xffffff) | v->id << 24;
+		if (vmm_cpu->cr4(v) & X86_CR4_OSXSAVE)
+			r->ecx |= CPUID_1_ECX_OSXSAVE;
+		break;
+	case 0xb:
+	case 0x1f:
+		r->edx = v->id;
+		break;
+	case 0xd:
+		fpu_fix_cpuid(v, r);
+		break;
+	case 0x8000001e:
+		r->eax = v->id;
+		r->ebx = (r->ebx & ~0xffU) | v->id;
+		break;
+	}
+}
+
 void cpuid_exec(struct vcpu *v)
 {
 	u32 leaf = vmm_cpu->rax(v), subleaf = v->gpr[VMM_RCX];
@@ -208,10 +231,7 @@ void cpuid_exec(struct vcpu *v)
 
 	if (e)
 		r = *e;
-	if (r.leaf == 1 && (vmm_cpu->cr4(v) & X86_CR4_OSXSAVE))
-		r.ecx |= CPUID_1_ECX_OSXSAVE;
-	else if (r.leaf == 0xd)
-		fpu_fix_cpuid(v, &r);
+	fix(v, &r);
 	vmm_cpu->set_rax(v, r.eax);
 	v->gpr[VMM_RBX] = r.ebx;
 	v->gpr[VMM_RCX] = r.ecx;

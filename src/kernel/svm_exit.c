@@ -79,11 +79,8 @@ static enum next exit_hlt(struct vcpu *v)
 	skip(v, 1);
 	if (svm_event_pending(v))
 		return NEXT_ENTER;
-	v->halted = true;
-	if (to_vmcb(v)->save.rflags & X86_EFLAGS_IF)
-		return NEXT_LOOP;
-	v->run->reason = VMM_EXIT_HLT;
-	return NEXT_USER;
+	v->halted = VMM_HALTED_HLT;
+	return NEXT_LOOP;
 }
 
 static enum next exit_io(struct vcpu *v)

@@ -8,9 +8,11 @@
  * handled at once.  Whatever may sleep, wait or reschedule happens outside.
  */
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/percpu.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -58,14 +60,20 @@ static bool vcpu_must_return(struct vcpu *v)
 	       READ_ONCE(v->run->immediate_exit) || READ_ONCE(vmm_rebooting);
 }
 
-/* The VM whose vCPU a CPU runs, or ran last: its id. */
-static DEFINE_PER_CPU(u64, vcpu_last_vm);
+/* The vCPU that a CPU runs, or ran last: its key. */
+static DEFINE_PER_CPU(u64, vcpu_last);
+
+/* Never used twice, and from it its VM's id can be told. */
+static u64 vcpu_key(const struct vcpu *v)
+{
+	return v->vm->id * VMM_MAX_VCPUS + v->id;
+}
 
 static bool vcpu_ran_there(int cpu, void *arg)
 {
 	const struct vm *vm = arg;
 
-	return READ_ONCE(per_cpu(vcpu_last_vm, cpu)) == vm->id;
+	return READ_ONCE(per_cpu(vcpu_last, cpu)) / VMM_MAX_VCPUS == vm->id;
 }
 
 static void vcpu_left_guest(void *unused)
@@ -87,14 +95,17 @@ void vcpu_flush_tlb(struct vm *vm)
 /* Preemption off. */
 static void vcpu_load(struct vcpu *v)
 {
-	if (__this_cpu_read(vcpu_last_vm) != v->vm->id) {
-		__this_cpu_write(vcpu_last_vm, v->vm->id);
+	const u64 key = vcpu_key(v);
+
+	if (__this_cpu_read(vcpu_last) != key) {
+		__this_cpu_write(vcpu_last, key);
 		/* Pairs with vcpu_flush_tlb(). */
 		smp_mb();
 		/*
 		 * The daemon's threads share one mm, so the host's own
 		 * barrier, on a change of mm, never comes between two of its
-		 * guests.
+		 * guests; and a guest cannot know which of its vCPUs share a
+		 * CPU.
 		 */
 		indirect_branch_prediction_barrier();
 	}
@@ -159,7 +170,20 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	return next;
 }
 
-/* Sleeps in HLT until a signal or an irq event. */
+void vcpu_end_hlt(struct vcpu *v)
+{
+	if (v->halted == VMM_HALTED_HLT && vmm_cpu->event_pending(v))
+		v->halted = VMM_HALTED_NO;
+}
+
+/* Waits, and no interrupt can end that? */
+static bool vcpu_is_stuck(struct vcpu *v)
+{
+	return v->halted == VMM_HALTED_SIPI ||
+	       (v->halted && !static_call(vmm_cpu_intr_ready)(v));
+}
+
+/* Sleeps until a signal or an irq event. */
 static void vcpu_wait(struct vcpu *v)
 {
 	rcuwait_wait_event(&v->wait, vcpu_must_return(v), TASK_INTERRUPTIBLE);
@@ -190,9 +214,16 @@ static int vcpu_run_loop(struct vcpu *v, bool window)
 		if (test_thread_flag(TIF_NOTIFY_RESUME))
 			return restart_syscall();
 		if (v->halted) {
+			/* The daemon is told once. */
+			if (!v->stuck && vcpu_is_stuck(v)) {
+				v->stuck = true;
+				v->run->reason = VMM_EXIT_HLT;
+				return 0;
+			}
 			vcpu_wait(v);
 			continue;
 		}
+		v->stuck = false;
 		next = vcpu_run_fast(v);
 		if (next == NEXT_SLOW)
 			next = vmm_cpu->handle_slow(v);
@@ -267,7 +298,7 @@ static int vcpu_take_event(struct vcpu *v)
 	if (event) {
 		vmm_cpu->inject(v, event);
 		WRITE_ONCE(run->event, 0);
-		v->halted = v->halted && !vmm_cpu->event_pending(v);
+		vcpu_end_hlt(v);
 	}
 	return 0;
 }
@@ -276,11 +307,12 @@ static int vcpu_take_interrupt(struct vcpu *v)
 {
 	if (!READ_ONCE(v->run->inject))
 		return 0;
-	if (!static_call(vmm_cpu_intr_ready)(v))
+	if (v->halted == VMM_HALTED_SIPI ||
+	    !static_call(vmm_cpu_intr_ready)(v))
 		return -EAGAIN;
 	vmm_cpu->inject(v, VMM_EVENT_VALID | READ_ONCE(v->run->vector));
 	WRITE_ONCE(v->run->inject, 0);
-	v->halted = false;
+	v->halted = VMM_HALTED_NO;
 	return 0;
 }
 
@@ -325,65 +357,13 @@ static int vcpu_run(struct vcpu *v)
 	}
 	run->intr_ready = static_call(vmm_cpu_intr_ready)(v);
 	run->halted = v->halted;
+	run->stuck = vcpu_is_stuck(v);
 	run->exits = v->exits;
 	run->guest_tsc = v->guest_tsc;
 	run->irqs = READ_ONCE(v->irqs) ? xchg(&v->irqs, 0) : 0;
 	if (vcpu_shows_regs(run))
 		vmm_cpu->get_regs(v, &run->regs);
 	return 0;
-}
-
-static int vcpu_get_state(struct vcpu *v, void __user *arg)
-{
-	struct vmm_state *s;
-	int ret = 0;
-
-	s = kzalloc(sizeof(*s), GFP_KERNEL);
-	if (!s)
-		return -ENOMEM;
-	vmm_cpu->get_state(v, s);
-	memcpy(s->dr, v->dr, sizeof(s->dr));
-	s->xcr0 = v->xcr0;
-	s->tsc = guest_tsc(v->vm);
-	s->halted = v->halted;
-	if (copy_to_user(arg, s, sizeof(*s)))
-		ret = -EFAULT;
-	kfree(s);
-	return ret;
-}
-
-static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
-{
-	int ret;
-
-	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
-	    memchr_inv(s->gdtr.reserved, 0, sizeof(s->gdtr.reserved)) ||
-	    memchr_inv(s->idtr.reserved, 0, sizeof(s->idtr.reserved)) ||
-	    s->halted > 1 || s->shadow > 1 || s->reserved0 ||
-	    (s->nmi & ~(VMM_NMI_MASKED | VMM_NMI_PENDING)) || !fpu_xcr0_valid(s->xcr0))
-		return -EINVAL;
-	ret = vmm_cpu->set_state(v, s);
-	if (ret)
-		return ret;
-	memcpy(v->dr, s->dr, sizeof(v->dr));
-	v->xcr0 = s->xcr0;
-	v->halted = s->halted && !vmm_cpu->event_pending(v);
-	v->shutdown = false;
-	v->io_in = false;
-	return 0;
-}
-
-static int vcpu_set_state(struct vcpu *v, const void __user *arg)
-{
-	struct vmm_state *s;
-	int ret;
-
-	s = memdup_user(arg, sizeof(*s));
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	ret = vcpu_apply_state(v, s);
-	kfree(s);
-	return ret;
 }
 
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -433,14 +413,16 @@ static void vcpu_free(struct vcpu *v)
 	fpu_free(v->fpu);
 	free_page((unsigned long)v->run);
 	mutex_destroy(&v->lock);
-	vm_put(v->vm);
-	kfree(v);
 	atomic_long_dec(&vmm_counters.vcpus);
 }
 
+/* What others know of it by its id stays until the VM goes. */
 static int vcpu_release(struct inode *inode, struct file *file)
 {
-	vcpu_free(file->private_data);
+	struct vcpu *v = file->private_data;
+
+	vcpu_free(v);
+	vm_put(v->vm);
 	return 0;
 }
 
@@ -452,42 +434,7 @@ static const struct file_operations vcpu_fops = {
 	.llseek = noop_llseek,
 };
 
-static void segment(struct vmm_state *s, int seg, u16 ar)
-{
-	s->regs.seg[seg].limit = 0xffff;
-	s->regs.seg[seg].ar = ar;
-}
-
-/* Power-on state: APM volume 2, table 14-1; SDM volume 3, table 9-1. */
-static int vcpu_reset(struct vcpu *v)
-{
-	struct vmm_state *s;
-	int i, ret;
-
-	s = kzalloc(sizeof(*s), GFP_KERNEL);
-	if (!s)
-		return -ENOMEM;
-	for (i = VMM_ES; i <= VMM_GS; i++)
-		segment(s, i, 0x93);
-	segment(s, VMM_CS, 0x9b);
-	segment(s, VMM_LDTR, 0x82);
-	segment(s, VMM_TR, 0x8b);
-	s->regs.seg[VMM_CS].selector = 0xf000;
-	s->regs.seg[VMM_CS].base = 0xffff0000;
-	s->regs.rip = 0xfff0;
-	s->regs.rflags = X86_EFLAGS_FIXED;
-	s->regs.cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
-	s->gdtr.limit = s->idtr.limit = 0xffff;
-	s->dr6 = 0xffff0ff0;
-	s->dr7 = 0x400;
-	s->pat = 0x0007040600070406ULL;
-	s->xcr0 = 1;
-	ret = vcpu_apply_state(v, s);
-	kfree(s);
-	return ret;
-}
-
-static struct vcpu *vcpu_alloc(struct vm *vm)
+static struct vcpu *vcpu_alloc(struct vm *vm, unsigned int id)
 {
 	struct vcpu *v;
 	int ret = -ENOMEM;
@@ -497,6 +444,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&v->lock);
 	v->vm = vm;
+	v->id = id;
 	v->cpu = -1;
 	rcuwait_init(&v->wait);
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -511,7 +459,6 @@ static struct vcpu *vcpu_alloc(struct vm *vm)
 	ret = vcpu_reset(v);
 	if (ret)
 		goto err_cpu;
-	vm_get(vm);
 	atomic_long_inc(&vmm_counters.vcpus);
 	return v;
 
@@ -526,28 +473,55 @@ err_vcpu:
 	return ERR_PTR(ret);
 }
 
+/* From then on others find it, so nothing may fail any more. */
+static void vcpu_publish(struct vm *vm, struct vcpu *v)
+{
+	vm_get(vm);
+	/* Pairs with whoever looks for it by its id. */
+	smp_store_release(&vm->vcpu[v->id], v);
+	vm->nvcpus++;
+}
+
+static int vcpu_create(struct vm *vm, unsigned int id)
+{
+	struct file *file;
+	struct vcpu *v;
+	int fd;
+
+	if (vm->vcpu[id])
+		return -EEXIST;
+	v = vcpu_alloc(vm, id);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto err_vcpu;
+	file = anon_inode_getfile("vmm-vcpu", &vcpu_fops, v, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto err_vcpu;
+	}
+	vcpu_publish(vm, v);
+	fd_install(fd, file);
+	return fd;
+
+err_vcpu:
+	vcpu_free(v);
+	kfree(v);
+	return fd;
+}
+
 int vcpu_create_fd(struct vm *vm, unsigned long id)
 {
-	struct vcpu *v;
 	int ret;
 
 	BUILD_BUG_ON(sizeof(struct vmm_run) > PAGE_SIZE);
 	if (id >= VMM_MAX_VCPUS)
 		return -EINVAL;
+	id = array_index_nospec(id, VMM_MAX_VCPUS);
 	mutex_lock(&vm->lock);
-	ret = vm->nvcpus < VMM_MAX_VCPUS ? 0 : -EEXIST;
-	if (ret == 0) {
-		v = vcpu_alloc(vm);
-		ret = PTR_ERR_OR_ZERO(v);
-	}
-	if (ret == 0) {
-		ret = anon_inode_getfd("vmm-vcpu", &vcpu_fops, v,
-				       O_RDWR | O_CLOEXEC);
-		if (ret >= 0)
-			vm->nvcpus++;
-		else
-			vcpu_free(v);
-	}
+	ret = vcpu_create(vm, id);
 	mutex_unlock(&vm->lock);
 	return ret;
 }

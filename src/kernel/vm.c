@@ -38,10 +38,13 @@ static const struct mmu_notifier_ops vm_mm_end_ops = {
 static void vm_free(struct kref *ref)
 {
 	struct vm *vm = container_of(ref, struct vm, ref);
+	int i;
 
 	mmu_notifier_unregister(&vm->mm_end, vm->mm);
 	mutex_destroy(&vm->lock);
 	doorbell_free_all(vm);
+	for (i = 0; i < VMM_MAX_VCPUS; i++)
+		kfree(vm->vcpu[i]);
 	kfree(vm->block);
 	kfree(vm->cpuid);
 	kfree(vm);

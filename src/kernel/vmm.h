@@ -136,7 +136,9 @@ struct vm {
 	u64			 memory;	/* m, bytes in all ranges */
 	struct vmm_cpuid_entry	*cpuid;		/* m; I with vCPUs */
 	unsigned int		 ncpuid;	/* m */
-	unsigned int		 nvcpus;	/* m */
+	unsigned int		 nvcpus;	/* m, made so far */
+	/* By id; m to set, once; each stays until the VM goes. */
+	struct vcpu		*vcpu[VMM_MAX_VCPUS];
 	u64			*npt;		/* I, the root; tables m */
 	atomic64_t		 tlb_gen;	/* of the nested page table */
 	bool			 dirty_log;	/* m, no large leaves */
@@ -151,6 +153,7 @@ struct vm {
 
 struct vcpu {
 	struct vm		*vm;		/* I */
+	unsigned int		 id;		/* I */
 	struct mutex		 lock;
 	struct vmm_run		*run;		/* I, one page */
 	void			*data;		/* I, the CPU kind's */
@@ -165,7 +168,8 @@ struct vcpu {
 	struct rcuwait		 wait;		/* for HLT's end */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
-	bool			 halted;	/* v */
+	u8			 halted;	/* v, VMM_HALTED_* */
+	bool			 stuck;		/* v, and the daemon knows */
 	bool			 shutdown;	/* v, until its state is set */
 	bool			 io_in;		/* v, an IN waits for data */
 	u8			 io_size;	/* v */
@@ -224,6 +228,14 @@ int vcpu_create_fd(struct vm *vm, unsigned long id);
 void vcpu_flush_tlb(struct vm *vm);
 /* Ends the vCPU's run, or the next, with that bit in irqs; any context. */
 void vcpu_raise(struct vcpu *v, unsigned int line);
+
+/* An event that is about to be delivered ends HLT. */
+void vcpu_end_hlt(struct vcpu *v);
+
+/* vcpu_state.c; vcpu->lock held */
+int vcpu_get_state(struct vcpu *v, void __user *arg);
+int vcpu_set_state(struct vcpu *v, const void __user *arg);
+int vcpu_reset(struct vcpu *v);		/* to power-on */
 
 /* event.c; sets take the lock themselves, the others run alone */
 void doorbell_init(struct vm *vm);

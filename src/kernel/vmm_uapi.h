@@ -18,9 +18,9 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VMM_ABI			1
+#define VMM_ABI			2
 
-#define VMM_MAX_VCPUS		1
+#define VMM_MAX_VCPUS		64
 #define VMM_MAX_RANGES		8
 #define VMM_MAX_CPUID		64
 #define VMM_MAX_DOORBELLS	4096
@@ -112,7 +112,9 @@ struct vmm_cpuid_entry {
 
 /*
  * VMM_GET_CPUID, on /dev/vmm: all this host and driver can give a guest.
- * VMM_SET_CPUID, on a VM without vCPUs: what its guest shall see.
+ * VMM_SET_CPUID, on a VM without vCPUs: what its guest shall see.  Of the rows
+ * there are, each vCPU has its own APIC id in leaf 1, EBX 31-24, in leaves 0xb
+ * and 0x1f, EDX, and in leaf 0x8000001e, EAX and (as core) EBX 7-0.
  */
 struct vmm_cpuid {
 	__u32			count;	/* in: room; out: rows */
@@ -152,9 +154,18 @@ struct vmm_irq_event {
 #define VMM_EVENT_REMOVE	(1U << 0)
 
 /*
- * VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument: once in the
- * VM's life, EEXIST from then on, also when the vCPU has been closed.
+ * VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument, less than
+ * VMM_MAX_VCPUS: once in the VM's life, EEXIST from then on, also when the
+ * vCPU has been closed.  The id is that of its local APIC, too.  vCPU 0 runs
+ * from the start, the others wait for a start-up IPI.
  */
+
+/* What a vCPU waits for: vmm_state.halted, vmm_run.halted */
+enum {
+	VMM_HALTED_NO,
+	VMM_HALTED_HLT,		/* an interrupt, by HLT */
+	VMM_HALTED_SIPI,	/* a start-up IPI */
+};
 
 /*
  * A segment register; limit in bytes, `ar` as a descriptor's bytes 5-6: type
@@ -220,7 +231,7 @@ struct vmm_state {
 	__u64			sysenter_eip;
 	__u64			tsc;		/* guest's, now */
 	__u64			event;		/* VMM_EVENT_*, in flight */
-	__u32			halted;		/* waits in HLT */
+	__u32			halted;		/* VMM_HALTED_* */
 	__u32			shadow;		/* interrupt shadow */
 	__u64			next_event;	/* waits for `event` */
 	__u32			nmi;		/* VMM_NMI_* */
@@ -246,7 +257,7 @@ enum {
 	VMM_EXIT_IO,
 	VMM_EXIT_MEMORY,	/* an address without RAM */
 	VMM_EXIT_INTR_WINDOW,	/* intr_ready has become true */
-	VMM_EXIT_HLT,		/* HLT with interrupts disabled */
+	VMM_EXIT_HLT,		/* run->stuck has become true */
 	VMM_EXIT_SHUTDOWN,	/* triple fault */
 	VMM_EXIT_UNKNOWN,	/* an exit the driver does not handle */
 	VMM_EXIT_INVALID,	/* the CPU refused the vCPU's state */
@@ -294,8 +305,10 @@ struct vmm_run {
 	/* out */
 	__u32	reason;
 	__u8	intr_ready;	/* an interrupt could be delivered now */
-	__u8	halted;		/* the guest waits in HLT */
-	__u8	reserved2[2];
+	__u8	halted;		/* the vCPU waits: VMM_HALTED_* */
+	/* It does so until an NMI, INIT or start-up IPI, if one comes. */
+	__u8	stuck;
+	__u8	reserved2;
 	__u64	exits;		/* since the vCPU was made */
 	__u64	guest_tsc;	/* TSC ticks spent in guest mode */
 	__u64	irqs;		/* lines of irq events since the last run */

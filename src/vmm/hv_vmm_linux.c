@@ -31,6 +31,7 @@
 #include "kernel/vmm_uapi.h"
 #include "vmm/hv.h"
 #include "vmm/hv_backend.h"
+#include "vmm/hv_vmm.h"
 #include "vmm/insn.h"
 #include "vmm/x86.h"
 
@@ -98,7 +99,7 @@ open_device(struct hv_vm *vm, char *err, size_t errlen)
 
 /* Gives the guest every feature that host and driver have. */
 static int
-setup_cpuid(struct hv_vm *vm)
+setup_cpuid(struct hv_vm *vm, unsigned ncpus)
 {
 	struct vmm_cpuid *table;
 	int error = 0;
@@ -107,8 +108,11 @@ setup_cpuid(struct hv_vm *vm)
 	if (table == NULL)
 		return -ENOMEM;
 	table->count = VMM_MAX_CPUID;
-	if (ioctl(vm->dev, VMM_GET_CPUID, table) == -1 ||
-	    ioctl(vm->fd, VMM_SET_CPUID, table) == -1)
+	if (ioctl(vm->dev, VMM_GET_CPUID, table) == -1)
+		error = -errno;
+	else
+		hv_vmm_topology(table, ncpus);
+	if (error == 0 && ioctl(vm->fd, VMM_SET_CPUID, table) == -1)
 		error = -errno;
 	free(table);
 	return error;
@@ -116,7 +120,7 @@ setup_cpuid(struct hv_vm *vm)
 
 /* Opens the device and makes a VM without memory. */
 static int
-vm_open(struct hv_vm *vm, char *err, size_t errlen)
+vm_open(struct hv_vm *vm, unsigned ncpus, char *err, size_t errlen)
 {
 	int error;
 
@@ -132,7 +136,7 @@ vm_open(struct hv_vm *vm, char *err, size_t errlen)
 		    "it (rmmod kvm_amd kvm_intel kvm)" : "");
 		goto close_dev;
 	}
-	error = setup_cpuid(vm);
+	error = setup_cpuid(vm, ncpus);
 	if (error == 0)
 		return 0;
 	hv_fail(err, errlen, -error, "backend vmm: CPUID table: %s",
@@ -183,12 +187,10 @@ vmm_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
 	struct hv_vm *vm;
 	int error;
 
-	/* The driver makes room with each. */
-	(void)ncpus;
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
 		return hv_fail(err, errlen, ENOMEM, "out of memory");
-	error = vm_open(vm, err, errlen);
+	error = vm_open(vm, ncpus, err, errlen);
 	if (error != 0)
 		goto free_vm;
 	error = add_memory(vm, gm, err, errlen);
@@ -318,7 +320,7 @@ vmm_probe(char *err, size_t errlen)
 	struct hv_vcpu *vcpu;
 	int error;
 
-	error = vm_open(&vm, err, errlen);
+	error = vm_open(&vm, 1, err, errlen);
 	if (error != 0)
 		return error;
 	error = vmm_vcpu_create(&vcpu, &vm, 0, err, errlen);

@@ -101,15 +101,29 @@ guest_open(struct guest *g)
 }
 
 static void
-make_vcpu(struct guest *g, const uint8_t *code, const uint8_t *end)
+open_vcpu(struct guest *g, unsigned id)
 {
-	g->vcpu = ioctl(g->vm, VMM_CREATE_VCPU, 0);
+	g->vcpu = ioctl(g->vm, VMM_CREATE_VCPU, id);
 	if (g->vcpu == -1)
 		fail("VMM_CREATE_VCPU: %s", strerror(errno));
 	g->run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu,
 	    0);
 	if (g->run == MAP_FAILED)
 		fail("mmap of the run page: %s", strerror(errno));
+}
+
+void
+guest_vcpu(const struct guest *g, unsigned id, struct guest *other)
+{
+	*other = *g;
+	open_vcpu(other, id);
+	other->id = id;
+}
+
+static void
+make_vcpu(struct guest *g, const uint8_t *code, const uint8_t *end)
+{
+	open_vcpu(g, 0);
 	WANT(end - code <= GUEST_STACK - GUEST_CODE);
 	memcpy(g->ram + GUEST_CODE, code, end - code);
 }
@@ -124,6 +138,18 @@ void
 guest_set(const struct guest *g, const struct vmm_state *s)
 {
 	WANT_ERRNO(ioctl(g->vcpu, VMM_SET_STATE, s), 0);
+}
+
+void
+guest_start(const struct guest *g, uint64_t rip, struct guest *other)
+{
+	struct vmm_state s;
+
+	guest_get(g, &s);
+	s.regs.rip = rip;
+	s.regs.gpr[VMM_RSP] = GUEST_STACK - other->id * GUEST_STACKS;
+	s.halted = VMM_HALTED_NO;
+	guest_set(other, &s);
 }
 
 static void

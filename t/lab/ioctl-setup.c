@@ -291,6 +291,7 @@ static void
 test_vcpu_id(void)
 {
 	struct guest g;
+	int fd;
 
 	vmm_create(&g);
 	WANT_ERRNO(ioctl(g.vm, VMM_CREATE_VCPU, VMM_MAX_VCPUS), EINVAL);
@@ -298,6 +299,11 @@ test_vcpu_id(void)
 	WANT_ERRNO(ioctl(g.vm, VMM_CREATE_VCPU, 1L << 32), EINVAL);
 	WANT(ioctl(g.vm, VMM_CREATE_VCPU, 0) >= 0);
 	WANT_ERRNO(ioctl(g.vm, VMM_CREATE_VCPU, 0), EEXIST);
+	fd = ioctl(g.vm, VMM_CREATE_VCPU, VMM_MAX_VCPUS - 1);
+	WANT(fd >= 0);
+	close(fd);
+	WANT_ERRNO(ioctl(g.vm, VMM_CREATE_VCPU, VMM_MAX_VCPUS - 1), EEXIST);
+	WANT(ioctl(g.vm, VMM_CREATE_VCPU, 1) >= 0);
 }
 
 const struct test tests_setup[] = {

@@ -182,7 +182,7 @@ static const struct bad {
 	BAD(pat, 0x0007040600070402),		/* no such types */
 	BAD(pat, 0x0307040600070406),
 	BAD(pat, 0x0007040608070406),
-	BAD(halted, 2),
+	BAD(halted, 3),
 	BAD(shadow, 2),
 	BAD(gdtr.reserved[0], 1),
 	BAD(gdtr.reserved[2], 1),

@@ -35,6 +35,7 @@ extern const struct test tests_irq[];
 extern const struct test tests_debug[];
 extern const struct test tests_cpu[];
 extern const struct test tests_clock[];
+extern const struct test tests_smp[];
 
 _Noreturn void	fail(const char *, ...)
 		    __attribute__((__format__ (printf, 1, 2)));
@@ -85,6 +86,7 @@ void		want_errno(const char *, int, long, int);
 #define GUEST_IDT	0x9000		/* of long mode */
 #define GUEST_TABLES	0xa000		/* three pages */
 #define GUEST_SIZE	0x10000
+#define GUEST_STACKS	0x40	/* bytes of it a vCPU */
 
 #define GUEST_CS	0x08
 #define GUEST_DS	0x10
@@ -93,6 +95,7 @@ struct guest {
 	int		 dev;
 	int		 vm;
 	int		 vcpu;
+	unsigned	 id;		/* the vCPU's */
 	uint8_t		*ram;		/* [0, GUEST_SIZE) */
 	struct vmm_run	*run;
 	struct vmm_state now;		/* after the last run */
@@ -110,6 +113,14 @@ void		guest_real(struct guest *, const uint8_t *, const uint8_t *);
 void		guest_long(struct guest *, const uint8_t *, const uint8_t *);
 #define GUEST_REAL(g, blob)	guest_real(g, blob, blob##_end)
 #define GUEST_LONG(g, blob)	guest_long(g, blob, blob##_end)
+
+/*
+ * One vCPU more of the same VM, in the state of the first but that it runs
+ * the code at `rip` on a stack of its own.
+ */
+void		guest_vcpu(const struct guest *, unsigned id, struct guest *);
+void		guest_start(const struct guest *, uint64_t rip,
+		    struct guest *);
 
 void		guest_get(const struct guest *, struct vmm_state *);
 void		guest_set(const struct guest *, const struct vmm_state *);
