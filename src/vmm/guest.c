@@ -157,6 +157,14 @@ machine_msi_event(void *cookie, unsigned slot, int fd,
 }
 
 static int
+machine_ioapic_route(void *cookie, unsigned pin, const struct hv_msi *msg)
+{
+	struct guest *g = cookie;
+
+	return g->env->hv->ioapic_route(g->hv_vm, pin, msg);
+}
+
+static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
 	struct machine_conf mc = {
@@ -173,6 +181,8 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		    NULL,
 		.msi = g->env->hv->msi != NULL ? machine_msi : NULL,
 		.msi_event = machine_msi_event,
+		.ioapic_route = g->env->hv->ioapic_route != NULL ?
+		    machine_ioapic_route : NULL,
 		.cookie = g,
 	};
 

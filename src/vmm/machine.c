@@ -13,12 +13,14 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "devices/bus.h"
 #include "devices/dev.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
 #include "devices/i8042.h"
+#include "devices/ioapic.h"
 #include "devices/pci.h"
 #include "devices/pic.h"
 #include "devices/pit.h"
@@ -32,15 +34,18 @@
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 
-#define CHIPS		6	/* PIC, PIT, RTC, i8042, UART, PCI */
+#define CHIPS		7	/* PIC, IOAPIC, PIT, RTC, i8042, UART, PCI */
 #define DEVICES_MAX	(CHIPS + VM_DISKS_MAX + 1)	/* and the rng */
 
 #define FOLD_MIN_NS	50000
 
 #define IRQ_TIMER	0
+#define PIN_TIMER	2		/* of the IOAPIC, as in every PC */
 #define IRQ_KEYBOARD	1
 #define IRQ_COM1	4
 #define IRQ_RTC		8
+
+_Static_assert(IOAPIC_PINS == HV_IOAPIC_PINS, "pins have routes");
 
 struct machine_disk {
 	struct virtio_blk	*blk;
@@ -68,6 +73,8 @@ struct machine {
 	struct bus		*bus;			/* m */
 	struct pci		*pci;			/* m */
 	struct pic		 pic;			/* m */
+	struct ioapic		 ioapic;		/* m; if mc.msi */
+	bool			 route_lost;		/* m: and logged */
 	struct pit		 pit;			/* m */
 	struct rtc		 rtc;			/* m */
 	struct i8042		 i8042;			/* m */
@@ -95,6 +102,9 @@ host_set_irq(void *cookie, unsigned irq, bool level)
 	struct machine *m = cookie;
 
 	pic_set_irq(&m->pic, irq, level);
+	if (m->mc.msi != NULL)
+		ioapic_set_irq(&m->ioapic,
+		    irq == IRQ_TIMER ? PIN_TIMER : irq, level);
 }
 
 static void
@@ -168,7 +178,23 @@ timer_waits(void *cookie, unsigned irq)
 {
 	struct machine *m = cookie;
 
-	return pic_waits(&m->pic, irq);
+	/* Where it is masked it does not wait. */
+	return pic_waits(&m->pic, irq) || ioapic_waits(&m->ioapic, PIN_TIMER);
+}
+
+static void
+ioapic_route(void *cookie, unsigned pin, uint64_t addr, uint32_t data, bool on)
+{
+	struct machine *m = cookie;
+	struct hv_msi msg = { .addr = addr, .data = data };
+
+	/* An end that is not told costs the guest this line. */
+	if (m->mc.ioapic_route(m->mc.cookie, pin, on ? &msg : NULL) != 0 &&
+	    !m->route_lost) {
+		m->route_lost = true;
+		log_warn("vm %s: no memory for interrupt %u of the IOAPIC",
+		    m->mc.name, pin);
+	}
 }
 
 static void
@@ -226,6 +252,19 @@ add_ports(struct machine *m)
 			return error;
 	}
 	return 0;
+}
+
+/* Only where there are local APICs, to which it sends messages. */
+static int
+add_ioapic(struct machine *m)
+{
+	if (m->mc.msi == NULL)
+		return 0;
+	ioapic_init(&m->ioapic, &m->host, 1u << PIN_TIMER,
+	    m->mc.ioapic_route != NULL ? ioapic_route : NULL, m);
+	add_device(m, &ioapic_dev_ops, &m->ioapic);
+	return bus_add_mmio(m->bus, IOAPIC_BASE, IOAPIC_SIZE, &ioapic_mmio,
+	    &m->ioapic);
 }
 
 static void
@@ -306,6 +345,10 @@ add_devices(struct machine *m)
 	m->pci = pci_create(&m->host, m->bus);
 	if (m->pci == NULL)
 		return -errno;
+	/* Before all that drive it. */
+	error = add_ioapic(m);
+	if (error != 0)
+		return error;
 	init_chips(m);
 	error = add_ports(m);
 	for (i = 0; error == 0 && i < m->mc.ndisks; i++)
@@ -453,9 +496,9 @@ machine_mmio(struct machine *m, unsigned cpu, struct hv_exit *e)
 void
 machine_eoi(struct machine *m, uint8_t vector)
 {
-	/* No interrupt is level-triggered yet. */
-	(void)m;
-	(void)vector;
+	pthread_mutex_lock(&m->mtx);
+	ioapic_eoi(&m->ioapic, vector);
+	pthread_mutex_unlock(&m->mtx);
 }
 
 uint64_t

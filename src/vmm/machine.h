@@ -48,6 +48,8 @@ struct machine_conf {
 	int			(*msi)(void *cookie, const struct hv_msi *msg);
 	int			(*msi_event)(void *cookie, unsigned slot,
 				    int fd, const struct hv_msi *msg);
+	int			(*ioapic_route)(void *cookie, unsigned pin,
+				    const struct hv_msi *msg);	/* or NULL */
 	void			*cookie;
 };
 

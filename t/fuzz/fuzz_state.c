@@ -108,6 +108,33 @@ on_call(void *cookie, struct dev_call *c)
 	FUZZ_CHECK(answered);
 }
 
+static int
+on_msi(void *cookie, const struct hv_msi *msg)
+{
+	(void)cookie;
+	FUZZ_CHECK(hv_msi_valid(msg));
+	return 0;
+}
+
+static int
+on_msi_event(void *cookie, unsigned slot, int fd, const struct hv_msi *msg)
+{
+	(void)cookie;
+	(void)fd;
+	(void)msg;
+	FUZZ_CHECK(slot < HV_MSI_EVENTS);
+	return 0;
+}
+
+static int
+on_route(void *cookie, unsigned pin, const struct hv_msi *msg)
+{
+	(void)cookie;
+	FUZZ_CHECK(pin < HV_IOAPIC_PINS);
+	FUZZ_CHECK(msg == NULL || hv_msi_valid(msg));
+	return 0;
+}
+
 static void
 make_world(void)
 {
@@ -128,6 +155,8 @@ make_machine(void)
 		.name = "fuzz", .loop = world.loop, .console = world.console,
 		.gm = &world.gm, .disk = { &world.disk }, .ndisks = 1, .rng = true,
 		.attention = on_nothing, .reset = on_nothing, .call = on_call,
+		.msi = on_msi, .msi_event = on_msi_event,
+		.ioapic_route = on_route,
 	};
 	struct machine *m;
 	char err[200];

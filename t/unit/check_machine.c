@@ -27,6 +27,9 @@ static struct gmem	 gm;
 static struct machine	*machine;
 static struct disk	*disks[4 * VM_DISKS_MAX];
 static unsigned		 ndisks_open, attentions, resets, stops;
+static bool		 apics;		/* the backend has some */
+static unsigned		 msis, routes;
+static struct hv_msi	 msi;		/* the last */
 
 static void
 on_attention(void *cookie)
@@ -49,6 +52,35 @@ on_call(void *cookie, struct dev_call *c)
 	c->task.fn(c->task.arg);
 }
 
+static int
+on_msi(void *cookie, const struct hv_msi *msg)
+{
+	(void)cookie;
+	msis++;
+	msi = *msg;
+	return 0;
+}
+
+static int
+on_msi_event(void *cookie, unsigned slot, int fd, const struct hv_msi *msg)
+{
+	(void)cookie;
+	(void)slot;
+	(void)fd;
+	(void)msg;
+	return 0;
+}
+
+static int
+on_route(void *cookie, unsigned pin, const struct hv_msi *msg)
+{
+	(void)cookie;
+	(void)pin;
+	(void)msg;
+	routes++;
+	return -ENOMEM;
+}
+
 static struct machine *
 make_machine(unsigned ndisks)
 {
@@ -56,6 +88,8 @@ make_machine(unsigned ndisks)
 		.name = "test", .loop = loop, .console = console, .gm = &gm,
 		.attention = on_attention, .reset = on_reset, .call = on_call,
 		.rng = ndisks > 0,
+		.msi = apics ? on_msi : NULL,
+		.msi_event = on_msi_event, .ioapic_route = on_route,
 	};
 	struct machine *m;
 	char err[200];
@@ -80,6 +114,8 @@ setup(void)
 	console = console_create(loop);
 	gmem_layout(&gm, 16 * MIB);
 	gm.range[0].hva = calloc(1, 16 * MIB);
+	apics = false;
+	msis = routes = 0;
 	machine = make_machine(0);
 	attentions = 0;
 }
@@ -242,6 +278,83 @@ START_TEST(timer_interrupts)
 }
 END_TEST
 
+static void
+ioapic_write(unsigned reg, uint32_t val)
+{
+	struct hv_exit e = { .kind = HV_EXIT_MMIO };
+
+	e.mmio.gpa = 0xfec00000;
+	e.mmio.size = 4;
+	e.mmio.write = true;
+	e.mmio.data = &reg;
+	machine_mmio(machine, 0, &e);
+	e.mmio.gpa = 0xfec00010;
+	e.mmio.data = &val;
+	machine_mmio(machine, 0, &e);
+}
+
+/* A line drives the PIC and its pin of the IOAPIC; a level goes on. */
+START_TEST(uart_interrupts_by_messages)
+{
+	machine_destroy(machine);
+	apics = true;
+	machine = make_machine(0);
+	ioapic_write(0x10 + 2 * 4, 0x8044);
+	ck_assert_uint_eq(routes, 1);
+	program_pic(1 << 4);
+	out(0x3fc, 1, 0x08);
+	out(0x3f9, 1, 0x02);
+	ck_assert(machine_intr(machine));
+	ck_assert_uint_eq(msis, 1);
+	ck_assert_uint_eq(msi.addr, 0xfee00000);
+	ck_assert_uint_eq(msi.data, 0xc044);
+	machine_eoi(machine, 0x45);
+	ck_assert_uint_eq(msis, 1);
+	machine_eoi(machine, 0x44);
+	ck_assert_uint_eq(msis, 2);
+	out(0x3f9, 1, 0x00);
+	machine_eoi(machine, 0x44);
+	ck_assert_uint_eq(msis, 2);
+}
+END_TEST
+
+/* Waits for a tick; how many of them became messages until 30 ms later. */
+static unsigned
+count_ticks(void)
+{
+	uint64_t end = loop_now_ns() + 30000000;
+
+	msis = 0;
+	while (loop_now_ns() < end) {
+		machine_fold(machine);
+		usleep(500);
+	}
+	return msis;
+}
+
+/* The timer is on pin 2, and keeps its ticks until the last has ended. */
+START_TEST(timer_interrupts_by_messages)
+{
+	machine_destroy(machine);
+	apics = true;
+	machine = make_machine(0);
+	ioapic_write(0x10 + 2 * 2, 0x30);
+	out(0x43, 1, 0x34);	/* mode 2, 2,386 ticks: 2 ms */
+	out(0x40, 1, 2386 & 0xff);
+	out(0x40, 1, 2386 >> 8);
+	ck_assert_uint_eq(count_ticks(), 1);
+	ck_assert_uint_eq(msi.data, 0xc030);
+	machine_eoi(machine, 0x30);
+	ck_assert_uint_eq(count_ticks(), 1);
+	/* With its pin masked nothing waits, and the PIC's ticks go on. */
+	ioapic_write(0x10 + 2 * 2, 0x10030);
+	program_pic(1 << 0);
+	machine_fold(machine);
+	ck_assert(machine_intr(machine));
+	ck_assert_uint_eq(count_ticks(), 0);
+}
+END_TEST
+
 START_TEST(guest_resets)
 {
 	out(0x64, 1, 0xfe);
@@ -340,6 +453,7 @@ START_TEST(saves_and_loads)
 	struct state_reader r;
 	struct buf a, b;
 
+	apics = _i != 0;
 	machine = make_machine(2);
 	machine_destroy(old);
 	program_pic(0x55);
@@ -398,12 +512,14 @@ main(void)
 	tcase_add_test(tc, chips_answer);
 	tcase_add_test(tc, uart_interrupts);
 	tcase_add_test(tc, timer_interrupts);
+	tcase_add_test(tc, uart_interrupts_by_messages);
+	tcase_add_test(tc, timer_interrupts_by_messages);
 	tcase_add_test(tc, guest_resets);
 	tcase_add_test(tc, presses_keys);
 	tcase_add_test(tc, string_access);
 	tcase_add_test(tc, disks_on_pci);
 	tcase_add_test(tc, stops_at_once);
-	tcase_add_test(tc, saves_and_loads);
+	tcase_add_loop_test(tc, saves_and_loads, 0, 2);
 	tcase_add_test(tc, refuses_other_state);
 	return test_main("machine", tc);
 }
