@@ -124,6 +124,14 @@ machine_reset(void *cookie)
 }
 
 static void
+machine_poweroff(void *cookie)
+{
+	struct guest *g = cookie;
+
+	crew_end(g->crew, VM_REASON_POWEROFF);
+}
+
+static void
 machine_call(void *cookie, struct dev_call *c)
 {
 	struct guest *g = cookie;
@@ -176,6 +184,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.rng = g->conf->rng,
 		.attention = machine_attention,
 		.reset = machine_reset,
+		.poweroff = machine_poweroff,
 		.call = machine_call,
 		.doorbell = g->env->hv->doorbell != NULL ? machine_doorbell :
 		    NULL,
@@ -489,7 +498,8 @@ guest_stop(struct guest *g)
 bool
 guest_ask_stop(struct guest *g)
 {
-	return machine_ctrl_alt_del(g->machine);
+	return machine_power_button(g->machine) ||
+	    machine_ctrl_alt_del(g->machine);
 }
 
 void

@@ -36,8 +36,8 @@ int guest_create(struct guest **gp, const struct vm_env *env,
     const struct guest_ops *ops, void *cookie);
 
 /*
- * Asks it to shut down, by Ctrl-Alt-Del: it may then end by itself, or not.
- * False if it does not listen.  Between running() and ended().
+ * Asks it to shut down, by its power button or else by Ctrl-Alt-Del: it may then
+ * end by itself, or not.  False if it listens to neither.  Between running() and ended().
  */
 bool guest_ask_stop(struct guest *g);
 

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "devices/acpipm.h"
 #include "devices/bus.h"
 #include "devices/dev.h"
 #include "devices/disk.h"
@@ -30,11 +31,13 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_rng.h"
+#include "vmm/acpi.h"
 #include "vmm/console.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 
-#define CHIPS		7	/* PIC, IOAPIC, PIT, RTC, i8042, UART, PCI */
+/* PIC, IOAPIC, PIT, RTC, i8042, UART, ACPI, PCI */
+#define CHIPS		8
 #define DEVICES_MAX	(CHIPS + VM_DISKS_MAX + 1)	/* and the rng */
 
 #define FOLD_MIN_NS	50000
@@ -79,6 +82,7 @@ struct machine {
 	struct rtc		 rtc;			/* m */
 	struct i8042		 i8042;			/* m */
 	struct uart		 uart;			/* m */
+	struct acpipm		 acpipm;		/* m */
 	struct machine_disk	 disk[VM_DISKS_MAX];	/* m; stop: l */
 	unsigned		 ndisks;		/* i: made so far */
 	struct machine_rng	 rng;			/* m; stop: l */
@@ -131,6 +135,14 @@ host_reset(void *cookie)
 	struct machine *m = cookie;
 
 	m->mc.reset(m->mc.cookie);
+}
+
+static void
+host_poweroff(void *cookie)
+{
+	struct machine *m = cookie;
+
+	m->mc.poweroff(m->mc.cookie);
 }
 
 static int
@@ -241,6 +253,12 @@ add_ports(struct machine *m)
 		{ 0x64, 1, &i8042_pio_command, &m->i8042 },
 		{ 0x92, 1, &i8042_pio_porta, &m->i8042 },
 		{ 0x3f8, UART_PORTS, &uart_pio, &m->uart },
+		{ ACPIPM_EVENT, ACPIPM_EVENT_LEN, &acpipm_pio_event,
+		    &m->acpipm },
+		{ ACPIPM_CONTROL, ACPIPM_CONTROL_LEN, &acpipm_pio_control,
+		    &m->acpipm },
+		{ ACPIPM_TIMER, ACPIPM_TIMER_LEN, &acpipm_pio_timer,
+		    &m->acpipm },
 	};
 	unsigned i;
 	int error;
@@ -274,16 +292,18 @@ init_chips(struct machine *m)
 	m->serial.input = serial_input;
 	m->serial.cookie = m;
 	pic_init(&m->pic);
-	pic_set_elcr(&m->pic, pci_irq_mask());
+	pic_set_elcr(&m->pic, pci_irq_mask() | 1u << ACPI_SCI);
 	pit_init(&m->pit, &m->host, IRQ_TIMER, timer_waits, m);
 	rtc_init(&m->rtc, &m->host, IRQ_RTC, NULL, m->mc.gm);
 	i8042_init(&m->i8042, &m->host, IRQ_KEYBOARD);
 	uart_init(&m->uart, &m->host, IRQ_COM1, &m->serial);
+	acpipm_init(&m->acpipm, &m->host, ACPI_SCI, ACPI_S5);
 	add_device(m, &pic_dev_ops, &m->pic);
 	add_device(m, &pit_dev_ops, &m->pit);
 	add_device(m, &rtc_dev_ops, &m->rtc);
 	add_device(m, &i8042_dev_ops, &m->i8042);
 	add_device(m, &uart_dev_ops, &m->uart);
+	add_device(m, &acpipm_dev_ops, &m->acpipm);
 	add_device(m, &pci_ops, m->pci);
 }
 
@@ -378,6 +398,7 @@ machine_create(struct machine **mp, const struct machine_conf *mc, char *err,
 	m->host.attention = host_attention;
 	m->host.call = host_call;
 	m->host.reset = host_reset;
+	m->host.poweroff = host_poweroff;
 	m->host.doorbell = mc->doorbell != NULL ? host_doorbell : NULL;
 	if (mc->msi != NULL) {
 		m->host.msi = host_msi;
@@ -538,6 +559,15 @@ machine_intr_ack(struct machine *m)
 	update_intr(m, 0);
 	pthread_mutex_unlock(&m->mtx);
 	return vector;
+}
+
+bool
+machine_power_button(struct machine *m)
+{
+	if (!acpipm_is_heard(&m->acpipm))
+		return false;
+	acpipm_press(&m->acpipm);
+	return true;
 }
 
 bool

@@ -40,6 +40,7 @@ struct machine_conf {
 	/* What the devices ask of the vCPUs; see struct dev_host. */
 	void			(*attention)(void *cookie);
 	void			(*reset)(void *cookie);
+	void			(*poweroff)(void *cookie);
 	void			(*call)(void *cookie, struct dev_call *c);
 	/* And of the backend; NULL: it has no doorbells. */
 	int			(*doorbell)(void *cookie, uint16_t port,
@@ -87,10 +88,11 @@ bool machine_intr(const struct machine *m);
 uint8_t machine_intr_ack(struct machine *m);
 
 /*
- * Presses Ctrl, Alt and Del at the guest's keyboard; false if no driver of the
- * guest listens to it.  Loop or vCPU thread, from the time the guest runs until
- * machine_stop().
+ * Presses the guest's power button, or Ctrl, Alt and Del at its keyboard; false
+ * if no driver of the guest listens to it.  Any thread, from the time the guest
+ * runs until machine_stop().
  */
+bool machine_power_button(struct machine *m);
 bool machine_ctrl_alt_del(struct machine *m);
 
 /*

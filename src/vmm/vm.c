@@ -508,6 +508,7 @@ vm_reason_name(enum vm_reason r)
 		[VM_REASON_RESET] = "reset",
 		[VM_REASON_SHUTDOWN] = "triple-fault",
 		[VM_REASON_HALTED] = "halted",
+		[VM_REASON_POWEROFF] = "poweroff",
 		[VM_REASON_ERROR] = "error",
 	};
 

@@ -40,9 +40,10 @@ enum vm_state {
 enum vm_reason {
 	VM_REASON_NONE,		/* "-": has not run */
 	VM_REASON_STOP,		/* "stop": the administrator said so */
-	VM_REASON_RESET,	/* "reset": i8042 reset with on-reboot = stop */
+	VM_REASON_RESET,	/* "reset": its own, with on-reboot = stop */
 	VM_REASON_SHUTDOWN,	/* "triple-fault" */
 	VM_REASON_HALTED,	/* "halted": HLT with interrupts disabled */
+	VM_REASON_POWEROFF,	/* "poweroff": ACPI's S5 */
 	VM_REASON_ERROR,	/* "error": see vm_message() */
 };
 

@@ -154,7 +154,8 @@ make_machine(void)
 	const struct machine_conf mc = {
 		.name = "fuzz", .loop = world.loop, .console = world.console,
 		.gm = &world.gm, .disk = { &world.disk }, .ndisks = 1, .rng = true,
-		.attention = on_nothing, .reset = on_nothing, .call = on_call,
+		.attention = on_nothing, .reset = on_nothing,
+		.poweroff = on_nothing, .call = on_call,
 		.msi = on_msi, .msi_event = on_msi_event,
 		.ioapic_route = on_route,
 	};
@@ -222,7 +223,8 @@ run(struct machine *m, struct fuzz_input *in)
 				(void)machine_intr_ack(m);
 			break;
 		case 2:
-			machine_ctrl_alt_del(m);
+			if (!machine_power_button(m))
+				machine_ctrl_alt_del(m);
 			break;
 		default:
 			access_port(m, in, op);

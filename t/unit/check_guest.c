@@ -45,6 +45,8 @@ static bool		 answer;	/* l: at once */
 static bool		 quiet;		/* l: no request in flight */
 static bool		 listens;	/* l: to Ctrl-Alt-Del */
 static unsigned		 asked;		/* l: by it */
+static bool		 has_acpi;	/* l: and listens to its button */
+static unsigned		 pressed;	/* l: that */
 static struct machine	*vm_machine;	/* the last made */
 static struct machine	*stopping;	/* l: waits for quiet */
 static unsigned		 machines;	/* alive */
@@ -153,7 +155,15 @@ machine_intr_ack(struct machine *m)
 	return 0;
 }
 
-/* The guest may have no ear for it. */
+/* The guest may have no ear for either. */
+bool
+machine_power_button(struct machine *m)
+{
+	(void)m;
+	pressed++;
+	return has_acpi;
+}
+
 bool
 machine_ctrl_alt_del(struct machine *m)
 {
@@ -540,6 +550,34 @@ START_TEST(asked_guest_resets)
 }
 END_TEST
 
+/* The button is the first to be tried, and enough where it is heard. */
+START_TEST(asked_by_button)
+{
+	listens = true;
+	has_acpi = _i == 0;
+	start();
+	vm_stop(vm, false);
+	ck_assert_int_eq(state(), VM_STOPPING);
+	ck_assert_uint_eq(pressed, 1);
+	ck_assert_uint_eq(asked, !has_acpi);
+	vm_machine->mc.poweroff(vm_machine->mc.cookie);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(reason(), VM_REASON_STOP);
+}
+END_TEST
+
+/* Nobody asked, and it does not boot again whatever its configuration. */
+START_TEST(powers_itself_off)
+{
+	start();
+	vm_machine->mc.poweroff(vm_machine->mc.cookie);
+	wait_for(VM_STOPPED);
+	ck_assert_int_eq(reason(), VM_REASON_POWEROFF);
+	run_for(0.05);
+	ck_assert_int_eq(state(), VM_STOPPED);
+}
+END_TEST
+
 /* The ways to end one that does nothing: time, impatience, force. */
 START_TEST(asked_guest_ignores)
 {
@@ -621,6 +659,8 @@ main(void)
 	tcase_add_test(tc, force_after_stop_during_call);
 	tcase_add_test(tc, stop_between_calls);
 	tcase_add_test(tc, asked_guest_resets);
+	tcase_add_loop_test(tc, asked_by_button, 0, 2);
+	tcase_add_test(tc, powers_itself_off);
 	tcase_add_loop_test(tc, asked_guest_ignores, 0, 3);
 	tcase_add_loop_test(tc, asked_while_paused, 0, 2);
 	tcase_add_test(tc, pause_during_call);

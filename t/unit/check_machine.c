@@ -26,7 +26,7 @@ static struct console	*console;
 static struct gmem	 gm;
 static struct machine	*machine;
 static struct disk	*disks[4 * VM_DISKS_MAX];
-static unsigned		 ndisks_open, attentions, resets, stops;
+static unsigned		 ndisks_open, attentions, resets, poweroffs, stops;
 static bool		 apics;		/* the backend has some */
 static unsigned		 msis, routes;
 static struct hv_msi	 msi;		/* the last */
@@ -43,6 +43,13 @@ on_reset(void *cookie)
 {
 	(void)cookie;
 	resets++;
+}
+
+static void
+on_poweroff(void *cookie)
+{
+	(void)cookie;
+	poweroffs++;
 }
 
 static void
@@ -87,7 +94,7 @@ make_machine(unsigned ndisks)
 	struct machine_conf mc = {
 		.name = "test", .loop = loop, .console = console, .gm = &gm,
 		.attention = on_attention, .reset = on_reset, .call = on_call,
-		.rng = ndisks > 0,
+		.poweroff = on_poweroff, .rng = ndisks > 0,
 		.msi = apics ? on_msi : NULL,
 		.msi_event = on_msi_event, .ioapic_route = on_route,
 	};
@@ -361,6 +368,62 @@ START_TEST(guest_resets)
 	ck_assert_uint_eq(resets, 1);
 	out(0x92, 1, 0x01);
 	ck_assert_uint_eq(resets, 2);
+	out(0xcf9, 1, 0x06);
+	ck_assert_uint_eq(resets, 3);
+	ck_assert_uint_eq(poweroffs, 0);
+}
+END_TEST
+
+START_TEST(guest_powers_off)
+{
+	out(0x604, 2, 5 << 10);
+	ck_assert_uint_eq(poweroffs, 0);
+	out(0x604, 2, 5 << 10 | 0x2000);
+	ck_assert_uint_eq(poweroffs, 1);
+	ck_assert_uint_eq(resets, 0);
+}
+END_TEST
+
+/* The button's interrupt is level-triggered, and ACPI's alone. */
+START_TEST(presses_button)
+{
+	program_pic(1 << 2);
+	out(0xa0, 1, 0x11);
+	out(0xa1, 1, 0x70);
+	out(0xa1, 1, 0x02);
+	out(0xa1, 1, 0x01);
+	out(0xa1, 1, (uint8_t)~0x02);
+	ck_assert(!machine_power_button(machine));
+	out(0x602, 2, 0x0100);
+	ck_assert_uint_eq(attentions, 0);
+	ck_assert(machine_power_button(machine));
+	ck_assert_uint_eq(attentions, 1);
+	ck_assert(!machine_intr(machine));
+	machine_fold(machine);
+	ck_assert(machine_intr(machine));
+	ck_assert_uint_eq(machine_intr_ack(machine), 0x71);
+	out(0xa0, 1, 0x20);
+	out(0x20, 1, 0x20);
+	ck_assert(machine_intr(machine));
+	ck_assert_uint_eq(in(0x600, 2) & 0xffff, 0x0100);
+	out(0x600, 2, 0x0100);
+	ck_assert(!machine_intr(machine));
+}
+END_TEST
+
+/* The timer counts the host's time. */
+START_TEST(pm_timer_counts)
+{
+	uint64_t begin, end;
+	uint32_t ticks;
+
+	begin = loop_now_ns();
+	ticks = in(0x608, 4);
+	usleep(20000);
+	ticks = in(0x608, 4) - ticks;
+	end = loop_now_ns();
+	ck_assert_uint_ge(ticks, 71590);
+	ck_assert_uint_le(ticks, (end - begin) * 3579545 / 1000000000 + 1);
 }
 END_TEST
 
@@ -515,6 +578,9 @@ main(void)
 	tcase_add_test(tc, uart_interrupts_by_messages);
 	tcase_add_test(tc, timer_interrupts_by_messages);
 	tcase_add_test(tc, guest_resets);
+	tcase_add_test(tc, guest_powers_off);
+	tcase_add_test(tc, presses_button);
+	tcase_add_test(tc, pm_timer_counts);
 	tcase_add_test(tc, presses_keys);
 	tcase_add_test(tc, string_access);
 	tcase_add_test(tc, disks_on_pci);

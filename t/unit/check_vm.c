@@ -230,6 +230,7 @@ static const struct {
 	{ guest_shutdown, VM_REASON_SHUTDOWN, HV_EXIT_SHUTDOWN, "cr3=0x3000" },
 	{ guest_halts, VM_REASON_HALTED, HV_EXIT_HLT, "" },
 	{ guest_resets, VM_REASON_RESET, HV_EXIT_IO, "" },
+	{ guest_powers_off, VM_REASON_POWEROFF, HV_EXIT_IO, "" },
 };
 
 /* Each way for a guest to end by itself, with its reason and message. */

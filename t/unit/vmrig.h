@@ -205,6 +205,13 @@ guest_resets(unsigned step, struct hv_exit *e)
 }
 
 static inline bool
+guest_powers_off(unsigned step, struct hv_exit *e)
+{
+	/* The upper byte of PM1 control: SLP_EN and S5. */
+	return step == 0 && fakehv_out(e, 0x605, 0x34);
+}
+
+static inline bool
 guest_error(unsigned step, struct hv_exit *e)
 {
 	e->kind = HV_EXIT_ERROR;
