@@ -27,8 +27,8 @@
 #define NS_PER_MS	1000000u
 #define NS_PER_US	1000u
 
-static int
-pair_seconds(struct buf *b, const char *key, uint64_t ns)
+int
+command_pair_seconds(struct buf *b, const char *key, uint64_t ns)
 {
 	return proto_pairf(b, key, "%" PRIu64 ".%03u", ns / NS_PER_S,
 	    (unsigned)(ns % NS_PER_S / NS_PER_MS));
@@ -59,10 +59,10 @@ command_guest_row(struct buf *b, const char *backend,
 	ret = ret ?: proto_pair(b, "reason", vm_reason_name(st.reason));
 	ret = ret ?: proto_pairf(b, "memory", "%" PRIu64, st.memory);
 	ret = ret ?: proto_pairf(b, "vcpus", "%u", st.nvcpus);
-	ret = ret ?: pair_seconds(b, "uptime", st.uptime_ns);
-	ret = ret ?: pair_seconds(b, "next-start", st.next_start_ns);
-	ret = ret ?: pair_seconds(b, "cpu", st.stats.cpu_ns);
-	ret = ret ?: pair_seconds(b, "guest-time", st.stats.guest_ns);
+	ret = ret ?: command_pair_seconds(b, "uptime", st.uptime_ns);
+	ret = ret ?: command_pair_seconds(b, "next-start", st.next_start_ns);
+	ret = ret ?: command_pair_seconds(b, "cpu", st.stats.cpu_ns);
+	ret = ret ?: command_pair_seconds(b, "guest-time", st.stats.guest_ns);
 	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, st.stats.exits);
 	ret = ret ?: proto_pairf(b, "boots", "%u", st.boots);
 	ret = ret ?: proto_pair(b, "pending", pending_text(e));
@@ -80,7 +80,7 @@ daemon_row(struct buf *b, const struct control_env *env)
 	ret = ret ?: proto_pair(b, "version", VMMD_VERSION);
 	ret = ret ?: proto_pair(b, "backend", env->backend);
 	ret = ret ?: proto_pairf(b, "pid", "%d", (int)getpid());
-	ret = ret ?: pair_seconds(b, "uptime",
+	ret = ret ?: command_pair_seconds(b, "uptime",
 	    loop_now_ns() - env->started_ns);
 	ret = ret ?: proto_pairf(b, "guests", "%zu",
 	    vm_table_count(env->guests));

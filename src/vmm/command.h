@@ -6,6 +6,7 @@
 #define VMMD_COMMAND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -31,6 +32,9 @@ int command_event_row(struct buf *b, const struct vm_entry *e);
 /* Appends what status says about a guest: 0 or -errno. */
 int command_guest_row(struct buf *b, const char *backend,
     const struct vm_entry *e);
+
+/* Appends a time, with three decimals: 0 or -errno. */
+int command_pair_seconds(struct buf *b, const char *key, uint64_t ns);
 
 /* Sends what was gathered and ok, or says why it could not be; frees `b`. */
 void command_reply(struct client *c, struct buf *b, int ret);

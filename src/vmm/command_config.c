@@ -45,7 +45,7 @@ key_row(struct buf *b, const struct key *k, const struct vm_config *now,
 
 /* The exits to the daemon by what they are for; the rest stays inside. */
 static int
-exits_row(struct buf *b, const struct vm_entry *e)
+pair_kinds(struct buf *b, const struct vm_stats *st)
 {
 	static const char *const name[HV_EXIT_KINDS] = {
 		[HV_EXIT_NONE] = "kicks",
@@ -58,21 +58,58 @@ exits_row(struct buf *b, const struct vm_entry *e)
 		[HV_EXIT_SHUTDOWN] = "triple-faults",
 		[HV_EXIT_ERROR] = "errors",
 	};
-	struct vm_status st;
-	uint64_t inside;
-	int i, ret;
+	uint64_t inside = st->exits;
+	int i, ret = 0;
 
-	vm_get_status(e->vm, &st);
-	inside = st.stats.exits;
-	ret = buf_printf(b, "exits");
 	for (i = 0; i < HV_EXIT_KINDS; i++) {
-		ret = ret ?: proto_pairf(b, name[i], "%" PRIu64,
-		    st.stats.kind[i]);
+		ret = ret ?: proto_pairf(b, name[i], "%" PRIu64, st->kind[i]);
 		/* The counters are read while they move. */
-		inside -= st.stats.kind[i] < inside ? st.stats.kind[i] :
-		    inside;
+		inside -= st->kind[i] < inside ? st->kind[i] : inside;
 	}
-	ret = ret ?: proto_pairf(b, "inside", "%" PRIu64, inside);
+	return ret ?: proto_pairf(b, "inside", "%" PRIu64, inside);
+}
+
+static int
+exits_row(struct buf *b, const struct vm_stats *st)
+{
+	int ret = buf_printf(b, "exits");
+
+	ret = ret ?: pair_kinds(b, st);
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+static int
+pair_affinity(struct buf *b, const struct affinity *a, unsigned vcpu)
+{
+	struct buf text;
+	int ret;
+
+	buf_init(&text, PROTO_ROW_MAX);
+	ret = affinity_print_vcpu(a, vcpu, &text);
+	ret = ret ?: buf_append(&text, "", 1);
+	ret = ret ?: proto_pair(b, "affinity", buf_head(&text));
+	buf_free(&text);
+	return ret;
+}
+
+/* One virtual CPU, while there is one. */
+static int
+vcpu_row(struct buf *b, const struct vm_entry *e, unsigned id)
+{
+	struct vm_vcpu v;
+	int ret;
+
+	if (!vm_get_vcpu(e->vm, id, &v))
+		return 0;
+	ret = buf_printf(b, "vcpu");
+	ret = ret ?: proto_pairf(b, "id", "%u", id);
+	ret = ret ?: command_pair_seconds(b, "cpu", v.stats.cpu_ns);
+	ret = ret ?: command_pair_seconds(b, "guest-time", v.stats.guest_ns);
+	ret = ret ?: command_pair_seconds(b, "steal", v.steal_ns);
+	ret = ret ?: proto_pair(b, "asleep", v.asleep ? "yes" : "no");
+	ret = ret ?: pair_affinity(b, &vm_conf(e->vm)->affinity, id);
+	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, v.stats.exits);
+	ret = ret ?: pair_kinds(b, &v.stats);
 	return ret ?: buf_append(b, "\n", 1);
 }
 
@@ -81,13 +118,17 @@ command_show(struct client *c, const struct command_args *a)
 {
 	const struct vm_config *now = vm_conf(a->e->vm);
 	const struct vm_config *next = a->e->pending;
+	struct vm_status st;
 	struct buf b;
-	size_t i;
+	unsigned i;
 	int ret;
 
+	vm_get_status(a->e->vm, &st);
 	buf_init(&b, CLIENT_OUTPUT_MAX);
 	ret = command_guest_row(&b, client_env(c)->backend, a->e);
-	ret = ret ?: exits_row(&b, a->e);
+	ret = ret ?: exits_row(&b, &st.stats);
+	for (i = 0; i < st.nvcpus; i++)
+		ret = ret ?: vcpu_row(&b, a->e, i);
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM)
 			ret = ret ?: key_row(&b, &config_keys[i], now,

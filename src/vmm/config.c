@@ -109,6 +109,8 @@ key_equal(const struct key *k, const void *a, const void *b)
 		return string_equal(*(char *const *)fa, *(char *const *)fb);
 	case KEY_DISKS:
 		return disks_equal(a, b);
+	case KEY_AFFINITY:
+		return affinity_equal(fa, fb);
 	case KEY_OWNER:
 	case KEY_GROUP:
 		return memcmp(fa, fb, key_size(k)) == 0;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "vmm/affinity.h"
 #include "vmm/owner.h"
 
 #define VM_NAME_MAX		64
@@ -41,6 +42,7 @@ struct vm_config {
 	char		*initrd;	/* path or NULL */
 	char		*cmdline;	/* never NULL */
 	uint64_t	 cpus;		/* vCPUs, 1 to HV_VCPUS_MAX */
+	struct affinity	 affinity;	/* of theirs */
 	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
 	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;

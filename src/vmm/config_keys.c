@@ -65,6 +65,8 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
 	    .class = CLASS_PENDING, .max = VM_CMDLINE_MAX },
+	{ VM(affinity), .name = "cpu-affinity", .type = KEY_AFFINITY,
+	    .class = CLASS_LIVE },
 	{ VM(cpus), .name = "cpus", .type = KEY_NUMBER,
 	    .class = CLASS_PENDING, .min = 1, .max = HV_VCPUS_MAX,
 	    .def = "1" },
@@ -144,6 +146,13 @@ key_is_string(const struct key *k)
 	    k->type == KEY_DIRS || k->type == KEY_TEXT || k->type == KEY_WORD;
 }
 
+bool
+key_repeats(const struct key *k)
+{
+	return k->type == KEY_TEXT || k->type == KEY_DIRS ||
+	    k->type == KEY_DISKS || k->type == KEY_AFFINITY;
+}
+
 const char *
 key_class_name(const struct key *k)
 {
@@ -196,6 +205,8 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "path and options, repeatable");
 	case KEY_TEXT:
 		return buf_printf(b, "text, repeatable");
+	case KEY_AFFINITY:
+		return buf_printf(b, "vcpus:cpus, repeatable");
 	case KEY_OWNER:
 		return buf_printf(b, "user[:group]");
 	case KEY_GROUP:
@@ -270,6 +281,8 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		return print_dirs(*(char *const *)field, b);
 	case KEY_DISKS:
 		return print_disks(base, b);
+	case KEY_AFFINITY:
+		return affinity_print(field, b);
 	case KEY_OWNER:
 	case KEY_GROUP:
 		return owner_print(field, k->type == KEY_GROUP, b);
@@ -297,6 +310,8 @@ key_size(const struct key *k)
 		return sizeof(struct owner);
 	case KEY_ON_END:
 		return sizeof(enum on_end);
+	case KEY_AFFINITY:
+		return sizeof(struct affinity);
 	default:
 		return sizeof(uint64_t);
 	}

@@ -30,6 +30,7 @@ enum key_type {
 	KEY_WORD,		/* char *: one of `words` */
 	KEY_BOOL,		/* bool: index in `words` */
 	KEY_ON_END,		/* enum on_end: index in `words` */
+	KEY_AFFINITY,		/* struct affinity */
 	KEY_OWNER,		/* struct owner */
 	KEY_GROUP,		/* struct owner without a user */
 	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
@@ -56,7 +57,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	25
+#define CONFIG_NKEYS	26
 
 extern const struct key config_keys[CONFIG_NKEYS];
 
@@ -70,6 +71,9 @@ void *key_field(const struct key *k, const void *base);
 
 /* Is the value one string of its own? */
 bool key_is_string(const struct key *k);
+
+/* May it be given more than once in a section? */
+bool key_repeats(const struct key *k);
 
 /* The name of its class, as vmmd.conf(5) has it. */
 const char *key_class_name(const struct key *k);

@@ -7,12 +7,10 @@
 #include "vmm/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -317,6 +315,16 @@ parse_owner(struct parser *ps, unsigned line, const struct key *k,
 }
 
 static void
+parse_affinity(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, struct affinity *field)
+{
+	char why[160];
+
+	if (affinity_add(field, value, why, sizeof(why)) != 0)
+		parser_error(ps, line, "%s: %s", k->name, why);
+}
+
+static void
 parse_value(struct parser *ps, unsigned line, const struct key *k,
     const char *value)
 {
@@ -339,6 +347,9 @@ parse_value(struct parser *ps, unsigned line, const struct key *k,
 		break;
 	case KEY_TEXT:
 		parse_text(ps, line, k, value, field);
+		break;
+	case KEY_AFFINITY:
+		parse_affinity(ps, line, k, value, field);
 		break;
 	case KEY_WORD:
 		if (parse_word(ps, line, k, value) >= 0)
@@ -396,8 +407,7 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 		return;
 	}
 	seen = &ps->seen[k - config_keys];
-	if (*seen != 0 && k->type != KEY_TEXT && k->type != KEY_DIRS &&
-	    k->type != KEY_DISKS) {
+	if (*seen != 0 && !key_repeats(k)) {
 		parser_error(ps, line, "%s: given twice, first %s", name,
 		    parser_place(ps, ps->path, *seen, place, sizeof(place)));
 		return;
@@ -582,6 +592,10 @@ check_vm(struct parser *ps, unsigned i)
 	if (vm->kernel == NULL && *vm->name != '\0')
 		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "
 		    "add kernel = /path/of/bzImage", vm->name);
+	if (affinity_last_vcpu(&vm->affinity) >= (int)vm->cpus)
+		parser_error(ps, ps->lines[i].section, "[vm %s]: cpu-affinity "
+		    "names vCPU %d, of %u by cpus", vm->name,
+		    affinity_last_vcpu(&vm->affinity), (unsigned)vm->cpus);
 	for (k = 0; k < vm->ndisks; k++)
 		check_disk(ps, i, k);
 }
@@ -636,21 +650,6 @@ parse_file(struct parser *ps, FILE *f, const char *path, const char *only)
 	return ini_read(f, &sink);
 }
 
-/* Not a device or a pipe, on which opening or reading might wait. */
-static FILE *
-open_guest(const char *path)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-		close(fd);
-		errno = EINVAL;
-		return NULL;
-	}
-	return fd < 0 ? NULL : fdopen(fd, "r");
-}
-
 static int
 parse_guest(struct parser *ps, const char *name)
 {
@@ -661,7 +660,7 @@ parse_guest(struct parser *ps, const char *name)
 
 	if (path == NULL)
 		return -ENOMEM;
-	f = open_guest(path);
+	f = statedir_open(path);
 	ret = f == NULL ? -errno : parse_file(ps, f, path, name);
 	if (f != NULL)
 		fclose(f);

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "vmm/hv.h"
 
 /* Who wants a pause. */
@@ -65,6 +66,18 @@ name_thread(const struct crew *c, unsigned id, char *name, size_t size)
 	    number);
 }
 
+/* CPUs go offline without asking: that keeps no guest from running. */
+static void
+pin_member(struct crew *c, unsigned id, bool again)
+{
+	int error = vcpu_pin(c->member[id].vcpu, c->cc.affinity, again);
+
+	if (error != 0 && error != -ESRCH)
+		log_warn("vm %s: vCPU %u: cpu-affinity: %s%s", c->cc.name, id,
+		    strerror(-error), error == -EINVAL ?
+		    "; is one of these CPUs online?" : "");
+}
+
 static int
 start_member(struct crew *c, unsigned id)
 {
@@ -78,11 +91,15 @@ start_member(struct crew *c, unsigned id)
 		.ops = &member_ops,
 		.cookie = m,
 	};
+	int error;
 
 	name_thread(c, id, vc.thread_name, sizeof(vc.thread_name));
 	m->crew = c;
 	m->id = id;
-	return vcpu_create(&m->vcpu, &vc);
+	error = vcpu_create(&m->vcpu, &vc);
+	if (error == 0)
+		pin_member(c, id, false);
+	return error;
 }
 
 /* On the member's thread, as the next. */
@@ -317,6 +334,7 @@ on_gone(void *cookie)
 		return;
 	}
 	vcpu_destroy(m->vcpu);
+	m->vcpu = NULL;
 	if (--c->waiting == 0)
 		vcpu_teardown(c->member[0].vcpu);
 }
@@ -429,10 +447,20 @@ crew_stats(const struct crew *c, struct vm_stats *st)
 }
 
 void
-crew_vcpu_stats(const struct crew *c, unsigned id, struct vm_stats *st)
+crew_get_vcpu(const struct crew *c, unsigned id, struct vm_vcpu *st)
 {
 	assert(id < c->n);
-	vcpu_stats(c->member[id].vcpu, st);
+	vcpu_status(c->member[id].vcpu, st);
+}
+
+void
+crew_pin(struct crew *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n; i++)
+		if (c->member[i].vcpu != NULL)
+			pin_member(c, i, true);
 }
 
 void

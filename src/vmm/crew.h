@@ -21,6 +21,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
+struct affinity;
 struct crew;
 
 /* The guest they belong to.  t: on the thread of vCPU 0; l: on the loop. */
@@ -49,6 +50,7 @@ struct crew_ops {
 struct crew_conf {
 	const char		*name;		/* of the guest; outlives it */
 	unsigned		 ncpus;		/* 1 to HV_VCPUS_MAX */
+	const struct affinity	*affinity;	/* as it is at each time */
 	struct loop		*loop;
 	const struct hv_ops	*hv;
 	struct deadline		*deadline;	/* for the devices' timers */
@@ -78,7 +80,10 @@ void crew_check_halt(struct crew *c);
 
 /* Between prepared() and crew_teardown(): of all, and of one. */
 void crew_stats(const struct crew *c, struct vm_stats *st);
-void crew_vcpu_stats(const struct crew *c, unsigned id, struct vm_stats *st);
+void crew_get_vcpu(const struct crew *c, unsigned id, struct vm_vcpu *st);
+
+/* The affinity has changed; at any time. */
+void crew_pin(struct crew *c);
 
 /* Of vCPU 0, which runs the devices; loop or any thread of the guest. */
 void crew_attention(struct crew *c);

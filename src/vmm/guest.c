@@ -45,7 +45,7 @@
 
 struct guest {
 	const struct vm_env	*env;		/* i */
-	struct vm_config	*conf;		/* i, a copy */
+	struct vm_config	*conf;		/* i, a copy; affinity: l */
 	struct console		*console;	/* i, the vm's */
 	const struct guest_ops	*ops;		/* l; NULL: detached */
 	void			*cookie;	/* l */
@@ -432,6 +432,7 @@ start_crew(struct guest *g)
 	const struct crew_conf cc = {
 		.name = g->conf->name,
 		.ncpus = (unsigned)g->conf->cpus,
+		.affinity = &g->conf->affinity,
 		.loop = g->env->loop,
 		.hv = g->env->hv,
 		.deadline = g->deadline,
@@ -528,9 +529,18 @@ guest_detach(struct guest *g)
 }
 
 void
-guest_vcpu_stats(const struct guest *g, unsigned id, struct vm_stats *st)
+guest_get_vcpu(const struct guest *g, unsigned id, struct vm_vcpu *st)
 {
-	crew_vcpu_stats(g->crew, id, st);
+	crew_get_vcpu(g->crew, id, st);
+}
+
+void
+guest_pin(struct guest *g, const struct affinity *a)
+{
+	if (affinity_equal(&g->conf->affinity, a))
+		return;
+	g->conf->affinity = *a;
+	crew_pin(g->crew);
 }
 
 void

@@ -63,7 +63,10 @@ void guest_reset(struct guest *g);
 void guest_detach(struct guest *g);
 
 /* Between running() and ended(): of all its vCPUs together, and of one. */
-void guest_vcpu_stats(const struct guest *g, unsigned id, struct vm_stats *st);
 void guest_stats(const struct guest *g, struct vm_stats *st);
+void guest_get_vcpu(const struct guest *g, unsigned id, struct vm_vcpu *st);
+
+/* Has its vCPUs run on other CPUs, from now on. */
+void guest_pin(struct guest *g, const struct affinity *a);
 
 #endif /* VMMD_GUEST_H */

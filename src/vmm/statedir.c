@@ -43,6 +43,21 @@ statedir_path(const char *dir, const char *name)
 	    NULL : path;
 }
 
+/* Not a device or a pipe, on which opening or reading might wait. */
+FILE *
+statedir_open(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		errno = EINVAL;
+		return NULL;
+	}
+	return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
 /* Hidden files are unfinished ones. */
 static int
 is_guest_file(const struct dirent *d)

@@ -7,6 +7,8 @@
 #ifndef VMMD_STATEDIR_H
 #define VMMD_STATEDIR_H
 
+#include <stdio.h>
+
 #include "base/buf.h"
 
 /* The text of one guest's file at most. */
@@ -14,6 +16,9 @@
 
 /* The file of a guest, to be freed, or NULL. */
 char *statedir_path(const char *dir, const char *name);
+
+/* Opens one to be read; NULL with errno set, EINVAL if it is no plain file. */
+FILE *statedir_open(const char *path);
 
 /*
  * The names of all files of guests, sorted, in a list that ends with NULL and

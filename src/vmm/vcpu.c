@@ -24,7 +24,9 @@
 
 #include "base/deadline.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "devices/dev.h"
+#include "vmm/affinity.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/msrs.h"
@@ -53,6 +55,7 @@ struct vcpu {
 	struct vcpu_guest	 guest;		/* i after prepare */
 	pthread_t		 thread;	/* l */
 	pthread_t		 self;		/* the same; i after prepare */
+	int			 tid;		/* the same; i after prepare */
 	/*
 	 * l: guest.hv can be kicked.  Others read it, who run only while it
 	 * does not change.
@@ -289,6 +292,7 @@ vcpu_main(void *arg)
 
 	hv_thread_init();
 	v->self = pthread_self();
+	v->tid = thread_id();
 	pthread_setname_np(pthread_self(), v->vc.thread_name);
 	v->error = v->vc.ops->prepare(v->vc.cookie, &v->guest, v->msg,
 	    sizeof(v->msg));
@@ -528,6 +532,24 @@ vcpu_stats(const struct vcpu *v, struct vm_stats *st)
 	if (pthread_getcpuclockid(v->thread, &clock) == 0)
 		clock_gettime(clock, &ts);
 	st->cpu_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+void
+vcpu_status(const struct vcpu *v, struct vm_vcpu *st)
+{
+	struct thread_look look;
+
+	vcpu_stats(v, &st->stats);
+	/* Without a kernel that tells there is nothing to tell. */
+	(void)thread_look(v->tid, &look);
+	st->steal_ns = look.waited_ns;
+	st->asleep = look.sleeps;
+}
+
+int
+vcpu_pin(struct vcpu *v, const struct affinity *a, bool again)
+{
+	return affinity_apply(a, v->vc.id, v->thread, again);
 }
 
 void

@@ -25,6 +25,7 @@
 
 #define VCPU_MSG_MAX	400
 
+struct affinity;
 struct deadline;
 struct dev_call;
 struct hv_ops;
@@ -98,6 +99,15 @@ bool vcpu_is_halted(const struct vcpu *v);
 
 /* Loop thread, between prepared() and vcpu_teardown(): what it has cost. */
 void vcpu_stats(const struct vcpu *v, struct vm_stats *st);
+
+/* The same, and what the scheduler says of the thread. */
+void vcpu_status(const struct vcpu *v, struct vm_vcpu *st);
+
+/*
+ * Loop thread: says where the thread may run; with `again` after it has had
+ * another say in that.  0 or -errno; see affinity_apply().
+ */
+int vcpu_pin(struct vcpu *v, const struct affinity *a, bool again);
 
 /* See struct dev_host; loop or any thread of the same guest. */
 void vcpu_attention(struct vcpu *v);

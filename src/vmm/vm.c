@@ -449,6 +449,8 @@ void
 vm_set_live(struct vm *vm, const struct vm_config *conf)
 {
 	vm_config_set_live(vm->conf, conf);
+	if (vm->guest != NULL)
+		guest_pin(vm->guest, &vm->conf->affinity);
 }
 
 void
@@ -471,6 +473,15 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 		st->stats = vm->stats;
 	st->nvcpus = (unsigned)vm->conf->cpus;
 	st->boots = vm->boots;
+}
+
+bool
+vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st)
+{
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return false;
+	guest_get_vcpu(vm->guest, id, st);
+	return true;
 }
 
 const char *

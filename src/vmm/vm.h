@@ -68,6 +68,13 @@ struct vm_stats {
 	uint64_t	 guest_ns;	/* of that in guest mode; 0: unknown */
 };
 
+/* One of a running guest's vCPUs. */
+struct vm_vcpu {
+	struct vm_stats	 stats;
+	uint64_t	 steal_ns;	/* its thread had no CPU; 0: unknown */
+	bool		 asleep;	/* halted, not started, paused, in a call */
+};
+
 struct vm_status {
 	enum vm_state	 state;
 	enum vm_reason	 reason;	/* of the last stop */
@@ -127,6 +134,9 @@ int vm_set_conf(struct vm *vm, const struct vm_config *conf);
 void vm_set_live(struct vm *vm, const struct vm_config *conf);
 
 void vm_get_status(const struct vm *vm, struct vm_status *st);
+
+/* One vCPU, below nvcpus; false unless the guest runs or is paused. */
+bool vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st);
 
 /* Why the last start or run failed, one line, or "". */
 const char *vm_message(const struct vm *vm);

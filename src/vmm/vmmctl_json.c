@@ -12,7 +12,7 @@ static const char *const number_keys[] = {
 	"memory", "vcpus", "uptime", "next-start", "cpu", "guest-time",
 	"exits", "boots", "pid", "kicks", "ports", "msrs", "windows",
 	"interrupt-ends", "halts", "triple-faults", "errors", "inside",
-	"guests", "clients", "worst-callback-us",
+	"guests", "clients", "worst-callback-us", "id", "steal",
 };
 
 /* The length of the UTF-8 character at `s`, or 0 if there is none. */

@@ -27,12 +27,23 @@ cell_uptime(char *p, size_t size, const char *value)
 		    s % 60);
 }
 
-static const struct column {
+struct column {
 	const char	*key;
 	const char	*title;
 	bool		 right;
 	void		(*cell)(char *p, size_t size, const char *value);
-} columns[] = {
+};
+
+/* The rows of one kind. */
+struct table {
+	const char		*kind;
+	const struct column	*column;
+	size_t			 ncolumns;
+};
+
+#define COLUMNS_MAX	10
+
+static const struct column vm_columns[] = {
 	{ "name", "NAME", false, NULL },
 	{ "state", "STATE", false, NULL },
 	{ "reason", "REASON", false, NULL },
@@ -45,7 +56,29 @@ static const struct column {
 	{ "pending", "PENDING", false, NULL },
 };
 
-#define NCOLUMNS	(sizeof(columns) / sizeof(columns[0]))
+static const struct column vcpu_columns[] = {
+	{ "id", "VCPU", true, NULL },
+	{ "asleep", "ASLEEP", false, NULL },
+	{ "cpu", "CPU", true, NULL },
+	{ "guest-time", "GUEST-TIME", true, NULL },
+	{ "steal", "STEAL", true, NULL },
+	{ "exits", "EXITS", true, NULL },
+	{ "inside", "INSIDE", true, NULL },
+	{ "kicks", "KICKS", true, NULL },
+	{ "ports", "PORTS", true, NULL },
+	{ "affinity", "AFFINITY", false, NULL },
+};
+
+#define NCOLUMNS(c)	(sizeof(c) / sizeof((c)[0]))
+_Static_assert(NCOLUMNS(vm_columns) <= COLUMNS_MAX, "room for widths");
+_Static_assert(NCOLUMNS(vcpu_columns) <= COLUMNS_MAX, "room for widths");
+
+static const struct table vm_table = {
+	"vm", vm_columns, NCOLUMNS(vm_columns),
+};
+static const struct table vcpu_table = {
+	"vcpu", vcpu_columns, NCOLUMNS(vcpu_columns),
+};
 
 static const char *
 cell_text(const struct column *c, const struct row *r, char *p,
@@ -62,26 +95,20 @@ cell_text(const struct column *c, const struct row *r, char *p,
 	return p;
 }
 
-static bool
-is_vm(const struct row *r)
-{
-	return strcmp(r->kind, "vm") == 0;
-}
-
 static void
-measure(const struct rows *rs, int *width)
+measure(const struct table *t, const struct rows *rs, int *width)
 {
 	char cell[32];
 	unsigned i;
 	size_t k;
 	int n;
 
-	for (k = 0; k < NCOLUMNS; k++) {
-		width[k] = strlen(columns[k].title);
+	for (k = 0; k < t->ncolumns; k++) {
+		width[k] = strlen(t->column[k].title);
 		for (i = 0; i < rs->n; i++) {
-			if (!is_vm(&rs->row[i]))
+			if (strcmp(rs->row[i].kind, t->kind) != 0)
 				continue;
-			n = strlen(cell_text(&columns[k], &rs->row[i], cell,
+			n = strlen(cell_text(&t->column[k], &rs->row[i], cell,
 			    sizeof(cell)));
 			if (n > width[k])
 				width[k] = n;
@@ -91,25 +118,39 @@ measure(const struct rows *rs, int *width)
 
 /* One line of the table; the titles if `r` is NULL. */
 static void
-print_row(FILE *out, const struct row *r, const int *width)
+print_row(FILE *out, const struct table *t, const struct row *r,
+    const int *width)
 {
 	const char *message = "-";
 	char cell[32];
 	size_t k;
 
-	for (k = 0; k < NCOLUMNS; k++) {
-		if (k + 1 == NCOLUMNS)
-			fprintf(out, "%s\n", cell_text(&columns[k], r, cell,
+	for (k = 0; k < t->ncolumns; k++) {
+		if (k + 1 == t->ncolumns)
+			fprintf(out, "%s\n", cell_text(&t->column[k], r, cell,
 			    sizeof(cell)));
 		else
-			fprintf(out, columns[k].right ? "%*s  " : "%-*s  ",
-			    width[k], cell_text(&columns[k], r, cell,
+			fprintf(out, t->column[k].right ? "%*s  " : "%-*s  ",
+			    width[k], cell_text(&t->column[k], r, cell,
 			    sizeof(cell)));
 	}
 	if (r != NULL)
 		message = row_value(r, "message", "-");
 	if (strcmp(message, "-") != 0 && *message != '\0')
 		fprintf(out, "  %s: %s\n", row_value(r, "name", "-"), message);
+}
+
+static void
+print_table(FILE *out, const struct table *t, const struct rows *rs)
+{
+	int width[COLUMNS_MAX];
+	unsigned i;
+
+	measure(t, rs, width);
+	print_row(out, t, NULL, width);
+	for (i = 0; i < rs->n; i++)
+		if (strcmp(rs->row[i].kind, t->kind) == 0)
+			print_row(out, t, &rs->row[i], width);
 }
 
 static void
@@ -131,17 +172,12 @@ print_daemon(FILE *out, const struct row *r)
 void
 status_print(FILE *out, const struct rows *rs)
 {
-	int width[NCOLUMNS];
 	unsigned i;
 
 	for (i = 0; i < rs->n; i++)
 		if (strcmp(rs->row[i].kind, "daemon") == 0)
 			print_daemon(out, &rs->row[i]);
-	measure(rs, width);
-	print_row(out, NULL, width);
-	for (i = 0; i < rs->n; i++)
-		if (is_vm(&rs->row[i]))
-			print_row(out, &rs->row[i], width);
+	print_table(out, &vm_table, rs);
 }
 
 static void
@@ -150,36 +186,46 @@ print_pair(FILE *out, const char *key, const char *value)
 	fprintf(out, "%-13s %s", key, *value == '\0' ? "-" : value);
 }
 
-/* The same word may be a key of several kinds: memory is one of all. */
 static void
-print_heading(FILE *out, const struct rows *rs, unsigned i)
+print_config(FILE *out, const struct row *r)
 {
-	if (i > 0 && strcmp(rs->row[i].kind, rs->row[i - 1].kind) != 0)
-		fprintf(out, "\n%s:\n", rs->row[i].kind);
+	const char *next = row_value(r, "next", NULL);
+
+	print_pair(out, row_value(r, "key", "-"), row_value(r, "value", "-"));
+	if (next != NULL)
+		fprintf(out, " (next start: %s)", next);
+	fputc('\n', out);
+}
+
+static void
+print_pairs(FILE *out, const struct row *r)
+{
+	unsigned k;
+
+	for (k = 0; k < r->npairs; k++) {
+		print_pair(out, r->key[k], r->value[k]);
+		fputc('\n', out);
+	}
 }
 
 void
 show_print(FILE *out, const struct rows *rs)
 {
 	const struct row *r;
-	const char *next;
-	unsigned i, k;
+	unsigned i;
+	bool first;
 
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->row[i];
-		print_heading(out, rs, i);
-		if (strcmp(r->kind, "config") == 0) {
-			next = row_value(r, "next", NULL);
-			print_pair(out, row_value(r, "key", "-"),
-			    row_value(r, "value", "-"));
-			if (next != NULL)
-				fprintf(out, " (next start: %s)", next);
-			fputc('\n', out);
-			continue;
-		}
-		for (k = 0; k < r->npairs; k++) {
-			print_pair(out, r->key[k], r->value[k]);
-			fputc('\n', out);
-		}
+		first = i == 0 || strcmp(r->kind, rs->row[i - 1].kind) != 0;
+		/* The same word may be a key of several kinds, as memory is. */
+		if (i > 0 && first)
+			fprintf(out, "\n%s:\n", r->kind);
+		if (strcmp(r->kind, "config") == 0)
+			print_config(out, r);
+		else if (strcmp(r->kind, vcpu_table.kind) != 0)
+			print_pairs(out, r);
+		else if (first)
+			print_table(out, &vcpu_table, rs);
 	}
 }

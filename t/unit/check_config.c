@@ -52,6 +52,11 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 	    vm->on_crash, timeout, vm->cmdline);
 	if (vm->cpus != 1)
 		buf_printf(b, " cpus=%u\n", (unsigned)vm->cpus);
+	if (vm->affinity.n > 0) {
+		buf_printf(b, " cpu-affinity=");
+		affinity_print(&vm->affinity, b);
+		buf_printf(b, "\n");
+	}
 	if (!vm->rng)
 		buf_printf(b, " rng=0\n");
 	if (vm->ignore_msrs)

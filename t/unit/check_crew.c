@@ -4,6 +4,7 @@
  * paused, resumed, reset and stopped as one.
  */
 #include <errno.h>
+#include <sched.h>
 
 #include "vmrig.h"
 
@@ -339,6 +340,103 @@ START_TEST(check_and_pause)
 }
 END_TEST
 
+/* Each has counters of its own, which the guest's are the sum of. */
+START_TEST(each_is_told)
+{
+	const struct fakehv f = { .guest = hammer_first };
+	struct vm_vcpu v;
+	uint64_t ports = 0;
+	unsigned i;
+
+	start_crew(&f);
+	wait_until(some_exits);
+	ck_assert_int_eq(vm_pause(vm), 0);
+	wait_for(VM_PAUSED);
+	for (i = 0; i < CPUS; i++) {
+		ck_assert(vm_get_vcpu(vm, i, &v));
+		ck_assert(i != 0 || v.stats.kind[HV_EXIT_IO] > 100);
+		ck_assert_uint_gt(v.stats.cpu_ns, 0);
+		ports += v.stats.kind[HV_EXIT_IO];
+	}
+	ck_assert_uint_eq(v.stats.kind[HV_EXIT_IO], 0);
+	ck_assert_uint_eq(status().stats.kind[HV_EXIT_IO], ports);
+	ck_assert_int_eq(vm_resume(vm), 0);
+	stop_vm();
+	ck_assert(!vm_get_vcpu(vm, 0, &v));
+}
+END_TEST
+
+static uint64_t	ran_on;		/* vCPUs that found themselves pinned */
+
+/* Says where it is pinned to, once. */
+static bool
+looks_around(unsigned id, unsigned step, struct hv_exit *e)
+{
+	cpu_set_t set;
+
+	(void)e;
+	if (sched_getaffinity(0, sizeof(set), &set) == 0 &&
+	    CPU_COUNT(&set) == 1)
+		__atomic_fetch_or(&ran_on, UINT64_C(1) << id,
+		    __ATOMIC_SEQ_CST);
+	(void)step;
+	e->kind = HV_EXIT_NONE;
+	usleep(1000);
+	return true;
+}
+
+static bool
+looks_around_first(unsigned step, struct hv_exit *e)
+{
+	return looks_around(0, step, e);
+}
+
+/* The vCPUs that are pinned after a while, as a mask. */
+static uint64_t
+pinned(void)
+{
+	awaited = (enum vm_state)-1;
+	run_for(0.1);
+	__atomic_store_n(&ran_on, 0, __ATOMIC_SEQ_CST);
+	run_for(0.2);
+	return __atomic_load_n(&ran_on, __ATOMIC_SEQ_CST);
+}
+
+/* As configured from the start, changed while it runs, and undone. */
+START_TEST(runs_where_it_may)
+{
+	const struct fakehv f = {
+		.guest = looks_around_first, .others = looks_around,
+	};
+	struct affinity none = { 0 };
+	cpu_set_t set;
+	unsigned cpu = 0;
+	char value[32], why[160];
+
+	sched_getaffinity(0, sizeof(set), &set);
+	/* Where there is one CPU everything is pinned to it. */
+	if (CPU_COUNT(&set) < 2)
+		return;
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	conf.affinity = none;
+	snprintf(value, sizeof(value), "2-3:%u", cpu);
+	ck_assert_int_eq(affinity_add(&conf.affinity, value, why,
+	    sizeof(why)), 0);
+	start_crew(&f);
+	ck_assert_uint_eq(pinned(), 0x0c);
+	snprintf(value, sizeof(value), "all:%u", cpu);
+	ck_assert_int_eq(affinity_add(&conf.affinity, value, why,
+	    sizeof(why)), 0);
+	vm_set_live(vm, &conf);
+	ck_assert_uint_eq(pinned(), 0xff);
+	conf.affinity = none;
+	vm_set_live(vm, &conf);
+	ck_assert_uint_eq(pinned(), 0);
+	stop_vm();
+}
+END_TEST
+
 static void
 setup_crew(void)
 {
@@ -366,5 +464,7 @@ main(void)
 	tcase_add_loop_test(tc, one_is_awake, 0, 2);
 	tcase_add_test(tc, all_halt);
 	tcase_add_test(tc, check_and_pause);
+	tcase_add_test(tc, each_is_told);
+	tcase_add_test(tc, runs_where_it_may);
 	return test_main("crew", tc);
 }

@@ -184,6 +184,18 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 	};
 }
 
+bool
+vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st)
+{
+	*st = (struct vm_vcpu){
+		.stats = { .exits = 3 + id, .kind[HV_EXIT_IO] = 2,
+		    .cpu_ns = 1500000000 },
+		.steal_ns = 20000000,
+		.asleep = id % 2 != 0,
+	};
+	return vm->state == VM_RUNNING;
+}
+
 const char *
 vm_message(const struct vm *vm)
 {
