@@ -604,6 +604,60 @@ START_TEST(shorthands)
 }
 END_TEST
 
+/* What a stranger may send: one thing wrong at a time. */
+START_TEST(impossible_states)
+{
+	struct lapic l, good;
+
+	make(&good, 1, false);
+	set(&good, LVT(TIMER), 0x20040);
+	set(&good, LAPIC_TMICT, 1000);
+	lapic_accept(&good, 0x45, false);
+	lapic_ack(&good, 0x45);
+#define REFUSED(change) do {						\
+	l = good;							\
+	change;								\
+	ck_assert(!lapic_valid(&l, 0));					\
+} while (0)
+	REFUSED(l.base |= 1);
+	REFUSED(l.base |= 1ULL << 36);
+	REFUSED(l.base ^= LAPIC_BASE_ENABLE | LAPIC_BASE_EXTD);
+	REFUSED(l.base ^= LAPIC_BASE_ENABLE);
+	REFUSED(l.id = 0xff);
+	REFUSED(l.tpr = 0x100);
+	REFUSED(l.svr |= 0x400);
+	REFUSED(l.svr &= ~0x100u);	/* with an LVT entry not masked */
+	REFUSED(l.ldr = 1);
+	REFUSED(l.dfr = 0xf0000000);
+	REFUSED(l.esr = 1);
+	REFUSED(l.errors = 0x100);
+	REFUSED(l.icr = 0x1000);
+	REFUSED(l.icr = 1ULL << 32);	/* x2APIC's */
+	REFUSED(l.lvt[LAPIC_LVT_LINT0] |= 0x4000);
+	REFUSED(l.lvt[LAPIC_LVT_ERROR] |= 0x400);
+	REFUSED(l.lvt[LAPIC_LVT_TIMER] |= 0x60000);
+	REFUSED(l.tdcr = 4);
+	REFUSED(l.tmict = 0);
+	REFUSED(l.counting = 2);
+	REFUSED(l.counting = 0);	/* and yet due */
+	REFUSED(l.due = 2 * 1000 + LAPIC_GAP_MIN_NS + 1);
+	REFUSED(l.due = 1ULL << 63);
+	REFUSED(l.deadline = 5);
+	REFUSED(l.lvt[LAPIC_LVT_TIMER] = 0x40040);
+	REFUSED(l.irr.word[0] = l.irr.used = 1);
+	REFUSED(l.irr.word[1] = 1);
+	REFUSED(l.irr.used = 2);
+	REFUSED(l.irr.used = 0x100);
+	REFUSED(l.isr.word[2] |= 1 << 6);	/* 46 beside 45 */
+	REFUSED(l.isr.used = 0);
+	REFUSED(l.tmr[0] = 1);
+#undef REFUSED
+	good.isr.word[2] |= 1 << 16;
+	good.due = 2 * 1000 + LAPIC_GAP_MIN_NS;
+	ck_assert(lapic_valid(&good, 0));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -628,5 +682,6 @@ main(void)
 	tcase_add_test(tc, messages);
 	tcase_add_test(tc, destinations);
 	tcase_add_test(tc, shorthands);
+	tcase_add_test(tc, impossible_states);
 	return test_main("lapic", tc);
 }
