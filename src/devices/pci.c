@@ -258,6 +258,25 @@ pci_remove(struct pci_dev *d)
 	d->pci = NULL;
 }
 
+void
+pci_caps_written(const struct pci_dev *d)
+{
+	if (d->ops->caps_written != NULL)
+		d->ops->caps_written(d->cookie);
+}
+
+/* All of configuration space has changed. */
+static void
+pci_follow(struct pci *pci)
+{
+	unsigned i;
+
+	pci_remap(pci);
+	for (i = 0; i < pci->ndevs; i++)
+		if (pci->dev[i] != NULL)
+			pci_caps_written(pci->dev[i]);
+}
+
 static void
 pci_reset(void *dev)
 {
@@ -271,7 +290,7 @@ pci_reset(void *dev)
 		if (d != NULL)
 			memcpy(d->config, d->boot, sizeof(d->config));
 	}
-	pci_remap(pci);
+	pci_follow(pci);
 }
 
 static int
@@ -332,7 +351,7 @@ pci_load(void *dev, struct state_reader *r)
 		if (pci->dev[i] != NULL)
 			error = pci_load_dev(pci->dev[i], r);
 	pci->address = s.address;
-	pci_remap(pci);
+	pci_follow(pci);
 	return error;
 }
 

@@ -62,8 +62,8 @@ struct pci_ident {
 /*
  * What a device does itself.  intx_level is the state of its interrupt pin,
  * NULL if it has none.  bar_moved says that a BAR answers at `base` from now
- * on, or nowhere if that is 0; caps_written that the guest has written among
- * the capabilities, and maybe changed them.  Both may be NULL.  The window is
+ * on, or nowhere if that is 0; caps_written that the capabilities may have
+ * changed: by a write, a reset or a load.  Both may be NULL.  The window is
  * one dword of configuration space that the device answers (see
  * pci_set_window); `off` and `size` lie inside it.
  */
@@ -82,13 +82,14 @@ struct pci_bar {
 	uint32_t		 size;		/* power of two; 0: no BAR */
 	const struct pio_ops	*io;		/* one of these two */
 	const struct mmio_ops	*mem;
+	void			*cookie;	/* theirs */
 	uint32_t		 base;		/* where the bus has it, or 0 */
 };
 
 /* One device; embedded in its owner's struct. */
 struct pci_dev {
 	const struct pci_dev_ops	*ops;
-	void				*cookie;	/* also the BARs' */
+	void				*cookie;
 	struct pci			*pci;		/* NULL: not added */
 	unsigned			 index;		/* on the bus */
 	unsigned			 irq;
@@ -129,11 +130,11 @@ void pci_set_window(struct pci_dev *d, uint8_t off);
 
 /* Gives the device an I/O BAR of `size` ports, a power of two from 4. */
 void pci_add_io_bar(struct pci_dev *d, unsigned n, uint32_t size,
-    const struct pio_ops *ops);
+    const struct pio_ops *ops, void *cookie);
 
 /* The same in memory, 32 bits, not prefetchable; `size` from 16. */
 void pci_add_mem_bar(struct pci_dev *d, unsigned n, uint32_t size,
-    const struct mmio_ops *ops);
+    const struct mmio_ops *ops, void *cookie);
 
 /* Plugs the device in at the next free place: 0, -ENOSPC (places, BARs). */
 int pci_add(struct pci *pci, struct pci_dev *d);

@@ -25,9 +25,11 @@ pci_add_bar(struct pci_dev *d, unsigned n, const struct pci_bar *bar)
 
 void
 pci_add_io_bar(struct pci_dev *d, unsigned n, uint32_t size,
-    const struct pio_ops *ops)
+    const struct pio_ops *ops, void *cookie)
 {
-	const struct pci_bar bar = { .size = size, .io = ops };
+	const struct pci_bar bar = {
+		.size = size, .io = ops, .cookie = cookie,
+	};
 
 	assert(size >= 4);
 	pci_add_bar(d, n, &bar);
@@ -35,9 +37,11 @@ pci_add_io_bar(struct pci_dev *d, unsigned n, uint32_t size,
 
 void
 pci_add_mem_bar(struct pci_dev *d, unsigned n, uint32_t size,
-    const struct mmio_ops *ops)
+    const struct mmio_ops *ops, void *cookie)
 {
-	const struct pci_bar bar = { .size = size, .mem = ops };
+	const struct pci_bar bar = {
+		.size = size, .mem = ops, .cookie = cookie,
+	};
 
 	assert(size >= 16);
 	pci_add_bar(d, n, &bar);
@@ -128,8 +132,8 @@ pci_map_bar(struct pci_dev *d, const struct pci_bar *bar, uint32_t base)
 	struct bus *bus = d->pci->bus;
 
 	return bar->mem != NULL ?
-	    bus_add_mmio(bus, base, bar->size, bar->mem, d->cookie) :
-	    bus_add_pio(bus, base, bar->size, bar->io, d->cookie);
+	    bus_add_mmio(bus, base, bar->size, bar->mem, bar->cookie) :
+	    bus_add_pio(bus, base, bar->size, bar->io, bar->cookie);
 }
 
 /* One that meets another's place, or lies beyond the last, stays off. */

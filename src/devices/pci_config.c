@@ -63,8 +63,8 @@ pci_config_write(struct pci_dev *d, unsigned reg, unsigned size,
 		pci_remap(pci);
 	if ((reg & ~3u) == PCI_COMMAND)
 		pci_fold_intx(pci);
-	if (reg >= PCI_FIRST_CAP && d->ops->caps_written != NULL)
-		d->ops->caps_written(d->cookie);
+	if (reg >= PCI_FIRST_CAP)
+		pci_caps_written(d);
 }
 
 /*

@@ -30,6 +30,9 @@ struct pci_dev *pci_find(const struct pci *pci, unsigned devfn);
 /* The level of its pin, whether or not the guest lets it out. */
 bool pci_intx_level(const struct pci_dev *d);
 
+/* Tells a device that its capabilities may have changed. */
+void pci_caps_written(const struct pci_dev *d);
+
 /* Gives each BAR its place; a window is given out once, ascending. */
 int pci_assign_bars(struct pci *pci, struct pci_dev *d);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/bell.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "devices/state.h"
 #include "devices/virtio.h"
@@ -27,7 +28,10 @@
 #define VIRTIO_S_DRIVER_BITS	(VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER | \
 	VIRTIO_S_FEATURES_OK | VIRTIO_S_DRIVER_OK | VIRTIO_S_FAILED)
 
-/* i: immutable; l: loop; a: atomic, written by the loop */
+/*
+ * i: immutable; l: loop; a: atomic, written by the loop; t: atomic, written by
+ * the transport
+ */
 struct virtio_queue {
 	struct virtio		*v;		/* i */
 	unsigned		 index;		/* i */
@@ -36,6 +40,7 @@ struct virtio_queue {
 	struct loop_task	 task;		/* any: a notification */
 	struct bell		*bell;		/* i: the same; or NULL */
 	atomic_bool		 enabled;	/* a */
+	atomic_int		 vector;	/* t: event, or -1 */
 };
 
 /*
@@ -52,6 +57,8 @@ struct virtio {
 	uint64_t			 features;	/* l: negotiated */
 	atomic_uint_least8_t		 status;	/* a */
 	atomic_uint_least8_t		 isr;		/* any */
+	atomic_bool			 vectors;	/* t: MSI-X is on */
+	atomic_int			 config_vector;	/* t: event, or -1 */
 	bool				 running;	/* l */
 	bool				 stopping;	/* l */
 	struct virtio_call		*resets;	/* l: who waits */
@@ -130,9 +137,11 @@ virtio_create(const struct dev_host *host, const struct gmem *gm,
 	v->offered = VIRTIO_CORE_FEATURES | ops->features(dev);
 	ev_prepare_init(&v->publish, virtio_publish);
 	v->publish.data = v;
+	atomic_store(&v->config_vector, -1);
 	for (i = 0; i < ops->nqueues; i++) {
 		v->queue[i].v = v;
 		v->queue[i].index = i;
+		atomic_store(&v->queue[i].vector, -1);
 		v->queue[i].task.fn = virtio_queue_task;
 		v->queue[i].task.arg = &v->queue[i];
 		/* Without one, notifications come by the bus. */
@@ -178,7 +187,20 @@ virtio_offered(const struct virtio *v)
 bool
 virtio_intx_level(struct virtio *v)
 {
-	return atomic_load(&v->isr) != 0;
+	return !atomic_load(&v->vectors) && atomic_load(&v->isr) != 0;
+}
+
+void
+virtio_use_vectors(struct virtio *v, bool on)
+{
+	atomic_store(&v->vectors, on);
+}
+
+void
+virtio_set_vector(struct virtio *v, unsigned queue, int event)
+{
+	atomic_store(queue == VIRTIO_CONFIG ? &v->config_vector :
+	    &v->queue[queue].vector, event);
 }
 
 uint8_t
@@ -201,12 +223,30 @@ virtio_notify(struct virtio *v, unsigned queue)
 	loop_post(v->host->loop, &v->queue[queue].task);
 }
 
+static void
+virtio_signal(atomic_int *vector)
+{
+	int event = atomic_load(vector);
+
+	if (event != -1)
+		event_signal(event);
+}
+
 /* A bit that is set already has had its attention. */
 static void
-virtio_interrupt(struct virtio *v, uint8_t bit)
+virtio_set_isr(struct virtio *v, uint8_t bit)
 {
 	if ((atomic_fetch_or(&v->isr, bit) & bit) == 0)
 		v->host->attention(v->host->cookie);
+}
+
+/* With vectors the interrupt status tells, but does not interrupt (4.1.4.5). */
+static void
+virtio_config_interrupt(struct virtio *v)
+{
+	virtio_set_isr(v, VIRTIO_ISR_CONFIG);
+	if (atomic_load(&v->vectors))
+		virtio_signal(&v->config_vector);
 }
 
 static void
@@ -445,7 +485,7 @@ virtio_fail(struct virtio *v, const char *why)
 		log_warn("%s: %s; the device waits for a reset", v->name,
 		    why);
 	}
-	virtio_interrupt(v, VIRTIO_ISR_CONFIG);
+	virtio_config_interrupt(v);
 }
 
 bool
@@ -480,17 +520,23 @@ static void
 virtio_publish(struct ev_loop *ev, struct ev_prepare *w, int revents)
 {
 	struct virtio *v = w->data;
-	bool wanted = false;
+	bool vectors = atomic_load(&v->vectors), pin = false;
 	unsigned i;
 
 	(void)revents;
 	ev_prepare_stop(ev, w);
 	if ((atomic_load(&v->status) & VIRTIO_S_NEEDS_RESET) != 0)
 		return;
-	for (i = 0; i < v->ops->nqueues; i++)
-		wanted |= vq_publish(&v->queue[i].vq);
-	if (wanted)
-		virtio_interrupt(v, VIRTIO_ISR_QUEUE);
+	for (i = 0; i < v->ops->nqueues; i++) {
+		if (!vq_publish(&v->queue[i].vq))
+			continue;
+		if (vectors)
+			virtio_signal(&v->queue[i].vector);
+		else
+			pin = true;
+	}
+	if (pin)
+		virtio_set_isr(v, VIRTIO_ISR_QUEUE);
 }
 
 static int

@@ -94,6 +94,16 @@ uint64_t virtio_offered(const struct virtio *v);
 bool virtio_intx_level(struct virtio *v);
 
 /*
+ * Vectors (MSI-X): while they are on, an interrupt is a signal to the event of
+ * its queue or, with queue VIRTIO_CONFIG, of the configuration; -1: there is
+ * none, and no interrupt.  The event must be there as long as the device is.
+ * Under the VM's mutex.
+ */
+#define VIRTIO_CONFIG		UINT16_MAX
+void virtio_use_vectors(struct virtio *v, bool on);
+void virtio_set_vector(struct virtio *v, unsigned queue, int event);
+
+/*
  * The eventfd whose signals are as good as virtio_notify(), or -1 if there is
  * none.  Immutable.
  */

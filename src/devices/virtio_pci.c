@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/msix.h"
 #include "devices/state.h"
 #include "devices/virtio_pci.h"
 
@@ -20,6 +21,7 @@
 #define VIRTIO_PCI_REVISION	1
 
 #define VIRTIO_PCI_BAR		0
+#define VIRTIO_PCI_MSIX_BAR	1
 #define VIRTIO_PCI_NO_VECTOR	0xffff
 
 /* struct virtio_pci_cap.cfg_type (4.1.4) */
@@ -71,15 +73,18 @@ struct virtio_pci {
 	void				*dev;
 	struct virtio			*v;
 	struct pci_dev			 pdev;
+	struct msix			*msix;		/* NULL: only the pin */
 	uint8_t				 window_cap;	/* pci_cfg's offset */
 	uint32_t			 device_feature_select;
 	uint32_t			 driver_feature_select;
 	uint64_t			 driver_features;
 	bool				 driver_excess;	/* a bit from 64 up */
 	uint16_t			 queue_select;
+	uint16_t			 config_vector;
 	uint32_t			 notify_base;	/* port, 0: none */
 	struct {
 		struct vq_config	 cfg;
+		uint16_t		 vector;
 		bool			 rings;	/* it has a doorbell */
 	}				 queue[];	/* ops->nqueues */
 };
@@ -90,8 +95,9 @@ struct virtio_pci_state {
 	uint32_t	device_feature_select;
 	uint32_t	driver_feature_select;
 	uint16_t	queue_select;
+	uint16_t	config_vector;
 	uint8_t		driver_excess;
-	uint8_t		pad[5];
+	uint8_t		pad[3];
 };
 _Static_assert(sizeof(struct virtio_pci_state) == 24, "no hidden padding");
 
@@ -100,10 +106,40 @@ struct virtio_pci_queue_state {
 	uint64_t	avail;
 	uint64_t	used;
 	uint16_t	size;
-	uint16_t	pad[3];
+	uint16_t	vector;
+	uint16_t	pad[2];
 };
 _Static_assert(sizeof(struct virtio_pci_queue_state) == 32,
     "no hidden padding");
+
+/*
+ * Gives a queue, or VIRTIO_CONFIG, a vector: the one it has then, which is none
+ * if it cannot have that (4.1.4.3.1).
+ */
+static uint16_t
+vpci_set_vector(struct virtio_pci *vp, unsigned queue, uint16_t vector)
+{
+	int event = -1;
+
+	if (vector != VIRTIO_PCI_NO_VECTOR && vp->msix != NULL)
+		event = msix_event(vp->msix, vector);
+	virtio_set_vector(vp->v, queue, event < 0 ? -1 : event);
+	return event < 0 ? VIRTIO_PCI_NO_VECTOR : vector;
+}
+
+static void
+vpci_clear_vectors(struct virtio_pci *vp)
+{
+	unsigned i;
+
+	vp->config_vector = vpci_set_vector(vp, VIRTIO_CONFIG,
+	    VIRTIO_PCI_NO_VECTOR);
+	for (i = 0; i < vp->ops->nqueues; i++)
+		vp->queue[i].vector = vpci_set_vector(vp, i,
+		    VIRTIO_PCI_NO_VECTOR);
+	if (vp->msix != NULL)
+		msix_clear(vp->msix);
+}
 
 static void
 vpci_clear(struct virtio_pci *vp)
@@ -118,6 +154,7 @@ vpci_clear(struct virtio_pci *vp)
 	for (i = 0; i < vp->ops->nqueues; i++)
 		vp->queue[i].cfg =
 		    (struct vq_config){ .size = vp->ops->queue_max };
+	vpci_clear_vectors(vp);
 }
 
 static void
@@ -179,6 +216,22 @@ static void
 set_high(uint64_t *reg, uint32_t val)
 {
 	*reg = (uint32_t)*reg | (uint64_t)val << 32;
+}
+
+static void
+vpci_write_queue_vector(struct virtio_pci *vp, uint16_t vector)
+{
+	unsigned i = vp->queue_select;
+
+	if (i < vp->ops->nqueues)
+		vp->queue[i].vector = vpci_set_vector(vp, i, vector);
+}
+
+static uint16_t
+vpci_queue_vector(const struct virtio_pci *vp)
+{
+	return vp->queue_select < vp->ops->nqueues ?
+	    vp->queue[vp->queue_select].vector : VIRTIO_PCI_NO_VECTOR;
 }
 
 static void
@@ -276,8 +329,9 @@ vpci_common_read(struct virtio_pci *vp, uint32_t off)
 		return vpci_half(vp->driver_features,
 		    vp->driver_feature_select);
 	case COMMON_MSIX_VECTOR:
+		return vp->config_vector;
 	case COMMON_QUEUE_MSIX_VECTOR:
-		return VIRTIO_PCI_NO_VECTOR;
+		return vpci_queue_vector(vp);
 	case COMMON_NUM_QUEUES:
 		return vp->ops->nqueues;
 	case COMMON_STATUS:
@@ -310,6 +364,13 @@ vpci_common_write(struct virtio_pci *vp, uint32_t off, uint32_t val)
 		break;
 	case COMMON_QUEUE_SELECT:
 		vp->queue_select = (uint16_t)val;
+		break;
+	case COMMON_MSIX_VECTOR:
+		vp->config_vector = vpci_set_vector(vp, VIRTIO_CONFIG,
+		    (uint16_t)val);
+		break;
+	case COMMON_QUEUE_MSIX_VECTOR:
+		vpci_write_queue_vector(vp, (uint16_t)val);
 		break;
 	default:
 		vpci_queue_write(vp, off, val);
@@ -432,8 +493,7 @@ vpci_bar_moved(void *cookie, unsigned bar, uint32_t base)
 	unsigned i;
 	int fd;
 
-	(void)bar;
-	if (host->doorbell == NULL)
+	if (bar != VIRTIO_PCI_BAR || host->doorbell == NULL)
 		return;
 	for (i = 0; i < vp->ops->nqueues; i++) {
 		fd = virtio_queue_fd(vp->v, i);
@@ -447,9 +507,23 @@ vpci_bar_moved(void *cookie, unsigned bar, uint32_t base)
 	vp->notify_base = base + VIRTIO_PCI_NOTIFY;
 }
 
+/* The guest may have switched between its pin and vectors. */
+static void
+vpci_caps_written(void *cookie)
+{
+	struct virtio_pci *vp = cookie;
+
+	if (vp->msix == NULL)
+		return;
+	msix_update(vp->msix);
+	virtio_use_vectors(vp->v, msix_enabled(vp->msix));
+	pci_fold_intx(vp->pdev.pci);
+}
+
 static const struct pci_dev_ops vpci_pci_ops = {
 	.intx_level = vpci_intx_level,
 	.bar_moved = vpci_bar_moved,
+	.caps_written = vpci_caps_written,
 	.window_read = vpci_window_read,
 	.window_write = vpci_window_write,
 };
@@ -515,7 +589,18 @@ vpci_describe(struct virtio_pci *vp)
 		size *= 2;
 	pci_dev_init(&vp->pdev, &ident, &vpci_pci_ops, vp);
 	vpci_add_caps(vp);
-	pci_add_io_bar(&vp->pdev, VIRTIO_PCI_BAR, size, &vpci_pio_ops);
+	pci_add_io_bar(&vp->pdev, VIRTIO_PCI_BAR, size, &vpci_pio_ops, vp);
+}
+
+/* A vector for each queue and one for the configuration, if the host can. */
+static int
+vpci_add_msix(struct virtio_pci *vp)
+{
+	if (vp->host->msi_event == NULL)
+		return 0;
+	vp->msix = msix_create(vp->host, &vp->pdev, VIRTIO_PCI_MSIX_BAR,
+	    vp->ops->nqueues + 1u);
+	return vp->msix != NULL ? 0 : -errno;
 }
 
 struct virtio_pci *
@@ -533,19 +618,24 @@ virtio_pci_create(const struct dev_host *host, const struct gmem *gm,
 	vp->host = host;
 	vp->ops = ops;
 	vp->dev = dev;
-	vpci_clear(vp);
-	vpci_describe(vp);
 	vp->v = virtio_create(host, gm, ops, dev, name);
 	if (vp->v == NULL) {
 		error = -ENOMEM;
 		goto fail_virtio;
 	}
+	vpci_describe(vp);
+	error = vpci_add_msix(vp);
+	if (error != 0)
+		goto fail_msix;
+	vpci_clear(vp);
 	error = pci_add(pci, &vp->pdev);
 	if (error != 0)
 		goto fail_pci;
 	return vp;
 
 fail_pci:
+	msix_destroy(vp->msix);
+fail_msix:
 	virtio_destroy(vp->v);
 fail_virtio:
 	free(vp);
@@ -560,6 +650,7 @@ virtio_pci_destroy(struct virtio_pci *vp)
 		return;
 	pci_remove(&vp->pdev);
 	virtio_destroy(vp->v);
+	msix_destroy(vp->msix);
 	free(vp);
 }
 
@@ -578,7 +669,11 @@ virtio_pci_resume(struct virtio_pci *vp)
 static void
 vpci_reset(void *dev)
 {
-	vpci_write_status(dev, 0);
+	struct virtio_pci *vp = dev;
+
+	vpci_write_status(vp, 0);
+	if (vp->msix != NULL)
+		msix_reset(vp->msix);
 }
 
 static int
@@ -590,6 +685,7 @@ vpci_save(const void *dev, struct state_writer *w)
 		.device_feature_select = vp->device_feature_select,
 		.driver_feature_select = vp->driver_feature_select,
 		.queue_select = vp->queue_select,
+		.config_vector = vp->config_vector,
 		.driver_excess = vp->driver_excess,
 	};
 	unsigned i;
@@ -602,10 +698,13 @@ vpci_save(const void *dev, struct state_writer *w)
 			.avail = vp->queue[i].cfg.avail,
 			.used = vp->queue[i].cfg.used,
 			.size = vp->queue[i].cfg.size,
+			.vector = vp->queue[i].vector,
 		};
 
 		error = state_put(w, "virtio-pci-queue", 1, &q, sizeof(q));
 	}
+	if (error == 0 && vp->msix != NULL)
+		error = msix_save(vp->msix, w);
 	return error != 0 ? error : virtio_save(vp->v, w);
 }
 
@@ -623,7 +722,8 @@ vpci_load_queue(struct virtio_pci *vp, unsigned i, struct state_reader *r)
 		return -EINVAL;
 	vp->queue[i].cfg =
 	    (struct vq_config){ q.size, q.desc, q.avail, q.used };
-	return 0;
+	vp->queue[i].vector = vpci_set_vector(vp, i, q.vector);
+	return vp->queue[i].vector == q.vector ? 0 : -EINVAL;
 }
 
 static int
@@ -644,8 +744,14 @@ vpci_load(void *dev, struct state_reader *r)
 	vp->driver_feature_select = s.driver_feature_select;
 	vp->queue_select = s.queue_select;
 	vp->driver_excess = s.driver_excess != 0;
+	vp->config_vector = vpci_set_vector(vp, VIRTIO_CONFIG,
+	    s.config_vector);
+	if (vp->config_vector != s.config_vector)
+		return -EINVAL;
 	for (i = 0; error == 0 && i < vp->ops->nqueues; i++)
 		error = vpci_load_queue(vp, i, r);
+	if (error == 0 && vp->msix != NULL)
+		error = msix_load(vp->msix, r);
 	return error != 0 ? error : virtio_load(vp->v, r);
 }
 

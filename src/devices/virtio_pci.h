@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtio over PCI (virtio 1.2, section 4.1), non-transitional, its registers
- * in one I/O BAR, interrupts by INTx.
+ * in one I/O BAR, interrupts by INTx or, where the host has messages, MSI-X.
  *
  *	000	common configuration
  *	040	interrupt status

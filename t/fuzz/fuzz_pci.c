@@ -148,9 +148,9 @@ static void
 card_add_bar(struct pci_dev *d, unsigned n, uint32_t size)
 {
 	if ((size & BAR_MEM) != 0)
-		pci_add_mem_bar(d, n, size & ~BAR_MEM, &card_mmio);
+		pci_add_mem_bar(d, n, size & ~BAR_MEM, &card_mmio, d->cookie);
 	else if (size != 0)
-		pci_add_io_bar(d, n, size, &card_pio);
+		pci_add_io_bar(d, n, size, &card_pio, d->cookie);
 }
 
 static void

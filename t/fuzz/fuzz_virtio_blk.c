@@ -4,7 +4,7 @@
  * requests complete when the input says so.
  *
  * The input is a list of steps; the low three bits of a step's first byte say
- * what it does: 0 writes a register, 1 reads one, 2 starts the device as a
+ * what it does: 0 writes a register or the table of MSI-X, 1 reads one, 2 starts the device as a
  * driver would, 3 writes a descriptor, 4 a request's header, 5 offers a chain,
  * 6 completes a request, 7 saves and loads.  What reaches the disk lies within
  * it and within memory; all of it comes back to the guest.
@@ -36,6 +36,7 @@
 #define SLOT		1
 #define BAR		0x1000u		/* where the bus puts it */
 #define SECTORS		64
+#define VECTORS		2
 #define HELD_MAX	256
 
 struct disk {
@@ -52,6 +53,7 @@ struct machine {
 	struct rig		*rig;
 	struct dev_host		 host;
 	bool			 no_bells;	/* the backend refuses them */
+	bool			 bound[VECTORS];
 	int			 bell;		/* of the doorbell, or -1 */
 	uint16_t		 bell_port;
 	struct bus		*bus;
@@ -205,6 +207,28 @@ host_reset(void *cookie)
 	(void)cookie;
 }
 
+static int
+host_msi_event(void *cookie, unsigned slot, int fd, uint64_t addr,
+    uint32_t data, bool on)
+{
+	struct machine *m = cookie;
+
+	(void)data;
+	FUZZ_CHECK(slot < VECTORS && fd >= 0 && m->bound[slot] != on);
+	if (on && addr >> 20 != 0xfee)
+		return -EINVAL;
+	m->bound[slot] = on;
+	return 0;
+}
+
+static int
+host_msi_slots(void *cookie, unsigned n)
+{
+	(void)cookie;
+	FUZZ_CHECK(n == VECTORS);
+	return 0;
+}
+
 static void
 machine_make(struct rig *r, struct machine *m)
 {
@@ -222,6 +246,10 @@ machine_make(struct rig *r, struct machine *m)
 		.doorbell = host_doorbell,
 		.reset = host_reset,
 	};
+	if (r->disk.info.block_size != DISK_SECTOR) {
+		m->host.msi_event = host_msi_event;
+		m->host.msi_slots = host_msi_slots;
+	}
 	m->bus = bus_create();
 	m->pci = pci_create(&m->host, m->bus);
 	m->blk = virtio_blk_create(&r->disk, "serial", "disk");
@@ -331,7 +359,20 @@ put64(struct rig *r, uint32_t off, uint64_t val)
 	out(r, off + 4, 4, val >> 32);
 }
 
-/* Any register, of the device or of PCI configuration. */
+static void
+access_memory(struct rig *r, uint8_t op, uint32_t off, unsigned size)
+{
+	uint64_t val = 0;
+
+	if ((op & 1) != 0) {
+		bus_read(r->m->bus, PCI_MEM_BASE + off, &val, size);
+	} else {
+		val = fuzz_sized(&r->in, size);
+		bus_write(r->m->bus, PCI_MEM_BASE + off, &val, size);
+	}
+}
+
+/* Any register, of the device, of its MSI-X, or of PCI configuration. */
 static void
 access_register(struct rig *r, uint8_t op)
 {
@@ -339,6 +380,10 @@ access_register(struct rig *r, uint8_t op)
 	unsigned size = sizes[op >> 3 & 3];
 	uint16_t port = fuzz_u16(&r->in);
 
+	if ((op & 0x40) != 0) {
+		access_memory(r, op, port & 0xfff, size);
+		return;
+	}
 	port = (op & 0x20) != 0 ? 0xcf8 + (port & 7) : BAR + (port & 0x1ff);
 	if ((op & 1) != 0)
 		(void)bus_in(r->m->bus, port, size);
@@ -476,7 +521,10 @@ step(struct rig *r)
 	}
 }
 
-/* By bit 0 the disk is read-only, by bit 1 its blocks are of 4 KiB. */
+/*
+ * By bit 0 the disk is read-only, by bit 1 its blocks are of 4 KiB, and the
+ * device has MSI-X.
+ */
 static void
 rig_make(struct rig *r, unsigned kind)
 {

@@ -127,7 +127,7 @@ probe_init(struct probe *p, uint32_t size)
 {
 	memset(p, 0, sizeof(*p));
 	pci_dev_init(&p->pdev, &probe_ident, &probe_ops, p);
-	pci_add_io_bar(&p->pdev, 0, size, &probe_pio);
+	pci_add_io_bar(&p->pdev, 0, size, &probe_pio, p);
 }
 
 static void
@@ -481,7 +481,7 @@ START_TEST(memory_bar)
 
 	setup(&f);
 	probe_init(&p, 64);
-	pci_add_mem_bar(&p.pdev, 1, 0x2000, &probe_mmio);
+	pci_add_mem_bar(&p.pdev, 1, 0x2000, &probe_mmio, &p);
 	ck_assert_int_eq(pci_add(f.pci, &p.pdev), 0);
 	p.value = 0x42;
 	bar = conf(&f, 1, BAR0 + 4, 4);
@@ -567,6 +567,8 @@ START_TEST(devices_hear_of_their_capabilities)
 	ck_assert_uint_eq(p.caps_written, 1);
 	set_conf(&f, 1, 0xfc, 4, 0);
 	ck_assert_uint_eq(p.caps_written, 2);
+	pci_ops.reset(f.pci);
+	ck_assert_uint_eq(p.caps_written, 3);
 	pci_remove(&p.pdev);
 	teardown(&f);
 }
@@ -594,13 +596,13 @@ START_TEST(memory_ends)
 
 	setup(&f);
 	probe_init(&big, 4);
-	pci_add_mem_bar(&big.pdev, 1, 0x10000000, &probe_mmio);
+	pci_add_mem_bar(&big.pdev, 1, 0x10000000, &probe_mmio, &big);
 	ck_assert_int_eq(pci_add(f.pci, &big.pdev), 0);
 	probe_init(&p, 4);
-	pci_add_mem_bar(&p.pdev, 1, 0x20000000, &probe_mmio);
+	pci_add_mem_bar(&p.pdev, 1, 0x20000000, &probe_mmio, &p);
 	ck_assert_int_eq(pci_add(f.pci, &p.pdev), -ENOSPC);
 	probe_init(&p, 4);
-	pci_add_mem_bar(&p.pdev, 1, 0x10000000, &probe_mmio);
+	pci_add_mem_bar(&p.pdev, 1, 0x10000000, &probe_mmio, &p);
 	ck_assert_int_eq(pci_add(f.pci, &p.pdev), 0);
 	pci_remove(&p.pdev);
 	pci_remove(&big.pdev);
@@ -691,6 +693,7 @@ START_TEST(state_travels)
 	set_conf(&f, 1, BAR0, 4, 0x8000);
 	set_conf(&f, 1, INT_LINE, 1, 0x0c);
 	testhost_round_trip(&pci_ops, f.pci, g.pci);
+	ck_assert_uint_eq(q.caps_written, 1);
 	ck_assert_uint_eq(bus_in(g.bus, 0x8000, 1), 0x24);
 	ck_assert_uint_eq(conf(&g, 1, INT_LINE, 1), 0x0c);
 	testhost_corrupt(&pci_ops, f.pci, g.pci, use);

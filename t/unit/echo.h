@@ -124,15 +124,27 @@ struct fixture {
 };
 
 static inline void
-setup(struct fixture *f)
+setup_guest(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->loop = loop_create();
 	ck_assert_ptr_nonnull(f->loop);
 	vguest_init(&f->g, f->loop);
+}
+
+static inline void
+setup_device(struct fixture *f)
+{
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci, &echo_ops,
 	    &f->e, "vm t: echo");
 	ck_assert_ptr_nonnull(f->vp);
+}
+
+static inline void
+setup(struct fixture *f)
+{
+	setup_guest(f);
+	setup_device(f);
 }
 
 static inline void

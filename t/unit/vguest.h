@@ -15,6 +15,7 @@
 #include "devices/bus.h"
 #include "devices/pci.h"
 #include "devices/virtio_pci.h"
+#include "msirig.h"
 #include "testhost.h"
 #include "vring.h"
 
@@ -33,6 +34,7 @@ struct vguest {
 	sem_t		 attention;
 	struct loop_task wake;
 	unsigned	 calls;
+	struct msirig	 msi;
 };
 
 static inline void
@@ -94,6 +96,23 @@ vguest_call(void *cookie, struct dev_call *c)
 	sem_destroy(&sem);
 }
 
+static inline int
+vguest_msi_event(void *cookie, unsigned slot, int fd, uint64_t addr,
+    uint32_t data, bool on)
+{
+	struct vguest *g = cookie;
+
+	return msirig_event(&g->msi, slot, fd, addr, data, on);
+}
+
+static inline int
+vguest_msi_slots(void *cookie, unsigned n)
+{
+	struct vguest *g = cookie;
+
+	return msirig_slots(&g->msi, n);
+}
+
 /* Turns the loop without waiting, a few times. */
 static inline void
 vguest_turn(struct vguest *g)
@@ -134,6 +153,14 @@ vguest_fini(struct vguest *g)
 	bus_destroy(g->bus);
 	free(g->gm.range[0].hva);
 	sem_destroy(&g->attention);
+}
+
+/* Gives the host messages; before there are devices. */
+static inline void
+vguest_add_msi(struct vguest *g)
+{
+	g->t.host.msi_event = vguest_msi_event;
+	g->t.host.msi_slots = vguest_msi_slots;
 }
 
 static inline uint32_t
