@@ -520,6 +520,54 @@ START_TEST(console_echoes)
 }
 END_TEST
 
+/* COM1's pin of the IOAPIC, level-triggered, whose interrupt does not help. */
+static bool
+guest_level(unsigned step, struct hv_exit *e)
+{
+	static uint32_t val;
+
+	switch (step) {
+	case 0:
+	case 1:
+		fakehv_mmio(e, step == 0 ? 0xfec00000 : 0xfec00010, true);
+		val = step == 0 ? 0x10 + 2 * 4 : 0x8044;
+		e->mmio.size = sizeof(val);
+		e->mmio.data = &val;
+		return true;
+	case 2:
+		return fakehv_out(e, 0x3fc, 0x08);	/* OUT2 */
+	case 3:
+		return fakehv_out(e, 0x3f9, 0x02);	/* transmitter empty */
+	case 4:
+		e->kind = HV_EXIT_EOI;
+		e->eoi.vector = 0x44;
+		return true;
+	}
+	return false;
+}
+
+static bool
+was_sent_twice(const struct fakehv *f)
+{
+	return f->msis == 2;
+}
+
+/* Messages go to the backend, ends come from it. */
+START_TEST(level_interrupt)
+{
+	struct fakehv f;
+
+	make_vm(guest_level);
+	ck_assert_int_eq(vm_start(vm), 0);
+	wait_until(was_sent_twice);
+	f = fakehv_look();
+	ck_assert_uint_eq(f.msi.addr, 0xfee00000);
+	ck_assert_uint_eq(f.msi.data, 0xc044);
+	ck_assert_uint_eq(f.routes, 1);
+	stop_vm();
+}
+END_TEST
+
 /* A string instruction is as many accesses, in order. */
 static bool
 guest_outs(unsigned step, struct hv_exit *e)
@@ -581,6 +629,7 @@ main(void)
 	tcase_add_test(tc, timer_interrupts);
 	tcase_add_test(tc, interrupt_waits_for_window);
 	tcase_add_test(tc, console_echoes);
+	tcase_add_test(tc, level_interrupt);
 	tcase_add_test(tc, string_output);
 	return test_main("vm", tc);
 }
