@@ -63,7 +63,6 @@
 	 F(X86_FEATURE_MMXEXT) | F(X86_FEATURE_FXSR_OPT) |		\
 	 F(X86_FEATURE_GBPAGES) | F(X86_FEATURE_LM))
 #define LEAF_80000001_EDX_COMMON	(LEAF_1_EDX & 0x0183f3ff)
-#define LEAF_80000007_EDX	BIT(8)		/* invariant TSC */
 #define LEAF_80000008_EBX	(F(X86_FEATURE_CLZERO))
 
 #define XSAVE_1_EAX	(F(X86_FEATURE_XSAVEOPT) | F(X86_FEATURE_XGETBV1))
@@ -75,6 +74,10 @@
 #define PV_FEATURES							\
 	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
 	 BIT(KVM_FEATURE_NOP_IO_DELAY))
+
+/* The leaf of frequencies, VMware's, which other hypervisors took over. */
+#define PV_FREQUENCY	0x40000010
+#define APIC_KHZ	1000000
 
 #define CPUID_1_ECX_OSXSAVE	BIT(27)
 #define CPUID_1_ECX_HYPERVISOR	BIT(31)
@@ -136,7 +139,7 @@ static void add_paravirt(struct vmm_cpuid *c)
 
 	e = &c->entry[c->count++];
 	*e = (struct vmm_cpuid_entry){
-		.leaf = KVM_CPUID_SIGNATURE, .eax = KVM_CPUID_FEATURES,
+		.leaf = KVM_CPUID_SIGNATURE, .eax = PV_FREQUENCY,
 		.ebx = PV_SIGNATURE_EBX, .ecx = PV_SIGNATURE_ECX,
 		.edx = PV_SIGNATURE_EDX,
 	};
@@ -146,6 +149,10 @@ static void add_paravirt(struct vmm_cpuid *c)
 	};
 	if (!check_tsc_unstable())
 		e->eax |= BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+	e = &c->entry[c->count++];
+	*e = (struct vmm_cpuid_entry){
+		.leaf = PV_FREQUENCY, .eax = tsc_khz, .ebx = APIC_KHZ
+	};
 }
 
 static void add_extended(struct vmm_cpuid *c)
@@ -163,8 +170,11 @@ static void add_extended(struct vmm_cpuid *c)
 			e->edx &= LEAF_80000001_EDX | LEAF_80000001_EDX_COMMON;
 			break;
 		case 0x80000007:
-			e->eax = e->ebx = e->ecx = 0;
-			e->edx &= LEAF_80000007_EDX;
+			/*
+			 * Not even the invariant TSC: a guest would prefer it
+			 * to the paravirtual clock, which follows the host's.
+			 */
+			e->eax = e->ebx = e->ecx = e->edx = 0;
 			break;
 		case 0x80000008:
 			/* Physical and linear address bits; one core. */

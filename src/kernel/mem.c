@@ -187,11 +187,12 @@ static void mem_pin_block(struct vm *vm, const struct mem_range *r, u64 *block,
  * If the block cannot be had, or part of it was there and has been given back
  * since, the page comes alone.
  */
-static int mem_fault_locked(struct vm *vm, u64 gpa)
+int mem_fault_locked(struct vm *vm, u64 gpa)
 {
 	const struct mem_range *r = mem_find(vm, gpa);
 	u64 *block;
 
+	lockdep_assert_held(&vm->lock);
 	if (!r)
 		return -ENOENT;
 	atomic_long_inc(&vmm_counters.npt_faults);
@@ -215,6 +216,19 @@ int mem_fault(struct vm *vm, u64 gpa)
 	ret = mem_fault_locked(vm, gpa);
 	mutex_unlock(&vm->lock);
 	return ret;
+}
+
+void *mem_mapped(struct vm *vm, u64 gpa)
+{
+	u64 *entry = npt_leaf_of(vm, gpa);
+	unsigned long size = PAGE_SIZE;
+
+	if (!entry)
+		return NULL;
+	if (npt_is_large(*entry))
+		size = BLOCK_SIZE_2M;
+	npt_set_dirty(entry);
+	return page_to_virt(npt_page(*entry)) + (gpa & (size - 1));
 }
 
 /* Puts the page into the log, which takes an entry to do so. */

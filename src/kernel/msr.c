@@ -64,13 +64,13 @@ static int write_pat(struct vcpu *v, u64 val)
 
 static int read_system_time(struct vcpu *v, u64 *val)
 {
-	*val = v->pvclock.system_time;
+	*val = pvclock_system_time(v);
 	return 0;
 }
 
 static int read_wall_clock(struct vcpu *v, u64 *val)
 {
-	*val = v->pvclock.wall_clock;
+	*val = v->wall_clock;
 	return 0;
 }
 

@@ -126,6 +126,17 @@ static u64 *npt_find(struct vm *vm, u64 gpa, u64 *next)
 	}
 }
 
+u64 *npt_leaf_of(struct vm *vm, u64 gpa)
+{
+	u64 *entry, next;
+
+	lockdep_assert_held(&vm->lock);
+	entry = npt_find(vm, gpa, &next);
+	if (entry && npt_is_present(*entry) && !npt_is_large(*entry))
+		entry = npt_entry(npt_child(*entry), gpa);
+	return entry && npt_is_present(*entry) ? entry : NULL;
+}
+
 int npt_walk(struct vm *vm, u64 gpa, u64 size, npt_walk_fn *fn, void *arg)
 {
 	const u64 end = gpa + size;

@@ -334,6 +334,10 @@ static int vcpu_take_input(struct vcpu *v)
 {
 	int ret;
 
+	if (READ_ONCE(v->run->resumed)) {
+		WRITE_ONCE(v->run->resumed, 0);
+		pvclock_stopped(v);
+	}
 	vcpu_finish_io(v);
 	ret = vcpu_take_event(v);
 	return ret ? ret : vcpu_take_interrupt(v);

@@ -8,7 +8,6 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <asm/tsc.h>
 
@@ -40,6 +39,7 @@ static void vm_free(struct kref *ref)
 	struct vm *vm = container_of(ref, struct vm, ref);
 	int i;
 
+	pvclock_end(vm);
 	mmu_notifier_unregister(&vm->mm_end, vm->mm);
 	mutex_destroy(&vm->lock);
 	doorbell_free_all(vm);
@@ -212,7 +212,7 @@ static struct vm *vm_alloc(void)
 	vm->mm = current->mm;
 	vm->id = atomic64_inc_return(&vm_next_id);
 	vm->tsc_base = rdtsc_ordered();
-	vm->wall_base = ktime_get_real_ns();
+	pvclock_init(vm);
 	vm->mm_end.ops = &vm_mm_end_ops;
 	ret = mmu_notifier_register(&vm->mm_end, vm->mm);
 	if (ret)

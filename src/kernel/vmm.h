@@ -21,6 +21,7 @@
 #include <linux/static_call.h>
 #include <linux/rcuwait.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "vmm_uapi.h"
@@ -125,6 +126,20 @@ struct mem_range {
 	unsigned long	 hva;		/* I */
 };
 
+/* The guest's clock: `ns` at `tsc`, and so many ns a tick from then on. */
+struct pvclock {
+	u64			 msr[VMM_MAX_VCPUS];	/* m, where pages are */
+	u64			 base;		/* I, the host's at its 0, ns */
+	u64			 tsc;		/* m, of the guest */
+	u64			 ns;		/* m */
+	u32			 mul;		/* m */
+	s8			 shift;		/* m */
+	u32			 version;	/* m, even */
+	u64			 host_tsc;	/* m, when the host's was seen */
+	u64			 host_ns;	/* m */
+	struct delayed_work	 work;
+};
+
 struct vm {
 	struct kref		 ref;
 	struct mm_struct	*mm;		/* I, the daemon's */
@@ -148,7 +163,7 @@ struct vm {
 	DECLARE_BITMAP(doorbell_pages, 256);	/* atomic */
 	unsigned int		 ndoorbells;	/* m */
 	u64			 tsc_base;	/* I, host TSC at guest's 0 */
-	u64			 wall_base;	/* I, real time then, ns */
+	struct pvclock		 pvclock;
 };
 
 struct vcpu {
@@ -175,10 +190,7 @@ struct vcpu {
 	u8			 io_size;	/* v */
 	u64			 exits;		/* v */
 	u64			 guest_tsc;	/* v */
-	struct {
-		u64		 system_time;	/* v, MSR value */
-		u64		 wall_clock;	/* v, MSR value */
-	} pvclock;
+	u64			 wall_clock;	/* v, MSR value */
 };
 
 /* main.c: virtualization is on while a VM lives */
@@ -268,6 +280,12 @@ void mem_unpin(struct vm *vm, long n);
 void mem_drop_block(struct vm *vm, u64 *block);
 /* Pins and maps what lies at `gpa`: 0, -ENOENT if no RAM does, -errno. */
 int mem_fault(struct vm *vm, u64 gpa);
+int mem_fault_locked(struct vm *vm, u64 gpa);
+/*
+ * What is mapped at `gpa`, to be written to until vm->lock is released; to the
+ * end of its page.  NULL: nothing is.
+ */
+void *mem_mapped(struct vm *vm, u64 gpa);
 /*
  * Copies to guest memory by the daemon's mapping, as a write of the guest's;
  * may sleep.
@@ -299,6 +317,8 @@ u64 *npt_block(struct vm *vm, u64 gpa);
 /* A block's table, made of a large leaf or of nothing; NULL: no memory. */
 u64 *npt_table(u64 *block);
 u64 *npt_entry(u64 *table, u64 gpa);
+/* The leaf that maps `gpa`, large or not; NULL: none does. */
+u64 *npt_leaf_of(struct vm *vm, u64 gpa);
 /*
  * Calls fn() for each block that meets a range and has an entry: with the
  * pages they share, `n` from `gpa` on.  Ends with the first non-zero return.
@@ -321,8 +341,15 @@ int msr_write(struct vcpu *v, u32 msr, u64 val);
 
 /* pvclock.c */
 u64 guest_tsc(const struct vm *vm);
+void pvclock_init(struct vm *vm);
+/* Before the VM goes; may sleep. */
+void pvclock_end(struct vm *vm);
+/* The MSRs; 0 or -EPERM. */
 int pvclock_set_system_time(struct vcpu *v, u64 val);
+u64 pvclock_system_time(struct vcpu *v);
 int pvclock_set_wall_clock(struct vcpu *v, u64 val);
+/* The guest was stopped for a while: its watchdogs are to forgive that. */
+void pvclock_stopped(struct vcpu *v);
 
 /* svm.c */
 extern const struct cpu_ops svm_ops;

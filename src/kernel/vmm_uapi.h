@@ -293,7 +293,12 @@ struct vmm_run {
 	 * `regs`; cleared when taken.
 	 */
 	__u8	set_regs;
-	__u8	reserved0[3];
+	/*
+	 * The guest has been stopped for a while: tell its watchdogs, by its
+	 * paravirtual clock if it has one; cleared when taken.
+	 */
+	__u8	resumed;
+	__u8	reserved0[2];
 	/*
 	 * Deliver this exception or NMI, VMM_EVENT_*; cleared when taken;
 	 * EINVAL if it is none, EAGAIN for an exception while another event is

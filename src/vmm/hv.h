@@ -218,6 +218,12 @@ struct hv_ops {
 	 */
 	bool (*is_halted)(struct hv_vcpu *vcpu);
 
+	/*
+	 * The guest goes on after a pause: its watchdogs shall not take that
+	 * for a hang.  vCPU thread.
+	 */
+	void (*resumed)(struct hv_vcpu *vcpu);
+
 	/* Any thread, while the vCPU exists; never waits for a run. */
 	void (*stats)(struct hv_vcpu *vcpu, struct hv_stats *st);
 };

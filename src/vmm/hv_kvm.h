@@ -28,6 +28,12 @@ struct kvm_cpuid2;
 int hv_kvm_make_cpuid(struct kvm_cpuid2 *table, unsigned ncpus, unsigned id,
     bool deadline);
 
+/*
+ * Adds the leaf of hypervisors that tells the frequencies, of the TSC and of
+ * the APIC timer; none if there is no room.
+ */
+void hv_kvm_cpuid_frequency(struct kvm_cpuid2 *table, uint32_t tsc_khz);
+
 /* The bits of XCR0 that a table allows; 0: the processor has no XSAVE. */
 uint64_t hv_kvm_cpuid_xcr0(const struct kvm_cpuid2 *table);
 

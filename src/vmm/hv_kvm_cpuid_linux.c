@@ -44,12 +44,19 @@
 #define TOPOLOGY_THREAD	UINT32_C(0x100)
 #define TOPOLOGY_CORE	UINT32_C(0x200)
 
+/* The leaf of frequencies, VMware's, which other hypervisors took over. */
+#define PV_FREQUENCY	UINT32_C(0x40000010)
+#define APIC_KHZ	UINT32_C(1000000)	/* of KVM's APIC timer */
+
 /* Leaf 0x80000001. */
 #define X1_ECX_CMP_LEG	BIT(1)
 #define X1_ECX_SVM	BIT(2)
 #define X1_ECX_EXTAPIC	BIT(3)
 #define X1_ECX_IBS	BIT(10)
 #define X1_ECX_PERFCTR	BIT(23)
+
+/* Leaf 0x80000007. */
+#define X7_EDX_INVARIANT_TSC	BIT(8)
 
 #define PV_FEATURES	(BIT(KVM_FEATURE_CLOCKSOURCE) | \
 			    BIT(KVM_FEATURE_NOP_IO_DELAY) | \
@@ -135,6 +142,10 @@ make_row(struct kvm_cpuid_entry2 *e, const struct cpu *c)
 		break;
 	case 0x80000001:
 		make_amd_features(e, c);
+		break;
+	case 0x80000007:
+		/* A guest would prefer the TSC to the paravirtual clock. */
+		e->edx &= ~X7_EDX_INVARIANT_TSC;
 		break;
 	case 0x80000008:
 		e->ecx = c->amd ? c->bits << 12 | (c->n - 1) : 0;
@@ -227,4 +238,19 @@ hv_kvm_make_cpuid(struct kvm_cpuid2 *table, unsigned ncpus, unsigned id,
 	}
 	table->nent = n;
 	return add_topology(table, &c);
+}
+
+void
+hv_kvm_cpuid_frequency(struct kvm_cpuid2 *table, uint32_t tsc_khz)
+{
+	uint32_t i;
+
+	if (table->nent == HV_KVM_CPUID_MAX)
+		return;
+	for (i = 0; i < table->nent; i++)
+		if (table->entries[i].function == KVM_CPUID_SIGNATURE)
+			table->entries[i].eax = PV_FREQUENCY;
+	table->entries[table->nent++] = (struct kvm_cpuid_entry2){
+		.function = PV_FREQUENCY, .eax = tsc_khz, .ebx = APIC_KHZ,
+	};
 }

@@ -339,7 +339,7 @@ setup_cpu(const struct hv_vm *vm, int vcpu, unsigned id)
 {
 	struct kvm_cpuid2 *table;
 	bool deadline;
-	int error;
+	int error, khz;
 
 	table = calloc(1, sizeof(*table) +
 	    HV_KVM_CPUID_MAX * sizeof(table->entries[0]));
@@ -355,6 +355,9 @@ setup_cpu(const struct hv_vm *vm, int vcpu, unsigned id)
 	error = hv_kvm_make_cpuid(table, vm->ncpus, id, deadline);
 	if (error != 0)
 		goto out;
+	khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+	if (khz > 0)
+		hv_kvm_cpuid_frequency(table, (uint32_t)khz);
 	if (ioctl(vcpu, KVM_SET_CPUID2, table) == -1) {
 		error = -errno;
 		goto out;
@@ -638,6 +641,13 @@ kvm_is_halted(struct hv_vcpu *v)
 	    !ev.exception.injected && !ev.smi.pending;
 }
 
+/* Refused where the guest has no paravirtual clock: nobody to be told. */
+static void
+kvm_resumed(struct hv_vcpu *v)
+{
+	(void)ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 static void
 kvm_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
@@ -665,5 +675,6 @@ const struct hv_ops hv_kvm_ops = {
 	.intr_window = kvm_intr_window,
 	.kick = kvm_kick,
 	.is_halted = kvm_is_halted,
+	.resumed = kvm_resumed,
 	.stats = kvm_stats,
 };

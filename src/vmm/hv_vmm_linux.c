@@ -685,6 +685,12 @@ vmm_is_halted(struct hv_vcpu *v)
 }
 
 static void
+vmm_resumed(struct hv_vcpu *v)
+{
+	v->run->resumed = 1;
+}
+
+static void
 vmm_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
 	unsigned __int128 ns = atomic_load_explicit(&v->guest_tsc,
@@ -711,5 +717,6 @@ const struct hv_ops hv_vmm_ops = {
 	.intr_window = vmm_intr_window,
 	.kick = vmm_kick,
 	.is_halted = vmm_is_halted,
+	.resumed = vmm_resumed,
 	.stats = vmm_stats,
 };

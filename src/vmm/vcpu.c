@@ -174,8 +174,10 @@ static void
 vcpu_attend(struct vcpu *v)
 {
 	atomic_exchange(&v->attention, false);
-	if (atomic_load(&v->pause) != PAUSE_NONE)
+	if (atomic_load(&v->pause) != PAUSE_NONE) {
 		vcpu_wait_resume(v);
+		v->hv->resumed(v->guest.hv);
+	}
 	if (atomic_load(&v->stop)) {
 		vcpu_end(v, VM_REASON_STOP);
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* vmm-ioctl: the guest's TSC and its paravirtual clock. */
 #include <sys/ioctl.h>
+#include <sys/timex.h>
 
 #include <errno.h>
 #include <stdbool.h>
@@ -16,7 +17,9 @@
 #define OLD_WALL_CLOCK	0x11
 #define OLD_SYSTEM_TIME	0x12
 #define ENABLE		1
+#define STOPPED		2	/* a flag of the page */
 #define CLOCK_PAGE	0x6000
+#define CLOCK_STRIDE	64	/* to that of the second vCPU */
 #define PAGE		0x1000
 
 struct system_time {
@@ -211,10 +214,240 @@ test_wall_clock(void)
 	WANT(!set_clock(&g, WALL_CLOCK, -4096ULL));
 }
 
+static uint64_t
+boot_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (ts.tv_sec * 1000000000ULL + ts.tv_nsec);
+}
+
+/* As a guest reads it, on vCPU `id`. */
+static struct system_time
+read_clock(const struct guest *g, unsigned id, uint64_t *tsc)
+{
+	const uint8_t *page = g->ram + CLOCK_PAGE + id * CLOCK_STRIDE;
+	const volatile struct system_time *t =
+	    (const volatile struct system_time *)page;
+	struct system_time copy;
+	uint32_t version;
+
+	do {
+		version = __atomic_load_n(&t->version, __ATOMIC_ACQUIRE) & ~1U;
+		__builtin_ia32_lfence();
+		*tsc = __builtin_ia32_rdtsc();
+		memcpy(&copy, page, sizeof(copy));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (t->version != version);
+	return (copy);
+}
+
+/* What to take from the host's TSC for the guest's: the least it can be. */
+static uint64_t
+tsc_base(struct guest *g)
+{
+	uint64_t before, base, best = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		before = __builtin_ia32_rdtsc();
+		base = before - state_tsc(g);
+		if (-base < best)
+			best = -base;
+	}
+	return (-best);
+}
+
+static void
+set_host_pace(long ppm)
+{
+	struct timex t = { .modes = ADJ_FREQUENCY, .freq = ppm * 65536 };
+
+	if (adjtimex(&t) == -1)
+		fail("adjtimex: %s", strerror(errno));
+}
+
+/* How far the guest's clock is ahead of the host's: by the closest look. */
+static int64_t
+ahead(const struct guest *g, uint64_t base)
+{
+	uint64_t before, after, now, tsc, best = UINT64_MAX;
+	struct system_time t;
+	int64_t diff = 0;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		before = boot_ns();
+		t = read_clock(g, 0, &tsc);
+		after = boot_ns();
+		now = clock_ns(&t, tsc - base);
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		diff = now - (before + best / 2);
+	}
+	return (diff);
+}
+
+/*
+ * For so long it never goes back, from one vCPU to the other, and changes its
+ * pace about every second.
+ */
+static void
+want_forward(const struct guest *g, uint64_t base, unsigned seconds)
+{
+	const uint64_t end = now_ns() + seconds * 1000000000ULL;
+	unsigned paces = 0, id = 0;
+	uint32_t version = 0;
+	uint64_t tsc, now, last = 0;
+	struct system_time t;
+
+	while (now_ns() < end) {
+		id = !id;
+		t = read_clock(g, id, &tsc);
+		now = clock_ns(&t, tsc - base);
+		/* What the base is not known to, at 500 ppm. */
+		if (now + 20 < last)
+			fail("back by %llu ns",
+			    (unsigned long long)(last - now));
+		last = now;
+		paces += t.version != version;
+		version = t.version;
+	}
+	WANT(paces >= seconds / 2 && paces <= seconds + 2);
+}
+
+/* No parameter differs, unless it is just being changed. */
+static void
+want_same(const struct guest *g)
+{
+	struct system_time a, b;
+	uint64_t tsc;
+
+	do {
+		a = read_clock(g, 0, &tsc);
+		b = read_clock(g, 1, &tsc);
+	} while (a.version != b.version);
+	WANT(memcmp(&a, &b, sizeof(a)) == 0);
+}
+
+/*
+ * The host's clock goes by NTP's pace, at its utmost, and the guest's with it;
+ * 500 ppm are 2 ms in the time of each.
+ */
+static void
+test_clock_steered(void)
+{
+	static const int pace[] = { 500, -500, 0 };
+	struct guest g, other;
+	int64_t start, diff;
+	uint64_t base;
+	unsigned i;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	WANT(set_clock(&g, SYSTEM_TIME, CLOCK_PAGE | ENABLE));
+	/* The second comes when the first has had another pace. */
+	usleep(1100000);
+	guest_vcpu(&g, 1, &other);
+	guest_start(&g, GUEST_CODE, &other);
+	WANT(set_clock(&other, SYSTEM_TIME,
+	    (CLOCK_PAGE + CLOCK_STRIDE) | ENABLE));
+	want_same(&g);
+	base = tsc_base(&g);
+	start = ahead(&g, base);
+	for (i = 0; i < sizeof(pace) / sizeof(pace[0]); i++) {
+		set_host_pace(pace[i]);
+		want_forward(&g, base, 4);
+		want_same(&g);
+		diff = ahead(&g, base) - start;
+		if (diff < -500000 || diff > 500000) {
+			set_host_pace(0);
+			fail("%lld ns ahead at %d ppm", (long long)diff,
+			    pace[i]);
+		}
+	}
+}
+
+static void
+test_clock_off(void)
+{
+	struct guest g;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	WANT(set_clock(&g, SYSTEM_TIME, CLOCK_PAGE | ENABLE));
+	WANT(set_clock(&g, SYSTEM_TIME, CLOCK_PAGE));
+	memset(g.ram + CLOCK_PAGE, 0xff, PAGE);
+	usleep(2200000);
+	WANT_EQ(g.ram[CLOCK_PAGE], 0xff);
+}
+
+/* Said once, and kept until the guest has seen it. */
+static void
+test_guest_stopped(void)
+{
+	struct system_time *t;
+	struct guest g;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	t = (struct system_time *)(g.ram + CLOCK_PAGE);
+	g.run->resumed = 1;
+	WANT(set_clock(&g, SYSTEM_TIME, CLOCK_PAGE | ENABLE));
+	WANT_EQ(g.run->resumed, 0);
+	WANT_EQ(t->flags & STOPPED, 0);
+	g.run->resumed = 1;
+	WANT(set_clock(&g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	WANT_EQ(g.run->resumed, 0);
+	WANT_EQ(t->flags & STOPPED, STOPPED);
+	usleep(1200000);
+	WANT_EQ(t->flags & STOPPED, STOPPED);
+	t->flags &= ~STOPPED;
+	WANT(set_clock(&g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	usleep(1200000);
+	WANT_EQ(t->flags & STOPPED, 0);
+}
+
+/*
+ * The real time when the clock was zero, to be added to the clock: not when
+ * the VM was made, if the host's was set since.
+ */
+static void
+test_wall_clock_exact(void)
+{
+	struct wall_clock w;
+	struct timespec now;
+	struct guest g;
+	int64_t diff;
+	uint64_t base;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	WANT(set_clock(&g, SYSTEM_TIME, CLOCK_PAGE | ENABLE));
+	base = tsc_base(&g);
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += 1000;
+	WANT_ERRNO(clock_settime(CLOCK_REALTIME, &now), 0);
+	WANT(set_clock(&g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	memcpy(&w, g.ram + CLOCK_PAGE + PAGE / 2, sizeof(w));
+	diff = boot_ns() + ahead(&g, base);
+	clock_gettime(CLOCK_REALTIME, &now);
+	diff += (w.sec - now.tv_sec) * 1000000000LL + w.nsec - now.tv_nsec;
+	now.tv_sec -= 1000;
+	WANT_ERRNO(clock_settime(CLOCK_REALTIME, &now), 0);
+	WANT(diff > -1000000 && diff < 1000000);
+}
+
 const struct test tests_clock[] = {
 	{ "tsc",		test_tsc },
 	{ "clock",		test_clock },
 	{ "clock-edges",	test_clock_edges },
+	{ "clock-steered",	test_clock_steered },
+	{ "clock-off",		test_clock_off },
+	{ "guest-stopped",	test_guest_stopped },
 	{ "wall-clock",		test_wall_clock },
+	{ "wall-clock-exact",	test_wall_clock_exact },
 	{ NULL,			NULL }
 };

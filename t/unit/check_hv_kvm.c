@@ -192,6 +192,37 @@ START_TEST(paravirtual_clock_only)
 }
 END_TEST
 
+/* The leaf of frequencies can be found; else guests are as they were. */
+START_TEST(frequencies)
+{
+	struct kvm_cpuid2 *t = new_table();
+	struct kvm_cpuid_entry2 e;
+
+	t->nent = 1;
+	t->entries[0].function = KVM_CPUID_SIGNATURE;
+	t->entries[0].eax = KVM_CPUID_FEATURES;
+	hv_kvm_cpuid_frequency(t, 2900123);
+	ck_assert_uint_eq(t->nent, 2);
+	ck_assert_uint_eq(find(t, KVM_CPUID_SIGNATURE, 0).eax, 0x40000010);
+	e = find(t, 0x40000010, 0);
+	ck_assert_uint_eq(e.eax, 2900123);
+	ck_assert_uint_eq(e.ebx, 1000000);
+	ck_assert_uint_eq(e.ecx | e.edx, 0);
+	t->nent = HV_KVM_CPUID_MAX;
+	t->entries[0].eax = KVM_CPUID_FEATURES;
+	hv_kvm_cpuid_frequency(t, 2900123);
+	ck_assert_uint_eq(t->nent, HV_KVM_CPUID_MAX);
+	ck_assert_uint_eq(t->entries[0].eax, KVM_CPUID_FEATURES);
+	free(t);
+}
+END_TEST
+
+START_TEST(no_invariant_tsc)
+{
+	ck_assert_uint_eq(filter(0x80000007).edx, ALL & ~(1u << 8));
+}
+END_TEST
+
 START_TEST(no_performance_counters)
 {
 	ck_assert_uint_eq(filter(0xa).eax, 0);
@@ -283,6 +314,8 @@ main(void)
 	tcase_add_test(tc, shared_caches);
 	tcase_add_test(tc, topology);
 	tcase_add_test(tc, paravirtual_clock_only);
+	tcase_add_test(tc, frequencies);
+	tcase_add_test(tc, no_invariant_tsc);
 	tcase_add_test(tc, no_performance_counters);
 	tcase_add_test(tc, xcr0_from_leaf_d);
 	tcase_add_test(tc, verdict_of_the_probe);

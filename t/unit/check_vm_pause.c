@@ -55,6 +55,7 @@ START_TEST(pause_stands_still)
 	ck_assert_int_eq(vm_resume(vm), 0);
 	ck_assert_int_eq(status().state, VM_RUNNING);
 	ck_assert_uint_gt(exits_within(0.05), 0);
+	ck_assert_uint_eq(fakehv_look().resumed, 1);
 	ck_assert_uint_eq(status().boots, 1);
 	stop_vm();
 	ck_assert_uint_eq(nseen, 6);

@@ -367,6 +367,15 @@ fake_is_halted(struct hv_vcpu *v)
 }
 
 static void
+fake_resumed(struct hv_vcpu *v)
+{
+	(void)v;
+	pthread_mutex_lock(&mtx);
+	fake.resumed++;
+	pthread_mutex_unlock(&mtx);
+}
+
+static void
 fake_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
 	(void)v;
@@ -396,5 +405,6 @@ const struct hv_ops fakehv_ops = {
 	.intr_window = fake_intr_window,
 	.kick = fake_kick,
 	.is_halted = fake_is_halted,
+	.resumed = fake_resumed,
 	.stats = fake_stats,
 };
