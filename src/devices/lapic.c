@@ -16,9 +16,6 @@ _Static_assert(sizeof(struct lapic) == 200, "saved as it is: no padding");
 #define SVR_RESET	0xffu
 #define VECTOR_MIN	16
 
-#define TIMER_PERIODIC(l) \
-	(((l)->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_PERIODIC) != 0)
-
 #define LVT_VECTOR	0xffu
 #define LVT_MODE(v)	((v) >> 8 & 7)
 #define LVT_READ_ONLY	0x5000u		/* delivery status, remote IRR */
@@ -31,12 +28,12 @@ _Static_assert(sizeof(struct lapic) == 200, "saved as it is: no padding");
 #define ICR_SHORTHAND(v) ((v) >> 18 & 3)
 #define ICR_WRITABLE	0x000ccfffu
 
+#define SEND_ANY	(1 << LAPIC_FIXED | 1 << LAPIC_LOWEST | \
+			 1 << LAPIC_NMI | 1 << LAPIC_INIT | 1 << LAPIC_STARTUP)
+
 #define TDCR_WRITABLE	0x0bu
 #define ESR_BITS	(LAPIC_ESR_SEND_VECTOR | LAPIC_ESR_RECV_VECTOR | \
 			 LAPIC_ESR_REGISTER)
-
-/* A saved time in the past is at most this old. */
-#define PAST_MAX	(1LL << 62)
 
 /* What there is at each register, in each mode. */
 #define RM	0x01		/* xAPIC: read, written */
@@ -86,6 +83,9 @@ static const struct reg regs[LAPIC_REGS] = {
 #define PUBLISH(word, val)	__atomic_store_n(&(word), val, __ATOMIC_RELAXED)
 #define LOOK_AT(word)		__atomic_load_n(&(word), __ATOMIC_RELAXED)
 
+/* Of a word that is not 0; compilers know that this is one instruction. */
+#define TOP_BIT(word)	((unsigned int)__builtin_clz(word) ^ 31)
+
 static void
 vectors_set(struct lapic_vectors *v, unsigned int n)
 {
@@ -101,12 +101,6 @@ vectors_clear(struct lapic_vectors *v, unsigned int n)
 		v->used &= ~(1u << (n >> 5));
 }
 
-static unsigned int
-top_bit(uint32_t word)
-{
-	return 31 - (unsigned int)__builtin_clz(word);
-}
-
 /* The greatest in the set; 0, of a class that hinders nothing, if empty. */
 static unsigned int
 vectors_top(const struct lapic_vectors *v)
@@ -115,27 +109,21 @@ vectors_top(const struct lapic_vectors *v)
 
 	if (v->used == 0)
 		return 0;
-	i = top_bit(v->used);
-	return i << 5 | top_bit(v->word[i]);
+	i = TOP_BIT(v->used);
+	return i << 5 | TOP_BIT(v->word[i]);
 }
 
-/* SDM, "Processor Priority Register". */
+/* A priority, raised to the class of a vector that is above its own. */
+static uint32_t
+raised(uint32_t priority, uint32_t vector)
+{
+	return (priority & 0xf0) >= (vector & 0xf0) ? priority : vector & 0xf0;
+}
+
 static uint32_t
 lapic_ppr(const struct lapic *l)
 {
-	uint32_t isrv = vectors_top(&l->isr);
-
-	return (l->tpr & 0xf0) >= (isrv & 0xf0) ? l->tpr : isrv & 0xf0;
-}
-
-/* APM, "Arbitration Priority Register": the highest of all three. */
-static uint32_t
-lapic_apr(const struct lapic *l)
-{
-	uint32_t irrv = vectors_top(&l->irr);
-	uint32_t ppr = lapic_ppr(l);
-
-	return (ppr & 0xf0) >= (irrv & 0xf0) ? ppr : irrv & 0xf0;
+	return raised(l->tpr, vectors_top(&l->isr));
 }
 
 static bool
@@ -248,13 +236,16 @@ lapic_ack(struct lapic *l, uint8_t vector)
 int
 lapic_eoi(struct lapic *l)
 {
-	unsigned int v;
+	unsigned int i, bit;
 
 	if (l->isr.used == 0)
 		return -1;
-	v = vectors_top(&l->isr);
-	vectors_clear(&l->isr, v);
-	return (l->tmr[v >> 5] >> (v & 31) & 1) != 0 ? (int)v : -1;
+	i = TOP_BIT(l->isr.used);
+	bit = TOP_BIT(l->isr.word[i]);
+	l->isr.word[i] ^= 1u << bit;
+	if (l->isr.word[i] == 0)
+		l->isr.used ^= 1u << i;
+	return (l->tmr[i] >> bit & 1) != 0 ? (int)(i << 5 | bit) : -1;
 }
 
 /* Does LINT0 or LINT1 bring what it brings without an APIC? */
@@ -357,6 +348,9 @@ lapic_send_self(struct lapic *l, uint8_t vector)
 static void
 lapic_send(struct lapic *l, struct lapic_action *a)
 {
+	static const uint8_t sendable[4] = {	/* modes, by shorthand */
+		SEND_ANY, 1 << LAPIC_FIXED, 1 << LAPIC_FIXED, SEND_ANY,
+	};
 	uint32_t icr = (uint32_t)l->icr;
 	struct lapic_msg *m = &a->msg;
 
@@ -367,24 +361,16 @@ lapic_send(struct lapic *l, struct lapic_action *a)
 	m->level = false;
 	m->dest = lapic_is_x2(l) ? (uint32_t)(l->icr >> 32) :
 	    dest_of_8((uint8_t)(l->icr >> 56));
-	if (m->mode != LAPIC_FIXED && (m->shorthand == LAPIC_TO_SELF ||
-	    m->shorthand == LAPIC_TO_ALL))
+	if ((sendable[m->shorthand] >> m->mode & 1) == 0)
 		return;
-	if (m->shorthand == LAPIC_TO_SELF) {
+	if (m->shorthand == LAPIC_TO_SELF)
 		lapic_send_self(l, m->vector);
-		return;
-	}
-	if (m->mode <= LAPIC_LOWEST && m->vector < VECTOR_MIN) {
+	else if (m->mode <= LAPIC_LOWEST && m->vector < VECTOR_MIN)
 		lapic_error(l, LAPIC_ESR_SEND_VECTOR);
-		return;
-	}
 	/* INIT level de-assert is for the APICs of old. */
-	if (m->mode == LAPIC_INIT &&
-	    (icr & (ICR_LEVEL | ICR_ASSERT)) == ICR_LEVEL)
-		return;
-	if (m->mode <= LAPIC_LOWEST ||
-	    (m->mode >= LAPIC_NMI && m->mode <= LAPIC_STARTUP))
-		a->what |= LAPIC_DO_IPI;
+	else if (m->mode != LAPIC_INIT ||
+	    (icr & (ICR_LEVEL | ICR_ASSERT)) != ICR_LEVEL)
+		a->what = LAPIC_DO_IPI;
 }
 
 /* The time that a count takes is itself shifted by this. */
@@ -401,6 +387,12 @@ timer_period(const struct lapic *l)
 	return (int64_t)l->tmict << timer_shift(l);
 }
 
+static bool
+timer_is(const struct lapic *l, uint32_t mode)
+{
+	return (l->lvt[LAPIC_LVT_TIMER] & mode) != 0;
+}
+
 /* To the next beat or the end, in ns; `due` may be whole periods from it. */
 static int64_t
 timer_left(const struct lapic *l, uint64_t now)
@@ -409,7 +401,7 @@ timer_left(const struct lapic *l, uint64_t now)
 
 	if (!l->counting)
 		return 0;
-	if (!TIMER_PERIODIC(l))
+	if (!timer_is(l, LAPIC_LVT_PERIODIC))
 		return left > 0 ? left : 0;
 	left %= timer_period(l);
 	return left > 0 ? left : left + timer_period(l);
@@ -436,17 +428,17 @@ timer_interrupt(struct lapic *l)
 static bool
 timer_ns_expired(struct lapic *l, uint64_t now)
 {
-	int64_t behind = (int64_t)(now - l->due);
-	int64_t period = timer_period(l);
+	int64_t period = timer_period(l), lacks;
 
-	if (!l->counting || behind < 0)
+	if (!l->counting || (int64_t)(now - l->due) < 0)
 		return false;
-	if (TIMER_PERIODIC(l)) {
-		/* The first beat that keeps its distance from now. */
-		behind += LAPIC_GAP_MIN_NS - 1;
-		if (behind < period)
-			behind = 0;
-		l->due += (uint64_t)((behind / period + 1) * period);
+	if (timer_is(l, LAPIC_LVT_PERIODIC)) {
+		l->due += (uint64_t)period;
+		/* Beats too near, or gone by, are left out. */
+		lacks = (int64_t)(now + LAPIC_GAP_MIN_NS - l->due);
+		if (lacks > 0)
+			l->due += (uint64_t)((lacks + period - 1) / period *
+			    period);
 	} else {
 		l->counting = 0;
 		l->due = 0;
@@ -470,7 +462,7 @@ lapic_timer_expired(struct lapic *l, uint64_t now, uint64_t tsc)
 static void
 timer_start(struct lapic *l, uint32_t count, uint64_t now)
 {
-	if ((l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_DEADLINE) != 0)
+	if (timer_is(l, LAPIC_LVT_DEADLINE))
 		return;
 	l->tmict = count;
 	l->counting = count != 0;
@@ -488,6 +480,7 @@ timer_divide(struct lapic *l, uint32_t tdcr, uint64_t now)
 		l->due = now + (count << timer_shift(l));
 }
 
+/* What is disabled by software is masked, and stays so. */
 static void
 lapic_set_lvt(struct lapic *l, unsigned int n, uint32_t val)
 {
@@ -515,18 +508,6 @@ timer_set_lvt(struct lapic *l, uint32_t val, uint64_t now)
 	lapic_set_lvt(l, LAPIC_LVT_TIMER, val);
 }
 
-static void
-lapic_set_svr(struct lapic *l, uint32_t val)
-{
-	unsigned int i;
-
-	l->svr = val;
-	if ((val & LAPIC_SVR_ENABLE) != 0)
-		return;
-	for (i = 0; i < LAPIC_LVTS; i++)
-		l->lvt[i] |= LAPIC_LVT_MASKED;
-}
-
 /* The timer's registers; what it had to do before now is done first. */
 static void
 lapic_write_timer(struct lapic *l, uint32_t reg, uint32_t val, uint64_t now,
@@ -542,15 +523,31 @@ lapic_write_timer(struct lapic *l, uint32_t reg, uint32_t val, uint64_t now,
 	a->what |= LAPIC_DO_TIMER;
 }
 
+static void
+lapic_write_eoi(struct lapic *l, struct lapic_action *a)
+{
+	int vector = lapic_eoi(l);
+
+	if (vector < 0)
+		return;
+	a->what = LAPIC_DO_EOI;
+	a->vector = (uint8_t)vector;
+}
+
 /* A value without reserved bits to a register that takes it. */
 static void
 lapic_write_valid(struct lapic *l, uint32_t reg, uint32_t val, uint64_t now,
     struct lapic_action *a)
 {
+	unsigned int i;
+
 	switch (reg) {
 	case LAPIC_TPR:
 		l->tpr = val;
 		a->what |= LAPIC_DO_TPR;
+		break;
+	case LAPIC_EOI:
+		lapic_write_eoi(l, a);
 		break;
 	case LAPIC_LDR:
 		PUBLISH(l->ldr, val);
@@ -559,7 +556,9 @@ lapic_write_valid(struct lapic *l, uint32_t reg, uint32_t val, uint64_t now,
 		PUBLISH(l->dfr, val | 0x0fffffff);
 		break;
 	case LAPIC_SVR:
-		lapic_set_svr(l, val);
+		l->svr = val;
+		for (i = 0; i < LAPIC_LVTS; i++)
+			lapic_set_lvt(l, i, l->lvt[i]);
 		break;
 	case LAPIC_ESR:
 		l->esr = l->errors;
@@ -586,23 +585,24 @@ lapic_write_valid(struct lapic *l, uint32_t reg, uint32_t val, uint64_t now,
 	}
 }
 
+/* What is written most comes first. */
 static int
 lapic_write_x2(struct lapic *l, uint32_t reg, uint64_t val, uint64_t now,
     struct lapic_action *a)
 {
-	if ((regs[reg].access & WX) == 0)
-		return -1;
-	if (reg == LAPIC_ICR) {
-		if (((uint32_t)val & ~ICR_WRITABLE) != 0)
-			return -1;
+	if (reg == LAPIC_EOI && val == 0) {
+		lapic_write_eoi(l, a);
+		return 0;
+	}
+	if (reg == LAPIC_ICR && ((uint32_t)val & ~ICR_WRITABLE) == 0) {
 		l->icr = val;
 		lapic_send(l, a);
 		return 0;
 	}
-	if ((val & ~(uint64_t)regs[reg].writable) != 0)
-		return -1;
-	if (reg == LAPIC_LVT + LAPIC_LVT_TIMER &&
-	    (val & LVT_TIMER_MODE) == LVT_TIMER_MODE)
+	if (reg >= LAPIC_REGS || (regs[reg].access & WX) == 0 ||
+	    (val & ~(uint64_t)regs[reg].writable) != 0 ||
+	    (reg == LAPIC_LVT + LAPIC_LVT_TIMER &&
+	    (val & LVT_TIMER_MODE) == LVT_TIMER_MODE))
 		return -1;
 	lapic_write_valid(l, reg, (uint32_t)val, now, a);
 	return 0;
@@ -612,29 +612,19 @@ int
 lapic_write(struct lapic *l, uint32_t reg, uint64_t val, uint64_t now,
     struct lapic_action *a)
 {
-	bool x2 = lapic_is_x2(l);
-	int vector;
+	uint32_t access;
 
 	a->what = 0;
-	if (reg == LAPIC_EOI && (!x2 || val == 0)) {
-		vector = lapic_eoi(l);
-		if (vector >= 0) {
-			a->what = LAPIC_DO_EOI;
-			a->vector = (uint8_t)vector;
-		}
-		return lapic_mode(l) == LAPIC_OFF ? -1 : 0;
-	}
-	if (reg >= LAPIC_REGS)
-		reg = 0;		/* which is not there either */
-	if (x2)
+	if (lapic_is_x2(l))
 		return lapic_write_x2(l, reg, val, now, a);
 	if (lapic_mode(l) == LAPIC_OFF)
 		return -1;
-	if ((regs[reg].access & (RM | WM)) == 0)
-		lapic_error(l, LAPIC_ESR_REGISTER);
-	else if ((regs[reg].access & WM) != 0)
+	access = reg < LAPIC_REGS ? regs[reg].access : 0;
+	if ((access & WM) != 0)
 		lapic_write_valid(l, reg, (uint32_t)val & regs[reg].writable,
 		    now, a);
+	else if ((access & RM) == 0)
+		lapic_error(l, LAPIC_ESR_REGISTER);
 	return 0;
 }
 
@@ -652,7 +642,7 @@ lapic_read_valid(const struct lapic *l, uint32_t reg, uint64_t now)
 	case LAPIC_TPR:
 		return l->tpr;
 	case LAPIC_APR:
-		return lapic_apr(l);
+		return raised(lapic_ppr(l), vectors_top(&l->irr));
 	case LAPIC_PPR:
 		return lapic_ppr(l);
 	case LAPIC_LDR:
@@ -754,13 +744,14 @@ valid_timer(const struct lapic *l, uint64_t now)
 
 	if ((l->tdcr & ~TDCR_WRITABLE) != 0 || l->counting > 1)
 		return false;
-	if ((l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_DEADLINE) != 0)
+	if (timer_is(l, LAPIC_LVT_DEADLINE))
 		return !l->counting && l->due == 0 && l->tmict == 0;
 	if (l->deadline != 0)
 		return false;
 	if (!l->counting)
 		return l->due == 0;
-	return l->tmict != 0 && left > -PAST_MAX &&
+	/* It may be overdue, but not by half of all time. */
+	return l->tmict != 0 && left > -(1LL << 62) &&
 	    left <= timer_period(l) + LAPIC_GAP_MIN_NS;
 }
 

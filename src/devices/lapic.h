@@ -10,8 +10,8 @@
  * AMD APM volume 2, chapter 16.  What is offered: version 0x14 with six LVT
  * entries, no CMCI, no suppression of EOI broadcasts.  Deviations: the ID and
  * the base address are fixed; SMIs, and ExtINT as a message, go nowhere; a
- * change between one-shot and periodic does not stop the timer (nor does it
- * on processors); IPIs are edge-triggered, as on all since the Pentium 4.
+ * change between one-shot and periodic does not stop the timer, as KVM has
+ * it; IPIs are edge-triggered, as on all since the Pentium 4.
  *
  * Only the thread that runs the vCPU may call anything, with one exception:
  * lapic_msg_is_for() may be called by any thread at any time.  Who sends to
