@@ -17,7 +17,7 @@
 /*
  * The features a guest may see, where the host has them: instructions that
  * need nothing of the driver but the registers it already switches.  Left
- * out with the reason in doc/security.md: all that needs an APIC, MSRs,
+ * out with the reason in doc/security.md: all that needs more MSRs,
  * performance counters, or state beyond XSAVE's first parts.
  */
 #define LEAF_1_ECX							\
@@ -36,6 +36,10 @@
 	 F(X86_FEATURE_PSE36) | F(X86_FEATURE_CLFLUSH) |		\
 	 F(X86_FEATURE_MMX) | F(X86_FEATURE_FXSR) | F(X86_FEATURE_XMM) | \
 	 F(X86_FEATURE_XMM2))
+/* What the driver has, whatever the host does. */
+#define LEAF_1_ECX_OURS							\
+	(F(X86_FEATURE_X2APIC) | F(X86_FEATURE_TSC_DEADLINE_TIMER) |	\
+	 F(X86_FEATURE_HYPERVISOR))
 #define LEAF_7_EBX							\
 	(F(X86_FEATURE_FSGSBASE) | F(X86_FEATURE_BMI1) |		\
 	 F(X86_FEATURE_AVX2) | F(X86_FEATURE_SMEP) |			\
@@ -80,7 +84,6 @@
 #define APIC_KHZ	1000000
 
 #define CPUID_1_ECX_OSXSAVE	BIT(27)
-#define CPUID_1_ECX_HYPERVISOR	BIT(31)
 
 static struct vmm_cpuid_entry *add(struct vmm_cpuid *c, u32 leaf, u32 subleaf,
 				   u32 flags)
@@ -104,9 +107,14 @@ static void add_basic(struct vmm_cpuid *c)
 
 	e = add(c, 1, 0, 0);
 	e->ebx &= 0x0000ff00;		/* CLFLUSH size; one CPU */
-	e->ecx = (e->ecx & LEAF_1_ECX) | CPUID_1_ECX_HYPERVISOR;
-	e->edx &= LEAF_1_EDX;
+	e->ecx = (e->ecx & LEAF_1_ECX) | LEAF_1_ECX_OURS;
+	e->edx = (e->edx & LEAF_1_EDX) | F(X86_FEATURE_APIC);
 
+	if (max >= 6) {
+		e = add(c, 6, 0, 0);
+		e->eax = F(X86_FEATURE_ARAT);
+		e->ebx = e->ecx = e->edx = 0;
+	}
 	if (max < 7)
 		return;
 	e = add(c, 7, 0, VMM_CPUID_SUBLEAF);
@@ -216,6 +224,8 @@ static void fix(struct vcpu *v, struct vmm_cpuid_entry *r)
 	switch (r->leaf) {
 	case 1:
 		r->ebx = (r->ebx & 0xffffff) | v->id << 24;
+		if (lapic_mode(&v->lapic) == LAPIC_OFF)
+			r->edx &= ~F(X86_FEATURE_APIC);
 		if (vmm_cpu->cr4(v) & X86_CR4_OSXSAVE)
 			r->ecx |= CPUID_1_ECX_OSXSAVE;
 		break;

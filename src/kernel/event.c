@@ -25,18 +25,10 @@ struct doorbell {
 	u8			 size;		/* I, bytes */
 };
 
-/*
- * The file is held, so it cannot go away under the entry in its wait queue;
- * what that calls runs under the queue's lock, with interrupts off.
- */
 struct irq_event {
-	wait_queue_entry_t	 wait;
-	poll_table		 poll;
-	wait_queue_head_t	*queue;		/* I, the eventfd's */
-	struct file		*file;		/* I */
-	struct eventfd_ctx	*event;		/* I */
-	struct vcpu		*vcpu;		/* I */
-	unsigned int		 line;		/* I */
+	struct watch	 watch;
+	struct vcpu	*vcpu;		/* I */
+	unsigned int	 line;		/* I */
 };
 
 void doorbell_init(struct vm *vm)
@@ -149,51 +141,72 @@ int doorbell_set(struct vm *vm, const void __user *uarg)
 }
 
 /* Takes the count, so that the eventfd never fills up. */
-static int irq_event_wake(wait_queue_entry_t *wait, unsigned int mode,
-			  int sync, void *key)
+static int watch_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
+		      void *key)
 {
-	struct irq_event *e = container_of(wait, struct irq_event, wait);
+	struct watch *w = container_of(wait, struct watch, wait);
 	u64 count;
 
 	if (key_to_poll(key) & EPOLLIN) {
-		eventfd_ctx_do_read(e->event, &count);
-		vcpu_raise(e->vcpu, e->line);
+		eventfd_ctx_do_read(w->event, &count);
+		w->fire(w);
 	}
 	return 0;
 }
 
-static void irq_event_queue(struct file *file, wait_queue_head_t *queue,
-			    poll_table *poll)
+static void watch_queue(struct file *file, wait_queue_head_t *queue,
+			poll_table *poll)
 {
-	struct irq_event *e = container_of(poll, struct irq_event, poll);
+	struct watch *w = container_of(poll, struct watch, poll);
 
-	e->queue = queue;
-	add_wait_queue(queue, &e->wait);
+	w->queue = queue;
+	add_wait_queue(queue, &w->wait);
+}
+
+int watch_start(struct watch *w, int fd, void (*fire)(struct watch *w))
+{
+	u64 count;
+
+	w->fire = fire;
+	w->file = fget(fd);
+	if (!w->file)
+		return -EBADF;
+	w->event = eventfd_ctx_fileget(w->file);
+	if (IS_ERR(w->event)) {
+		fput(w->file);
+		return PTR_ERR(w->event);
+	}
+	init_waitqueue_func_entry(&w->wait, watch_wake);
+	init_poll_funcptr(&w->poll, watch_queue);
+	if (!(vfs_poll(w->file, &w->poll) & EPOLLIN))
+		return 0;
+	spin_lock_irq(&w->queue->lock);
+	eventfd_ctx_do_read(w->event, &count);
+	w->fire(w);
+	spin_unlock_irq(&w->queue->lock);
+	return 0;
+}
+
+void watch_stop(struct watch *w)
+{
+	u64 count;
+
+	eventfd_ctx_remove_wait_queue(w->event, &w->wait, &count);
+	eventfd_ctx_put(w->event);
+	fput(w->file);
+}
+
+static void irq_event_fire(struct watch *w)
+{
+	struct irq_event *e = container_of(w, struct irq_event, watch);
+
+	vcpu_raise(e->vcpu, e->line);
 }
 
 static void irq_event_free(struct irq_event *e)
 {
-	u64 count;
-
-	eventfd_ctx_remove_wait_queue(e->event, &e->wait, &count);
-	eventfd_ctx_put(e->event);
-	fput(e->file);
+	watch_stop(&e->watch);
 	kfree(e);
-}
-
-/* Watches the eventfd, for which a signal may be there already. */
-static void irq_event_watch(struct irq_event *e)
-{
-	u64 count;
-
-	init_waitqueue_func_entry(&e->wait, irq_event_wake);
-	init_poll_funcptr(&e->poll, irq_event_queue);
-	if (!(vfs_poll(e->file, &e->poll) & EPOLLIN))
-		return;
-	spin_lock_irq(&e->queue->lock);
-	eventfd_ctx_do_read(e->event, &count);
-	spin_unlock_irq(&e->queue->lock);
-	vcpu_raise(e->vcpu, e->line);
 }
 
 static int irq_event_add(struct vcpu *v, const struct vmm_irq_event *arg)
@@ -208,25 +221,13 @@ static int irq_event_add(struct vcpu *v, const struct vmm_irq_event *arg)
 		return -ENOMEM;
 	e->vcpu = v;
 	e->line = arg->line;
-	e->file = fget(arg->fd);
-	if (!e->file) {
-		ret = -EBADF;
-		goto err_event;
+	ret = watch_start(&e->watch, arg->fd, irq_event_fire);
+	if (ret) {
+		kfree(e);
+		return ret;
 	}
-	e->event = eventfd_ctx_fileget(e->file);
-	if (IS_ERR(e->event)) {
-		ret = PTR_ERR(e->event);
-		goto err_file;
-	}
-	irq_event_watch(e);
 	v->irq_event[arg->line] = e;
 	return 0;
-
-err_file:
-	fput(e->file);
-err_event:
-	kfree(e);
-	return ret;
 }
 
 static int irq_event_remove(struct vcpu *v, u32 line)

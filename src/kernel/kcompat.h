@@ -4,6 +4,7 @@
 #define VMM_KCOMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
@@ -34,6 +35,19 @@ static inline void kcompat_eventfd_signal(struct eventfd_ctx *event)
 	eventfd_signal(event, 1);
 #else
 	eventfd_signal(event);
+#endif
+}
+
+static inline void
+kcompat_hrtimer_setup(struct hrtimer *timer,
+		      enum hrtimer_restart (*fn)(struct hrtimer *),
+		      clockid_t clock, enum hrtimer_mode mode)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+#else
+	hrtimer_setup(timer, fn, clock, mode);
 #endif
 }
 

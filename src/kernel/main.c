@@ -31,6 +31,7 @@ DEFINE_STATIC_CALL_NULL(vmm_cpu_intr_ready,
 			*((struct cpu_ops *)NULL)->intr_ready);
 DEFINE_STATIC_CALL_NULL(vmm_cpu_intr_window,
 			*((struct cpu_ops *)NULL)->intr_window);
+DEFINE_STATIC_CALL_NULL(vmm_cpu_inject, *((struct cpu_ops *)NULL)->inject);
 struct vmm_counters vmm_counters;
 bool vmm_rebooting;			/* set once */
 
@@ -234,6 +235,7 @@ static void __init vmm_use_cpu(const struct cpu_ops *ops)
 	static_call_update(vmm_cpu_handle_fast, ops->handle_fast);
 	static_call_update(vmm_cpu_intr_ready, ops->intr_ready);
 	static_call_update(vmm_cpu_intr_window, ops->intr_window);
+	static_call_update(vmm_cpu_inject, ops->inject);
 }
 
 static int __init vmm_init(void)

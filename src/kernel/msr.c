@@ -34,6 +34,12 @@ static int write_efer(struct vcpu *v, u64 val)
 	return vmm_cpu->set_efer(v, val) ? -EPERM : 0;
 }
 
+static int read_apic_base(struct vcpu *v, u64 *val)
+{
+	*val = v->lapic.base;
+	return 0;
+}
+
 static int read_pat(struct vcpu *v, u64 *val)
 {
 	*val = vmm_cpu->pat(v);
@@ -86,6 +92,8 @@ static const struct msr_row msr_table[] = {
 	{ MSR_IA32_TSC,			.read = read_tsc },
 	{ MSR_EFER,			.read = read_efer,
 					.write = write_efer },
+	{ MSR_IA32_APICBASE,		.read = read_apic_base,
+					.write = apic_write_base },
 	{ MSR_IA32_CR_PAT,		.read = read_pat,
 					.write = write_pat },
 	{ MSR_KVM_SYSTEM_TIME_NEW,	.read = read_system_time,

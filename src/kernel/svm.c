@@ -9,6 +9,7 @@
 #include <linux/gfp.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <asm/hypervisor.h>
 #include <asm/io.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -35,6 +36,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *svm_iopm; /* I, every port exits */
 static void *svm_msrpm;		/* I */
 static u32 svm_edx __ro_after_init;	/* SVM_CAPS_EDX_*, what we use */
+bool svm_emulated __ro_after_init;
 
 /*
  * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
@@ -111,7 +113,8 @@ static int svm_init(void)
 {
 	int cpu, i;
 
-	svm_dr_init();
+	svm_emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+		       hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
 	if (!svm_iopm || !svm_msrpm)
@@ -187,6 +190,7 @@ void svm_vmcb_init(struct vcpu *v)
 	int i;
 
 	memset(vmcb, 0, sizeof(*vmcb));
+	v->window_open = 0;
 	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
 		svm_intercept(vmcb, svm_intercepts[i], true);
 	/*
@@ -331,6 +335,8 @@ static void svm_run(struct vcpu *v)
 	svm_load_event(v);
 	svm_switch(v, cpu);
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	if (unlikely((c->int_ctl & V_TPR_MASK) != lapic_cr8(&v->lapic)))
+		lapic_set_cr8(&v->lapic, c->int_ctl & V_TPR_MASK);
 	c->clean = svm_has(SVM_CAPS_EDX_CLEAN) ? SVM_CLEAN_ALL : 0;
 	if (unlikely(c->exit_code == (u32)SVM_EXIT_ERR))
 		svm_refused(svm, cpu);
@@ -355,6 +361,14 @@ static void svm_set_rax(struct vcpu *v, u64 val)
 static u64 svm_cr4(struct vcpu *v)
 {
 	return to_vmcb(v)->save.cr4;
+}
+
+static void svm_set_cr8(struct vcpu *v, u8 val)
+{
+	struct vmcb_control_area *c = &to_vmcb(v)->control;
+
+	c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | val;
+	svm_changed(to_vmcb(v), SVM_CLEAN_INTR);
 }
 
 static u64 svm_efer(struct vcpu *v)
@@ -408,6 +422,7 @@ const struct cpu_ops svm_ops = {
 	.rax		= svm_rax,
 	.set_rax	= svm_set_rax,
 	.cr4		= svm_cr4,
+	.set_cr8	= svm_set_cr8,
 	.efer		= svm_efer,
 	.set_efer	= svm_set_efer,
 	.pat		= svm_pat,

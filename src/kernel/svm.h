@@ -57,6 +57,7 @@ static inline void svm_changed(struct vmcb *vmcb, u32 groups)
 }
 
 /* svm.c */
+extern bool svm_emulated;		/* by QEMU's own translator */
 bool svm_has(u32 feature);		/* one of SVM_CAPS_EDX_* */
 void svm_vmcb_init(struct vcpu *v);
 void svm_intercept(struct vmcb *vmcb, unsigned int bit, bool on);
@@ -66,7 +67,7 @@ void svm_flush(struct vcpu *v);
 bool svm_event_busy(struct vcpu *v);
 bool svm_event_pending(struct vcpu *v);
 bool svm_intr_ready(struct vcpu *v);
-void svm_intr_window(struct vcpu *v, bool want);
+void svm_intr_window(struct vcpu *v, u8 class);
 void svm_inject(struct vcpu *v, u64 event);
 void svm_mask_nmi(struct vcpu *v, bool masked);
 enum next svm_exit_iret(struct vcpu *v);
@@ -75,7 +76,6 @@ void svm_load_event(struct vcpu *v);
 void svm_keep_event(struct vcpu *v);
 
 /* svm_dr.c; load and save around svm_enter(), interrupts off */
-void svm_dr_init(void);
 void svm_dr_intercept(struct vmcb *vmcb, bool on);
 void svm_dr_load(struct vcpu *v, bool wanted);
 void svm_dr_save(struct vcpu *v, bool wanted);

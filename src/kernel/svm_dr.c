@@ -5,21 +5,12 @@
  * DR7 must not be on while they are: it would watch addresses that the guest
  * chose.
  */
-#include <asm/hypervisor.h>
 #include <asm/processor.h>
 
 #include "svm.h"
 
 #define DR7_FIXED	0x400UL
 #define DR7_IO_TYPES	0xeeee0400UL	/* of breakpoints that are off */
-
-static bool svm_emulated __ro_after_init;	/* by QEMU's own translator */
-
-void svm_dr_init(void)
-{
-	svm_emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
-		       hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
-}
 
 void svm_dr_intercept(struct vmcb *vmcb, bool on)
 {

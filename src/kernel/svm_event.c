@@ -39,19 +39,25 @@ bool svm_intr_ready(struct vcpu *v)
 }
 
 /*
- * A virtual interrupt that exits before it is taken: 15.21.4.  Its priority
- * is above any TPR, as an ExtINT's is.
+ * A virtual interrupt that exits before it is taken, of a priority that the
+ * CPU compares with CR8 or not: 15.21.4.
  */
-void svm_intr_window(struct vcpu *v, bool want)
+void svm_intr_window(struct vcpu *v, u8 class)
 {
 	struct vmcb *vmcb = to_vmcb(v);
+	u32 ctl = vmcb->control.int_ctl;
 
-	if (want)
-		vmcb->control.int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK;
-	else
-		vmcb->control.int_ctl &= ~(V_IRQ_MASK | V_IGN_TPR_MASK);
+	ctl &= ~(V_IRQ_MASK | V_IGN_TPR_MASK | V_INTR_PRIO_MASK);
+	if (class == WINDOW_ANY)
+		ctl |= V_IRQ_MASK | V_IGN_TPR_MASK;
+	else if (class)
+		/* QEMU's translator takes one of the same class, too. */
+		ctl |= V_IRQ_MASK |
+		       (u32)(class - svm_emulated) << V_INTR_PRIO_SHIFT;
+	vmcb->control.int_ctl = ctl;
+	v->window_open = class;
 	svm_changed(vmcb, SVM_CLEAN_INTR);
-	svm_intercept(vmcb, INTERCEPT_VINTR, want);
+	svm_intercept(vmcb, INTERCEPT_VINTR, class);
 }
 
 /*

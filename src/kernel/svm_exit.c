@@ -123,9 +123,8 @@ static enum next exit_vmmcall(struct vcpu *v)
 
 static enum next exit_window(struct vcpu *v)
 {
-	svm_ops.intr_window(v, false);
-	v->run->reason = VMM_EXIT_INTR_WINDOW;
-	return NEXT_USER;
+	svm_intr_window(v, 0);
+	return v->window ? NEXT_LOOP : NEXT_ENTER;
 }
 
 /*
@@ -160,6 +159,46 @@ static enum next exit_undefined(struct vcpu *v)
 {
 	inject_exception(v, UD_VECTOR);
 	return NEXT_ENTER;
+}
+
+static u64 written_msr(struct vcpu *v)
+{
+	return v->gpr[VMM_RDX] << 32 | (u32)to_vmcb(v)->save.rax;
+}
+
+static void give_msr(struct vcpu *v, u64 val)
+{
+	to_vmcb(v)->save.rax = (u32)val;
+	v->gpr[VMM_RDX] = val >> 32;
+}
+
+/* The registers of the local APIC, without a detour. */
+static enum next exit_msr_apic(struct vcpu *v)
+{
+	const struct vmcb *vmcb = to_vmcb(v);
+	u32 msr = v->gpr[VMM_RCX];
+	u64 val;
+	int ret;
+
+	if (!apic_has_msr(msr))
+		return NEXT_SLOW;
+	if (vmcb->control.exit_info_1 & MSR_IS_WRITE) {
+		ret = apic_write_msr(v, msr, written_msr(v));
+	} else {
+		ret = apic_read_msr(v, msr, &val);
+		if (ret == 0)
+			give_msr(v, val);
+	}
+	if (ret < 0) {
+		inject_exception_code(v, GP_VECTOR, 0);
+		return NEXT_ENTER;
+	}
+	skip(v, 2);
+	if (ret == 0)
+		return NEXT_ENTER;
+	v->run->reason = VMM_EXIT_EOI;
+	v->run->eoi.vector = ret;
+	return NEXT_USER;
 }
 
 enum next svm_handle_fast(struct vcpu *v)
@@ -222,8 +261,9 @@ enum next svm_handle_fast(struct vcpu *v)
 		return exit_undefined(v);
 	case SVM_EXIT_SHUTDOWN:
 		return exit_shutdown(v);
-	case SVM_EXIT_NPF:
 	case SVM_EXIT_MSR:
+		return exit_msr_apic(v);
+	case SVM_EXIT_NPF:
 	case SVM_EXIT_XSETBV:
 		return NEXT_SLOW;
 	default:
@@ -284,21 +324,17 @@ static enum next exit_msr_unknown(struct vcpu *v, u32 msr, bool write)
 
 static enum next exit_msr(struct vcpu *v)
 {
-	struct vmcb *vmcb = to_vmcb(v);
-	bool write = vmcb->control.exit_info_1 & MSR_IS_WRITE;
+	bool write = to_vmcb(v)->control.exit_info_1 & MSR_IS_WRITE;
 	u32 msr = v->gpr[VMM_RCX];
 	u64 val;
 	int ret;
 
 	if (write) {
-		val = v->gpr[VMM_RDX] << 32 | (u32)vmcb->save.rax;
-		ret = msr_write(v, msr, val);
+		ret = msr_write(v, msr, written_msr(v));
 	} else {
 		ret = msr_read(v, msr, &val);
-		if (ret == 0) {
-			vmcb->save.rax = (u32)val;
-			v->gpr[VMM_RDX] = val >> 32;
-		}
+		if (ret == 0)
+			give_msr(v, val);
 	}
 	if (ret == -ENOENT)
 		return exit_msr_unknown(v, msr, write);
@@ -311,10 +347,9 @@ static enum next exit_msr(struct vcpu *v)
 
 static enum next exit_xsetbv(struct vcpu *v)
 {
-	struct vmcb *vmcb = to_vmcb(v);
-	u64 val = v->gpr[VMM_RDX] << 32 | (u32)vmcb->save.rax;
+	u64 val = written_msr(v);
 
-	if (vmcb->save.cpl == 0 && (u32)v->gpr[VMM_RCX] == 0 &&
+	if (to_vmcb(v)->save.cpl == 0 && (u32)v->gpr[VMM_RCX] == 0 &&
 	    fpu_xcr0_valid(val)) {
 		v->xcr0 = val;
 		skip(v, 3);

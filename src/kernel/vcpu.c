@@ -31,17 +31,13 @@
 #define LEAVE_FLAGS	(SIGNAL_FLAGS | _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
 
 /*
- * Whoever raises a line sets its bit, then looks whether the vCPU is in guest
- * mode; the vCPU says that it is, then looks for a bit.
+ * Whoever raises a line or posts sets a bit, then looks whether the vCPU is in
+ * guest mode; the vCPU says that it is, then looks for a bit.
  */
-void vcpu_raise(struct vcpu *v, unsigned int line)
+void vcpu_kick(struct vcpu *v)
 {
 	int cpu;
 
-	set_bit(line, &v->irqs);
-	/* Pairs with vcpu_run_fast(). */
-	smp_mb__after_atomic();
-	rcuwait_wake_up(&v->wait);
 	preempt_disable();
 	/* In this order: before it is first in guest mode it has no CPU. */
 	if (smp_load_acquire(&v->in_guest)) {
@@ -49,8 +45,18 @@ void vcpu_raise(struct vcpu *v, unsigned int line)
 		/* On ours something has ended guest mode, or we'd not run. */
 		if (cpu != smp_processor_id())
 			smp_send_reschedule(cpu);
+	} else {
+		rcuwait_wake_up(&v->wait);
 	}
 	preempt_enable();
+}
+
+void vcpu_raise(struct vcpu *v, unsigned int line)
+{
+	set_bit(line, &v->irqs);
+	/* Pairs with vcpu_run_fast(). */
+	smp_mb__after_atomic();
+	vcpu_kick(v);
 }
 
 static bool vcpu_must_return(struct vcpu *v)
@@ -153,15 +159,18 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	vcpu_load(v);
 	do {
 		local_irq_disable();
-		/* Pairs with vcpu_raise(). */
+		/* Pairs with vcpu_raise() and apic_post(). */
 		smp_store_mb(v->in_guest, true);
 		if ((read_thread_flags() & LEAVE_FLAGS) ||
-		    READ_ONCE(v->irqs) || READ_ONCE(vmm_rebooting)) {
+		    READ_ONCE(v->irqs) || READ_ONCE(vmm_rebooting) ||
+		    (unlikely(atomic_read(&v->posts)) && !apic_take(v))) {
 			WRITE_ONCE(v->in_guest, false);
 			local_irq_enable();
 			next = NEXT_LOOP;
 			break;
 		}
+		if (unlikely(v->lapic.irr.used) || v->window || v->window_open)
+			apic_interrupt(v);
 		vcpu_enter(v);
 		next = static_call(vmm_cpu_handle_fast)(v);
 	} while (next == NEXT_ENTER);
@@ -170,34 +179,59 @@ static enum next vcpu_run_fast(struct vcpu *v)
 	return next;
 }
 
+bool vcpu_is_stuck(struct vcpu *v)
+{
+	return !atomic_read(&v->posts) &&
+	       (v->halted == VMM_HALTED_SIPI ||
+		(v->halted && !static_call(vmm_cpu_intr_ready)(v)));
+}
+
+/* Could the PIC's interrupt be delivered on the next entry? */
+static bool vcpu_takes_extint(struct vcpu *v)
+{
+	return v->id == 0 && v->halted != VMM_HALTED_SIPI &&
+	       static_call(vmm_cpu_intr_ready)(v) &&
+	       lapic_takes_extint(&v->lapic);
+}
+
 void vcpu_end_hlt(struct vcpu *v)
 {
-	if (v->halted == VMM_HALTED_HLT && vmm_cpu->event_pending(v))
+	if (v->halted == VMM_HALTED_HLT &&
+	    (vmm_cpu->event_pending(v) ||
+	     (lapic_pending(&v->lapic) >= 0 &&
+	      static_call(vmm_cpu_intr_ready)(v))))
 		v->halted = VMM_HALTED_NO;
 }
 
-/* Waits, and no interrupt can end that? */
-static bool vcpu_is_stuck(struct vcpu *v)
+/* Sleeps until somebody posts, or wants the run to end; false: it is over. */
+static bool vcpu_wait(struct vcpu *v)
 {
-	return v->halted == VMM_HALTED_SIPI ||
-	       (v->halted && !static_call(vmm_cpu_intr_ready)(v));
+	/* The daemon is told once. */
+	if (!v->stuck && vcpu_is_stuck(v)) {
+		v->stuck = true;
+		v->run->reason = VMM_EXIT_HLT;
+		return false;
+	}
+	rcuwait_wait_event(&v->wait,
+			   vcpu_must_return(v) || atomic_read(&v->posts),
+			   TASK_INTERRUPTIBLE);
+	return true;
 }
 
-/* Sleeps until a signal or an irq event. */
-static void vcpu_wait(struct vcpu *v)
-{
-	rcuwait_wait_event(&v->wait, vcpu_must_return(v), TASK_INTERRUPTIBLE);
-}
-
-static int vcpu_run_loop(struct vcpu *v, bool window)
+static int vcpu_run_loop(struct vcpu *v)
 {
 	enum next next = NEXT_LOOP;
+	int ret;
 
-	static_call(vmm_cpu_intr_window)(v, window);
 	while (next != NEXT_USER) {
 		cond_resched();
+		if (atomic_read(&v->posts)) {
+			ret = apic_take_all(v);
+			if (ret)
+				return ret;
+		}
 		/* Open already, perhaps by the HLT that STI's shadow covered */
-		if (window && static_call(vmm_cpu_intr_ready)(v)) {
+		if (v->window && vcpu_takes_extint(v)) {
 			v->run->reason = VMM_EXIT_INTR_WINDOW;
 			return 0;
 		}
@@ -213,14 +247,10 @@ static int vcpu_run_loop(struct vcpu *v, bool window)
 		 */
 		if (test_thread_flag(TIF_NOTIFY_RESUME))
 			return restart_syscall();
+		vcpu_end_hlt(v);
 		if (v->halted) {
-			/* The daemon is told once. */
-			if (!v->stuck && vcpu_is_stuck(v)) {
-				v->stuck = true;
-				v->run->reason = VMM_EXIT_HLT;
+			if (!vcpu_wait(v))
 				return 0;
-			}
-			vcpu_wait(v);
 			continue;
 		}
 		v->stuck = false;
@@ -307,10 +337,9 @@ static int vcpu_take_interrupt(struct vcpu *v)
 {
 	if (!READ_ONCE(v->run->inject))
 		return 0;
-	if (v->halted == VMM_HALTED_SIPI ||
-	    !static_call(vmm_cpu_intr_ready)(v))
+	if (!vcpu_takes_extint(v))
 		return -EAGAIN;
-	vmm_cpu->inject(v, VMM_EVENT_VALID | READ_ONCE(v->run->vector));
+	static_call(vmm_cpu_inject)(v, VMM_EVENT_VALID | READ_ONCE(v->run->vector));
 	WRITE_ONCE(v->run->inject, 0);
 	v->halted = VMM_HALTED_NO;
 	return 0;
@@ -322,6 +351,7 @@ static bool vcpu_shows_regs(const struct vmm_run *run)
 	switch (READ_ONCE(run->reason)) {
 	case VMM_EXIT_NONE:
 	case VMM_EXIT_INTR_WINDOW:
+	case VMM_EXIT_EOI:
 		return false;
 	case VMM_EXIT_IO:
 		return READ_ONCE(run->io.flags) & VMM_IO_STRING;
@@ -353,15 +383,15 @@ static int vcpu_run(struct vcpu *v)
 	if (v->shutdown) {
 		run->reason = VMM_EXIT_SHUTDOWN;
 	} else {
+		v->window = v->id == 0 && READ_ONCE(run->intr_window);
 		ret = vcpu_take_input(v);
 		if (ret == 0)
-			ret = vcpu_run_loop(v, READ_ONCE(run->intr_window));
+			ret = vcpu_run_loop(v);
 		if (ret)
 			return ret;
 	}
-	run->intr_ready = static_call(vmm_cpu_intr_ready)(v);
+	run->intr_ready = vcpu_takes_extint(v);
 	run->halted = v->halted;
-	run->stuck = vcpu_is_stuck(v);
 	run->exits = v->exits;
 	run->guest_tsc = v->guest_tsc;
 	run->irqs = READ_ONCE(v->irqs) ? xchg(&v->irqs, 0) : 0;
@@ -391,6 +421,15 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case VMM_SET_STATE:
 		ret = vcpu_set_state(v, (void __user *)arg);
 		break;
+	case VMM_APIC_ACCESS:
+		ret = apic_access(v, (void __user *)arg);
+		break;
+	case VMM_GET_APIC:
+		ret = apic_get(v, (void __user *)arg);
+		break;
+	case VMM_SET_APIC:
+		ret = apic_set(v, (void __user *)arg);
+		break;
 	default:
 		ret = -ENOTTY;
 		break;
@@ -413,6 +452,7 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 static void vcpu_free(struct vcpu *v)
 {
 	irq_event_free_all(v);
+	apic_free(v);
 	vmm_cpu->vcpu_free(v);
 	fpu_free(v->fpu);
 	free_page((unsigned long)v->run);
@@ -451,6 +491,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, unsigned int id)
 	v->id = id;
 	v->cpu = -1;
 	rcuwait_init(&v->wait);
+	apic_init(v);
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!v->run)
 		goto err_vcpu;
@@ -483,6 +524,7 @@ static void vcpu_publish(struct vm *vm, struct vcpu *v)
 	vm_get(vm);
 	/* Pairs with whoever looks for it by its id. */
 	smp_store_release(&vm->vcpu[v->id], v);
+	WRITE_ONCE(vm->vcpu_end, max(vm->vcpu_end, v->id + 1));
 	vm->nvcpus++;
 }
 

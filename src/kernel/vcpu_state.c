@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * The state of a vCPU as the daemon sees it, and at power-on.
+ * The state of a vCPU: as the daemon sees it, at power-on, and by INIT and a
+ * start-up IPI.
  */
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -9,21 +10,31 @@
 
 #include "vmm.h"
 
-int vcpu_get_state(struct vcpu *v, void __user *arg)
+/* To be freed; NULL: no memory. */
+static struct vmm_state *vcpu_state(struct vcpu *v)
 {
-	struct vmm_state *s;
-	int ret = 0;
+	struct vmm_state *s = kzalloc(sizeof(*s), GFP_KERNEL);
 
-	s = kzalloc(sizeof(*s), GFP_KERNEL);
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	vmm_cpu->get_state(v, s);
 	memcpy(s->dr, v->dr, sizeof(s->dr));
 	s->xcr0 = v->xcr0;
 	s->tsc = guest_tsc(v->vm);
 	s->halted = v->halted;
-	if (copy_to_user(arg, s, sizeof(*s)))
-		ret = -EFAULT;
+	s->stuck = vcpu_is_stuck(v);
+	return s;
+}
+
+int vcpu_get_state(struct vcpu *v, void __user *arg)
+{
+	struct vmm_state *s;
+	int ret;
+
+	s = vcpu_state(v);
+	if (!s)
+		return -ENOMEM;
+	ret = copy_to_user(arg, s, sizeof(*s)) ? -EFAULT : 0;
 	kfree(s);
 	return ret;
 }
@@ -35,7 +46,7 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
 	    memchr_inv(s->gdtr.reserved, 0, sizeof(s->gdtr.reserved)) ||
 	    memchr_inv(s->idtr.reserved, 0, sizeof(s->idtr.reserved)) ||
-	    s->halted > VMM_HALTED_SIPI || s->shadow > 1 || s->reserved0 ||
+	    s->halted > VMM_HALTED_SIPI || s->shadow > 1 ||
 	    (s->nmi & ~(VMM_NMI_MASKED | VMM_NMI_PENDING)) ||
 	    !fpu_xcr0_valid(s->xcr0))
 		return -EINVAL;
@@ -44,6 +55,7 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 		return ret;
 	memcpy(v->dr, s->dr, sizeof(v->dr));
 	v->xcr0 = s->xcr0;
+	lapic_set_cr8(&v->lapic, s->cr8);
 	v->halted = s->halted;
 	v->stuck = false;
 	vcpu_end_hlt(v);
@@ -71,15 +83,12 @@ static void segment(struct vmm_state *s, int seg, u16 ar)
 	s->regs.seg[seg].ar = ar;
 }
 
-/* Power-on state: APM volume 2, table 14-1; SDM volume 3, table 9-1. */
-int vcpu_reset(struct vcpu *v)
+/* What power-on and INIT have in common: APM volume 2, table 14-1. */
+static void reset_common(struct vcpu *v, struct vmm_state *s)
 {
-	struct vmm_state *s;
-	int i, ret;
+	int i;
 
-	s = kzalloc(sizeof(*s), GFP_KERNEL);
-	if (!s)
-		return -ENOMEM;
+	memset(&s->regs, 0, sizeof(s->regs));
 	for (i = VMM_ES; i <= VMM_GS; i++)
 		segment(s, i, 0x93);
 	segment(s, VMM_CS, 0x9b);
@@ -89,13 +98,66 @@ int vcpu_reset(struct vcpu *v)
 	s->regs.seg[VMM_CS].base = 0xffff0000;
 	s->regs.rip = 0xfff0;
 	s->regs.rflags = X86_EFLAGS_FIXED;
-	s->regs.cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
+	s->regs.cr0 = X86_CR0_ET;
+	s->gdtr.base = s->idtr.base = 0;
 	s->gdtr.limit = s->idtr.limit = 0xffff;
+	s->cr8 = 0;
+	memset(s->dr, 0, sizeof(s->dr));
 	s->dr6 = 0xffff0ff0;
 	s->dr7 = 0x400;
+	s->event = s->next_event = 0;
+	s->nmi = s->shadow = 0;
+	/* The boot processor begins at once. */
+	s->halted = v->id == 0 ? VMM_HALTED_NO : VMM_HALTED_SIPI;
+}
+
+int vcpu_reset(struct vcpu *v)
+{
+	struct vmm_state *s;
+	int ret;
+
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
+	if (!s)
+		return -ENOMEM;
+	reset_common(v, s);
+	s->regs.cr0 |= X86_CR0_NW | X86_CR0_CD;
 	s->pat = 0x0007040600070406ULL;
 	s->xcr0 = 1;
-	s->halted = v->id == 0 ? VMM_HALTED_NO : VMM_HALTED_SIPI;
+	ret = vcpu_apply_state(v, s);
+	kfree(s);
+	return ret;
+}
+
+/* The FPU and most MSRs stay. */
+int vcpu_init(struct vcpu *v)
+{
+	struct vmm_state *s;
+	u64 cr0;
+	int ret;
+
+	s = vcpu_state(v);
+	if (!s)
+		return -ENOMEM;
+	cr0 = s->regs.cr0 & (X86_CR0_NW | X86_CR0_CD);
+	reset_common(v, s);
+	s->regs.cr0 |= cr0;
+	ret = vcpu_apply_state(v, s);
+	kfree(s);
+	return ret;
+}
+
+int vcpu_start(struct vcpu *v, u8 vector)
+{
+	struct vmm_state *s;
+	int ret;
+
+	s = vcpu_state(v);
+	if (!s)
+		return -ENOMEM;
+	s->regs.seg[VMM_CS].selector = vector << 8;
+	s->regs.seg[VMM_CS].base = vector << 12;
+	s->regs.rip = 0;
+	s->halted = VMM_HALTED_NO;
 	ret = vcpu_apply_state(v, s);
 	kfree(s);
 	return ret;

@@ -43,6 +43,7 @@ static void vm_free(struct kref *ref)
 	mmu_notifier_unregister(&vm->mm_end, vm->mm);
 	mutex_destroy(&vm->lock);
 	doorbell_free_all(vm);
+	msi_free_all(vm);
 	for (i = 0; i < VMM_MAX_VCPUS; i++)
 		kfree(vm->vcpu[i]);
 	kfree(vm->block);
@@ -173,6 +174,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_cpuid(vm, (void __user *)arg);
 	case VMM_DOORBELL:
 		return doorbell_set(vm, (void __user *)arg);
+	case VMM_MSI:
+		return msi_send(vm, (void __user *)arg);
+	case VMM_MSI_EVENT:
+		return msi_event_set(vm, (void __user *)arg);
 	case VMM_CREATE_VCPU:
 		return vcpu_create_fd(vm, arg);
 	default:
@@ -209,6 +214,7 @@ static struct vm *vm_alloc(void)
 	kref_init(&vm->ref);
 	mutex_init(&vm->lock);
 	doorbell_init(vm);
+	msi_init(vm);
 	vm->mm = current->mm;
 	vm->id = atomic64_inc_return(&vm_next_id);
 	vm->tsc_base = rdtsc_ordered();

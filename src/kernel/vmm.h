@@ -13,19 +13,25 @@
 #ifndef VMM_H
 #define VMM_H
 
+#include <linux/atomic.h>
 #include <linux/bitmap.h>
+#include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/static_call.h>
 #include <linux/rcuwait.h>
+#include <linux/poll.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
+#include "lapic.h"
 #include "vmm_uapi.h"
 
+struct eventfd_ctx;
 struct file;
 struct irq_event;
 struct vcpu;
@@ -102,7 +108,11 @@ struct cpu_ops {
 
 	/* Could the next entry deliver an external interrupt? */
 	bool	(*intr_ready)(struct vcpu *v);
-	void	(*intr_window)(struct vcpu *v, bool want);
+	/*
+	 * Ends guest mode as soon as it could, by NEXT_LOOP or NEXT_ENTER: one
+	 * of a class above CR8, or any; 0: no more.  Sets v->window_open.
+	 */
+	void	(*intr_window)(struct vcpu *v, u8 class);
 
 	/* Queues an event for the next entry: VMM_EVENT_*. */
 	void	(*inject)(struct vcpu *v, u64 event);
@@ -114,11 +124,15 @@ struct cpu_ops {
 	u64	(*rax)(struct vcpu *v);
 	void	(*set_rax)(struct vcpu *v, u64 val);
 	u64	(*cr4)(struct vcpu *v);
+	/* The guest's writes to CR8 go to its APIC at once. */
+	void	(*set_cr8)(struct vcpu *v, u8 val);
 	u64	(*efer)(struct vcpu *v);
 	int	(*set_efer)(struct vcpu *v, u64 val);
 	u64	(*pat)(struct vcpu *v);
 	void	(*set_pat)(struct vcpu *v, u64 val);
 };
+
+#define WINDOW_ANY	16		/* above all classes */
 
 struct mem_range {
 	u64		 gpa;		/* I */
@@ -154,6 +168,7 @@ struct vm {
 	unsigned int		 nvcpus;	/* m, made so far */
 	/* By id; m to set, once; each stays until the VM goes. */
 	struct vcpu		*vcpu[VMM_MAX_VCPUS];
+	unsigned int		 vcpu_end;	/* m to change, above all ids */
 	u64			*npt;		/* I, the root; tables m */
 	atomic64_t		 tlb_gen;	/* of the nested page table */
 	bool			 dirty_log;	/* m, no large leaves */
@@ -162,6 +177,7 @@ struct vm {
 	struct xarray		 doorbells;	/* m to change; RCU; by port */
 	DECLARE_BITMAP(doorbell_pages, 256);	/* atomic */
 	unsigned int		 ndoorbells;	/* m */
+	struct xarray		 msi_events;	/* m, by slot */
 	u64			 tsc_base;	/* I, host TSC at guest's 0 */
 	struct pvclock		 pvclock;
 };
@@ -180,6 +196,14 @@ struct vcpu {
 	int			 cpu;
 	bool			 in_guest;	/* v, or about to be */
 	unsigned long		 irqs;		/* atomic, lines raised */
+	/* Of what others have posted: see apic.c. */
+	atomic_t		 posts;
+	unsigned long		 posted[2][BITS_TO_LONGS(256)];	/* atomic */
+	u8			 sipi_vector;	/* atomic */
+	struct lapic		 lapic;		/* v, see lapic.h */
+	struct hrtimer		 timer;		/* v, the lapic's */
+	bool			 window;	/* v, wanted by the daemon */
+	u8			 window_open;	/* v, see intr_window() */
 	struct rcuwait		 wait;		/* for HLT's end */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
@@ -211,6 +235,7 @@ DECLARE_STATIC_CALL(vmm_cpu_intr_ready,
 		    *((struct cpu_ops *)NULL)->intr_ready);
 DECLARE_STATIC_CALL(vmm_cpu_intr_window,
 		    *((struct cpu_ops *)NULL)->intr_window);
+DECLARE_STATIC_CALL(vmm_cpu_inject, *((struct cpu_ops *)NULL)->inject);
 
 extern bool vmm_rebooting;		/* never enter a guest again */
 int vmm_host_get(void);
@@ -240,14 +265,62 @@ int vcpu_create_fd(struct vm *vm, unsigned long id);
 void vcpu_flush_tlb(struct vm *vm);
 /* Ends the vCPU's run, or the next, with that bit in irqs; any context. */
 void vcpu_raise(struct vcpu *v, unsigned int line);
+/* Has the vCPU look at what was set before; any context. */
+void vcpu_kick(struct vcpu *v);
 
-/* An event that is about to be delivered ends HLT. */
+/* An event or interrupt that is about to be delivered ends HLT. */
 void vcpu_end_hlt(struct vcpu *v);
+/* Does the vCPU wait for what no interrupt can be? */
+bool vcpu_is_stuck(struct vcpu *v);
 
 /* vcpu_state.c; vcpu->lock held */
 int vcpu_get_state(struct vcpu *v, void __user *arg);
 int vcpu_set_state(struct vcpu *v, const void __user *arg);
 int vcpu_reset(struct vcpu *v);		/* to power-on */
+int vcpu_init(struct vcpu *v);		/* by INIT */
+int vcpu_start(struct vcpu *v, u8 vector);	/* by a start-up IPI */
+
+/* apic.c; vcpu's own thread, unless said otherwise */
+void apic_init(struct vcpu *v);
+/* The timer ends; others may still post. */
+void apic_free(struct vcpu *v);
+/* Sends a message from the APIC `sender`, or LAPIC_BROADCAST; any context. */
+void apic_send(struct vm *vm, const struct lapic_msg *m, u32 sender);
+/* Takes in what was posted; false if INIT and the like are left for _all(). */
+bool apic_take(struct vcpu *v);
+int apic_take_all(struct vcpu *v);	/* may sleep */
+/* Queues the interrupt that is due, and opens a window for the next. */
+void apic_interrupt(struct vcpu *v);
+/* Lets what has expired expire, and sets the timer for the rest. */
+void apic_timer(struct vcpu *v);
+/* 0, -EPERM for a #GP, or a vector whose end is to be told */
+bool apic_has_msr(u32 msr);
+int apic_read_msr(struct vcpu *v, u32 msr, u64 *val);
+int apic_write_msr(struct vcpu *v, u32 msr, u64 val);
+int apic_write_base(struct vcpu *v, u64 val);
+int apic_access(struct vcpu *v, void __user *uarg);
+int apic_get(struct vcpu *v, void __user *uarg);
+int apic_set(struct vcpu *v, const void __user *uarg);
+
+/* msi.c; they take the lock themselves, but for the last */
+int msi_send(struct vm *vm, const void __user *uarg);
+int msi_event_set(struct vm *vm, const void __user *uarg);
+void msi_init(struct vm *vm);
+void msi_free_all(struct vm *vm);
+
+/*
+ * An eventfd whose signals are taken: `fire` is called for each, with the
+ * queue's lock held and interrupts off.  The file is held, so it cannot go
+ * away under the entry in its wait queue.
+ */
+struct watch {
+	wait_queue_entry_t	 wait;
+	poll_table		 poll;
+	wait_queue_head_t	*queue;		/* I, the eventfd's */
+	struct file		*file;		/* I */
+	struct eventfd_ctx	*event;		/* I */
+	void			(*fire)(struct watch *w);	/* I */
+};
 
 /* event.c; sets take the lock themselves, the others run alone */
 void doorbell_init(struct vm *vm);
@@ -256,6 +329,9 @@ void doorbell_free_all(struct vm *vm);
 /* Signals what is at that port, if something is; any context. */
 bool doorbell_ring(struct vm *vm, u16 port, u8 size);
 int irq_event_set(struct vcpu *v, const void __user *uarg);
+/* Begins with what has been signalled before: 0, or -errno for a bad fd. */
+int watch_start(struct watch *w, int fd, void (*fire)(struct watch *w));
+void watch_stop(struct watch *w);
 void irq_event_free_all(struct vcpu *v);
 
 /* fpu.c: the guest's FPU, on the CPU between load and put */

@@ -25,6 +25,7 @@
 #define VMM_MAX_CPUID		64
 #define VMM_MAX_DOORBELLS	4096
 #define VMM_MAX_IRQ_EVENTS	64		/* of a vCPU */
+#define VMM_MAX_MSI_EVENTS	4000		/* of a VM */
 #define VMM_MAX_MEMORY		(1ULL << 40)	/* bytes of RAM in a VM */
 #define VMM_GPA_BITS		46		/* guest-physical address */
 
@@ -154,6 +155,62 @@ struct vmm_irq_event {
 #define VMM_EVENT_REMOVE	(1U << 0)
 
 /*
+ * VMM_MSI, on a VM: sends an interrupt message to its local APICs now, as a
+ * device does that writes `data` to `addr`; none may be there to take it.
+ * EINVAL if the address is not the APICs' (0xfee in bits 31-20, none above) or
+ * the message is of a kind that devices do not send.
+ */
+struct vmm_msi {
+	__u64	addr;
+	__u32	data;
+	__u32	flags;		/* 0 */
+};
+
+/*
+ * VMM_MSI_EVENT, on a VM: each signal to the eventfd sends the message.  The
+ * driver takes its count; what waits is sent at once.  A slot that is bound
+ * already gets the new message, and the new eventfd if that is another.  With
+ * VMM_EVENT_REMOVE, fd is -1 and the message is 0; from then on signals stay
+ * counted in the eventfd.  Errors as VMM_DOORBELL's and VMM_MSI's.
+ */
+struct vmm_msi_event {
+	__u64	addr;
+	__u32	data;
+	__s32	fd;		/* an eventfd */
+	__u32	slot;		/* less than VMM_MAX_MSI_EVENTS */
+	__u32	flags;
+	__u64	reserved;
+};
+
+/*
+ * VMM_APIC_ACCESS, on a vCPU: an access of its own to a register of its xAPIC,
+ * of 4 bytes.  ENXIO if the APIC is off, or an x2APIC, whose registers are
+ * MSRs that the driver handles.
+ */
+struct vmm_apic_access {
+	__u32	offset;		/* in the page, a multiple of 16 */
+	__u32	flags;
+	__u32	value;		/* out, with VMM_APIC_WRITE in */
+	/* out: a level-triggered vector whose end that was; as VMM_EXIT_EOI */
+	__u8	eoi;		/* or 0 */
+	__u8	reserved[3];
+	__u64	reserved2[2];
+};
+
+#define VMM_APIC_WRITE		(1U << 0)
+
+/*
+ * VMM_GET_APIC, VMM_SET_APIC, on a vCPU.  The state is the struct lapic of
+ * src/devices/lapic.h, the rest 0; the times in it are moved by what has
+ * passed since `ns` and `tsc`.
+ */
+struct vmm_apic {
+	__u64	ns;		/* when it was read, by the host's clock */
+	__u64	tsc;		/* by the guest's TSC */
+	__u8	state[256];
+};
+
+/*
  * VMM_CREATE_VCPU, on a VM, takes the vCPU's id as its argument, less than
  * VMM_MAX_VCPUS: once in the VM's life, EEXIST from then on, also when the
  * vCPU has been closed.  The id is that of its local APIC, too.  vCPU 0 runs
@@ -235,7 +292,8 @@ struct vmm_state {
 	__u32			shadow;		/* interrupt shadow */
 	__u64			next_event;	/* waits for `event` */
 	__u32			nmi;		/* VMM_NMI_* */
-	__u32			reserved0;
+	/* Waits until an NMI, INIT or start-up IPI comes; not taken in. */
+	__u32			stuck;
 	__u64			reserved[2];
 };
 
@@ -257,12 +315,13 @@ enum {
 	VMM_EXIT_IO,
 	VMM_EXIT_MEMORY,	/* an address without RAM */
 	VMM_EXIT_INTR_WINDOW,	/* intr_ready has become true */
-	VMM_EXIT_HLT,		/* run->stuck has become true */
+	VMM_EXIT_HLT,		/* the vCPU has become stuck, see vmm_state */
 	VMM_EXIT_SHUTDOWN,	/* triple fault */
 	VMM_EXIT_UNKNOWN,	/* an exit the driver does not handle */
 	VMM_EXIT_INVALID,	/* the CPU refused the vCPU's state */
 	VMM_EXIT_FAULT,		/* RAM could not be pinned: see fault.error */
 	VMM_EXIT_MSR,		/* RDMSR, WRMSR of one the driver lacks */
+	VMM_EXIT_EOI,		/* of a level-triggered interrupt */
 };
 
 #define VMM_IO_IN		(1U << 0)
@@ -285,7 +344,7 @@ struct vmm_run {
 	/* in */
 	__u8	immediate_exit;	/* return VMM_EXIT_NONE as soon as possible */
 	__u8	intr_window;	/* return VMM_EXIT_INTR_WINDOW when possible */
-	/* Deliver interrupt `vector`: only while intr_ready; cleared. */
+	/* Deliver the PIC's `vector`: only while intr_ready; cleared. */
 	__u8	inject;
 	__u8	vector;
 	/*
@@ -309,11 +368,9 @@ struct vmm_run {
 
 	/* out */
 	__u32	reason;
-	__u8	intr_ready;	/* an interrupt could be delivered now */
+	__u8	intr_ready;	/* the PIC's could be delivered now; vCPU 0 */
 	__u8	halted;		/* the vCPU waits: VMM_HALTED_* */
-	/* It does so until an NMI, INIT or start-up IPI, if one comes. */
-	__u8	stuck;
-	__u8	reserved2;
+	__u8	reserved2[2];
 	__u64	exits;		/* since the vCPU was made */
 	__u64	guest_tsc;	/* TSC ticks spent in guest mode */
 	__u64	irqs;		/* lines of irq events since the last run */
@@ -347,12 +404,15 @@ struct vmm_run {
 			__u64	next_rip;
 		} msr;
 		struct {
+			__u8	vector;
+		} eoi;
+		struct {
 			__u64	code;	/* EXITCODE or basic exit reason */
 			__u64	info[2];
 		} hw;
 		__u64	pad[8];
 	};
-	/* Not with NONE, INTR_WINDOW and plain IO, which need none of it. */
+	/* Not with NONE, INTR_WINDOW, EOI and plain IO, which need none. */
 	struct vmm_regs	regs;
 };
 
@@ -367,9 +427,14 @@ struct vmm_run {
 #define VMM_DIRTY_LOG		_IO(VMM_IOC, 0x14)
 #define VMM_GET_DIRTY		_IOW(VMM_IOC, 0x15, struct vmm_dirty)
 #define VMM_DOORBELL		_IOW(VMM_IOC, 0x16, struct vmm_doorbell)
+#define VMM_MSI			_IOW(VMM_IOC, 0x17, struct vmm_msi)
+#define VMM_MSI_EVENT		_IOW(VMM_IOC, 0x18, struct vmm_msi_event)
 #define VMM_RUN			_IO(VMM_IOC, 0x20)
 #define VMM_GET_STATE		_IOR(VMM_IOC, 0x21, struct vmm_state)
 #define VMM_SET_STATE		_IOW(VMM_IOC, 0x22, struct vmm_state)
 #define VMM_IRQ_EVENT		_IOW(VMM_IOC, 0x23, struct vmm_irq_event)
+#define VMM_APIC_ACCESS		_IOWR(VMM_IOC, 0x24, struct vmm_apic_access)
+#define VMM_GET_APIC		_IOR(VMM_IOC, 0x25, struct vmm_apic)
+#define VMM_SET_APIC		_IOW(VMM_IOC, 0x26, struct vmm_apic)
 
 #endif /* VMM_UAPI_H */

@@ -237,6 +237,19 @@ vmm_doorbell(struct hv_vm *vm, uint16_t port, uint8_t size, int fd, bool on)
 	return ioctl(vm->fd, VMM_DOORBELL, &d) == 0 ? 0 : -errno;
 }
 
+static int
+vmm_msi(struct hv_vm *vm, const struct hv_msi *msg)
+{
+	return hv_vmm_msi(vm->fd, msg);
+}
+
+static int
+vmm_msi_event(struct hv_vm *vm, unsigned slot, int fd,
+    const struct hv_msi *msg)
+{
+	return hv_vmm_msi_event(vm->fd, slot, fd, msg);
+}
+
 /* The eventfd that the driver takes for a kick: 0 or -errno. */
 static int
 bind_kick(struct hv_vcpu *v)
@@ -525,9 +538,13 @@ finish_msr(struct hv_vcpu *v)
 static bool
 perform_insn(struct hv_vcpu *v, struct hv_exit *e)
 {
+	enum insn_end result;
 	struct insn_fault f;
 
-	switch (insn_run(v->insn, e)) {
+	do
+		result = insn_run(v->insn, e);
+	while (result == INSN_EXIT && hv_vmm_apic_access(v->fd, e));
+	switch (result) {
 	case INSN_EXIT:
 		return true;
 	case INSN_REFUSED:
@@ -625,6 +642,10 @@ enter(struct hv_vcpu *v, struct hv_exit *e)
 	case VMM_EXIT_INTR_WINDOW:
 		e->kind = HV_EXIT_INTR_WINDOW;
 		break;
+	case VMM_EXIT_EOI:
+		e->kind = HV_EXIT_EOI;
+		e->eoi.vector = run->eoi.vector;
+		break;
 	case VMM_EXIT_HLT:
 		e->kind = HV_EXIT_HLT;
 		break;
@@ -678,10 +699,14 @@ vmm_kick(struct hv_vcpu *v)
 		assert(errno == EAGAIN);
 }
 
+/* What the run page says may be out of date: another vCPU has woken it. */
 static bool
 vmm_is_halted(struct hv_vcpu *v)
 {
-	return v->run->reason == VMM_EXIT_HLT;
+	struct vmm_state s;
+
+	return !v->performing && ioctl(v->fd, VMM_GET_STATE, &s) == 0 &&
+	    s.stuck;
 }
 
 static void
@@ -707,6 +732,8 @@ const struct hv_ops hv_vmm_ops = {
 	.vm_create = vmm_vm_create,
 	.vm_destroy = vmm_vm_destroy,
 	.doorbell = vmm_doorbell,
+	.msi = vmm_msi,
+	.msi_event = vmm_msi_event,
 	.vcpu_create = vmm_vcpu_create,
 	.vcpu_destroy = vmm_vcpu_destroy,
 	.get_regs = vmm_get_regs,

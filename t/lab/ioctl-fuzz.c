@@ -167,7 +167,7 @@ do_setup(struct dice *d)
 		break;
 	case 2:
 		keep(d, ioctl(any_fd(d), VMM_CREATE_VCPU,
-		    one_in(d, 8) ? number(d) : 0));
+		    one_in(d, 8) ? number(d) : roll(d) % 4));
 		break;
 	case 3:
 		call(d, any_fd(d), VMM_GET_INFO, &info, sizeof(info));
@@ -267,6 +267,48 @@ do_event(struct dice *d)
 }
 
 static void
+do_msi(struct dice *d)
+{
+	const uint64_t addr = 0xfee00000 | (roll(d) % 5) << 12 |
+	    (roll(d) & 0xc);
+	const uint32_t data = roll(d) & (one_in(d, 2) ? 0x80ff : 0xffff);
+	struct vmm_msi m = { .addr = addr, .data = data };
+	struct vmm_msi_event e = {
+		.slot = roll(d) % 4 + (one_in(d, 8) ? 3997 : 0),
+		.fd = any_fd(d), .addr = addr, .data = data,
+	};
+
+	if (one_in(d, 3))
+		e = (struct vmm_msi_event){
+			.slot = e.slot, .fd = -1, .flags = VMM_EVENT_REMOVE,
+		};
+	if (one_in(d, 2))
+		call(d, any_fd(d), VMM_MSI, &m, sizeof(m));
+	else
+		call(d, any_fd(d), VMM_MSI_EVENT, &e, sizeof(e));
+}
+
+static void
+do_apic(struct dice *d)
+{
+	struct vmm_apic_access a = {
+		.offset = roll(d) % 0x40 * 16, .flags = roll(d) % 2,
+		.value = one_in(d, 2) ? number(d) : roll(d),
+	};
+	struct vmm_apic s;
+	int fd = any_fd(d);
+
+	if (one_in(d, 2)) {
+		call(d, fd, VMM_APIC_ACCESS, &a, sizeof(a));
+		return;
+	}
+	memset(&s, 0, sizeof(s));
+	if (ioctl(fd, VMM_GET_APIC, &s) == -1)
+		return;
+	call(d, one_in(d, 4) ? any_fd(d) : fd, VMM_SET_APIC, &s, sizeof(s));
+}
+
+static void
 do_run(struct dice *d)
 {
 	static const uint64_t events[] = {
@@ -345,6 +387,8 @@ do_fork(struct dice *d)
 		do_run(d);
 		do_state(d);
 		do_event(d);
+		do_msi(d);
+		do_apic(d);
 		for (i = 0; i < FDS; i++) {
 			if (runs[i] != NULL)
 				munmap(runs[i], PAGE);
@@ -387,8 +431,8 @@ static void *
 thread_main(void *arg)
 {
 	static void (*const work[])(struct dice *) = {
-		do_setup, do_setup, do_state, do_memory, do_event, do_run,
-		do_run, do_run, do_arena, do_rest,
+		do_setup, do_setup, do_state, do_memory, do_event, do_msi,
+		do_apic, do_run, do_run, do_run, do_arena, do_rest,
 	};
 	struct dice *d = arg;
 	unsigned i;

@@ -158,6 +158,11 @@ test_other_process(void)
 		WANT_ERRNO(ioctl(g.vcpu, VMM_SET_STATE, &s), EIO);
 		WANT_ERRNO(ioctl(g.vm, VMM_DOORBELL, &s), EIO);
 		WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, &s), EIO);
+		WANT_ERRNO(ioctl(g.vm, VMM_MSI, &s), EIO);
+		WANT_ERRNO(ioctl(g.vm, VMM_MSI_EVENT, &s), EIO);
+		WANT_ERRNO(ioctl(g.vcpu, VMM_APIC_ACCESS, &s), EIO);
+		WANT_ERRNO(ioctl(g.vcpu, VMM_GET_APIC, &s), EIO);
+		WANT_ERRNO(ioctl(g.vcpu, VMM_SET_APIC, &s), EIO);
 		_exit(0);
 	}
 	WANT(pid != -1 && waitpid(pid, &status, 0) == pid);

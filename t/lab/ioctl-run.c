@@ -130,12 +130,12 @@ test_halt(void)
 	GUEST_REAL(&g, code_halt);
 	guest_run(&g, VMM_EXIT_HLT);
 	WANT_EQ(g.run->halted, VMM_HALTED_HLT);
-	WANT_EQ(g.run->stuck, 1);
+	WANT_EQ(g.now.stuck, 1);
 	/* It is told once: from then on the vCPU waits. */
 	signal_after(10000);
 	guest_run(&g, VMM_EXIT_NONE);
 	WANT_EQ(g.run->halted, VMM_HALTED_HLT);
-	WANT_EQ(g.run->stuck, 1);
+	WANT_EQ(g.now.stuck, 1);
 	WANT_EQ(g.run->intr_ready, 0);
 	WANT_EQ(g.now.regs.rip, GUEST_ADDR(code_halt, hlt_after));
 	guest_get(&g, &s);
@@ -144,7 +144,7 @@ test_halt(void)
 	guest_set(&g, &s);
 	guest_out(&g, 0x100);
 	WANT_EQ(g.run->halted, 0);
-	WANT_EQ(g.run->stuck, 0);
+	WANT_EQ(g.now.stuck, 0);
 }
 
 GUEST_BLOB16(code_idle, "sti; hlt; jmp code_idle");

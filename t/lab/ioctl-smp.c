@@ -225,10 +225,10 @@ test_smp_waits(void)
 	WANT_EQ(s.halted, VMM_HALTED_SIPI);
 	guest_run(&g[1], VMM_EXIT_HLT);
 	WANT_EQ(g[1].run->halted, VMM_HALTED_SIPI);
-	WANT_EQ(g[1].run->stuck, 1);
+	WANT_EQ(g[1].now.stuck, 1);
 	signal_after(10000);
 	guest_run(&g[1], VMM_EXIT_NONE);
-	WANT_EQ(g[1].run->stuck, 1);
+	WANT_EQ(g[1].now.stuck, 1);
 	s.regs.rflags |= 0x200;
 	guest_set(&g[1], &s);
 	guest_run(&g[1], VMM_EXIT_HLT);

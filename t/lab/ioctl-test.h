@@ -36,6 +36,8 @@ extern const struct test tests_debug[];
 extern const struct test tests_cpu[];
 extern const struct test tests_clock[];
 extern const struct test tests_smp[];
+extern const struct test tests_apic[];
+extern const struct test tests_ipi[];
 
 _Noreturn void	fail(const char *, ...)
 		    __attribute__((__format__ (printf, 1, 2)));
