@@ -3,7 +3,7 @@
  * PCI bus 0 and what is plugged into it: see pci.h.
  *
  * A device has an index on the bus, 0 the bridge's, then one a device in the
- * order of their addresses: by function first, then by slot.
+ * order of their addresses.
  *
  * All of it under the VM's mutex.
  */
@@ -31,30 +31,33 @@ static const uint8_t pci_irqs[] = { 14, 10, 11, 5 };
 /* The saved form: the head, then one of the other a device. */
 struct pci_state {
 	uint32_t	address;
-	uint8_t		used[(PCI_NDEVS + 7) / 8];	/* one bit an index */
+	uint8_t		used[12];	/* one bit an index, then zeroes */
 };
-_Static_assert(sizeof(struct pci_state) == 36, "no hidden padding");
+_Static_assert(sizeof(struct pci_state) == 16, "no hidden padding");
+_Static_assert(8 * 12 >= PCI_NDEVS, "a bit a device");
 
 static unsigned
 pci_slot(unsigned index)
 {
-	return index == 0 ? 0 : (index - 1) % (PCI_NSLOTS - 1) + 1;
+	return index < PCI_NSINGLE ? index :
+	    PCI_NSINGLE + (index - PCI_NSINGLE) / 8;
 }
 
 static unsigned
 pci_function(unsigned index)
 {
-	return index == 0 ? 0 : (index - 1) / (PCI_NSLOTS - 1);
+	return index < PCI_NSINGLE ? 0 : (index - PCI_NSINGLE) % 8;
 }
 
 struct pci_dev *
 pci_find(const struct pci *pci, unsigned devfn)
 {
 	unsigned slot = devfn >> 3 & 0x1f, function = devfn & 7;
-	unsigned index = slot + function * (PCI_NSLOTS - 1);
+	unsigned index = slot;
 
-	/* Devices begin at slot 1: the bridge has one function. */
-	if (slot == 0 && function != 0)
+	if (slot >= PCI_NSINGLE)
+		index += (slot - PCI_NSINGLE) * 7 + function;
+	else if (function != 0)
 		return NULL;
 	return index < pci->ndevs ? pci->dev[index] : NULL;
 }
@@ -202,7 +205,7 @@ pci_destroy(struct pci *pci)
 static void
 pci_add_function(struct pci *pci, const struct pci_dev *d)
 {
-	struct pci_dev *first = pci->dev[pci_slot(d->index)];
+	struct pci_dev *first = pci->dev[d->index - pci_function(d->index)];
 
 	first->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI;
 	first->boot[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * PCI bus 0 of one guest: configuration space by ports cf8 and cfc and by a
- * window in memory, a host bridge at 00:00.0, and up to 248 devices beside it.
+ * window in memory, a host bridge at 00:00.0, and up to 87 devices beside it.
  *
- * Devices are function 0 of slots 1 to 31, and when those are full, function 1
- * of the same slots, and so on: a device's address does not depend on what is
- * added after it.
+ * Devices have slots 1 to 23 for themselves; those after that are functions 0
+ * to 7 of slot 24, and so on to slot 31.  So a device's address does not depend
+ * on what is added after it, and guests find devices in the order in which
+ * they were added.
  *
  * Devices find themselves ready for a guest that has no firmware: BARs are
  * assigned, decoding is on, INTERRUPT_LINE names the PIC input.  The guest
@@ -28,7 +29,8 @@
 #define PCI_CONFIG_SIZE	256
 #define PCI_NSLOTS	32
 #define PCI_NPINS	4		/* INTA# to INTD# */
-#define PCI_NDEVS	(1 + 8 * (PCI_NSLOTS - 1))
+#define PCI_NSINGLE	24		/* slots of one function */
+#define PCI_NDEVS	(PCI_NSINGLE + 8 * (PCI_NSLOTS - PCI_NSINGLE))
 #define PCI_NBARS	6
 
 /* The windows BARs are assigned from: of ports and of memory. */

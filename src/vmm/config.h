@@ -15,7 +15,7 @@
 #include "vmm/owner.h"
 
 #define VM_NAME_MAX		64
-#define VM_DISKS_MAX		8
+#define VM_DISKS_MAX		32
 #define VM_CMDLINE_MAX		2047
 
 #define CONFIG_VMS_MAX		256

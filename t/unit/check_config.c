@@ -250,11 +250,11 @@ START_TEST(counts)
 
 	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
 	ck_assert_uint_eq(c->nvms, CONFIG_VMS_MAX);
-	ck_assert_str_eq(c->vm[255].disk[7].path, "/d/255-7");
+	ck_assert_str_eq(c->vm[255].disk[31].path, "/d/255-31");
 	config_free(c);
 	ck_assert_ptr_null(read_many(CONFIG_VMS_MAX + 1, 0));
 	ck_assert_ptr_null(read_many(1, VM_DISKS_MAX + 1));
-	ck_assert_ptr_nonnull(strstr(buf_head(&errors), "at most 8"));
+	ck_assert_ptr_nonnull(strstr(buf_head(&errors), "at most 32"));
 }
 END_TEST
 
