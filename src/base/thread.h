@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Threads as the host's scheduler knows them: where they may run, and what
- * they wait for.
+ * Threads as the host's scheduler knows them: where they may run, and how long
+ * they have waited for that.
  */
 #ifndef VMMD_THREAD_H
 #define VMMD_THREAD_H
@@ -10,16 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct thread_look {
-	uint64_t	waited_ns;	/* ready to run, for want of a CPU */
-	bool		sleeps;		/* now */
-};
-
 /* CPUs that the host may have, online or not: their numbers are below. */
 unsigned thread_cpus(void);
-
-/* The calling thread, as thread_look() knows it. */
-int thread_id(void);
 
 /*
  * Lets a thread run only on the CPUs that allows(cookie, cpu) names, or, if
@@ -29,7 +21,12 @@ int thread_id(void);
 int thread_pin(pthread_t thread, bool (*allows)(const void *cookie,
     unsigned cpu), const void *cookie);
 
-/* What a thread of this process does: 0 or -errno.  Any thread. */
-int thread_look(int id, struct thread_look *look);
+/*
+ * The scheduler's account of the calling thread: a descriptor or -errno.  Any
+ * thread asks it for how long, in ns, that one could have run and had no CPU:
+ * 0, or -errno and *ns 0.  It is kept open since finding it takes long.
+ */
+int thread_account(void);
+int thread_waited(int account, uint64_t *ns);
 
 #endif /* VMMD_THREAD_H */

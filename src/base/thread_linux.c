@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 unsigned
@@ -18,12 +17,6 @@ thread_cpus(void)
 	long n = sysconf(_SC_NPROCESSORS_CONF);
 
 	return n < 1 ? 1 : (unsigned)n;
-}
-
-int
-thread_id(void)
-{
-	return gettid();
 }
 
 int
@@ -49,45 +42,25 @@ thread_pin(pthread_t thread, bool (*allows)(const void *, unsigned),
 	return error;
 }
 
-/* Reads a short file of the kernel's, whole. */
-static int
-read_file(int id, const char *name, char *text, size_t size)
+int
+thread_account(void)
 {
-	char path[64];
-	ssize_t n;
-	int error = 0, fd;
+	int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", id, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return -errno;
-	n = read(fd, text, size - 1);
-	if (n < 0)
-		error = -errno;
-	text[n < 0 ? 0 : n] = '\0';
-	close(fd);
-	return error;
+	return fd == -1 ? -errno : fd;
 }
 
 int
-thread_look(int id, struct thread_look *look)
+thread_waited(int account, uint64_t *ns)
 {
-	char text[512];
-	const char *p;
-	int error;
+	char text[128];
+	ssize_t n;
 
-	memset(look, 0, sizeof(*look));
+	*ns = 0;
+	n = pread(account, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
 	/* Time on a CPU, then time in a queue for one. */
-	error = read_file(id, "schedstat", text, sizeof(text));
-	if (error != 0)
-		return error;
-	if (sscanf(text, "%*u %" SCNu64, &look->waited_ns) != 1)
-		return -EINVAL;
-	/* Behind the name, in which anything may stand: the state. */
-	error = read_file(id, "stat", text, sizeof(text));
-	if (error != 0)
-		return error;
-	p = strrchr(text, ')');
-	look->sleeps = p != NULL && p[1] == ' ' && p[2] == 'S';
-	return 0;
+	return sscanf(text, "%*u %" SCNu64, ns) == 1 ? 0 : -EINVAL;
 }

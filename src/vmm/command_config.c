@@ -84,6 +84,8 @@ pair_affinity(struct buf *b, const struct affinity *a, unsigned vcpu)
 	struct buf text;
 	int ret;
 
+	if (a->n == 0)
+		return proto_pair(b, "affinity", "-");
 	buf_init(&text, PROTO_ROW_MAX);
 	ret = affinity_print_vcpu(a, vcpu, &text);
 	ret = ret ?: buf_append(&text, "", 1);
@@ -106,7 +108,6 @@ vcpu_row(struct buf *b, const struct vm_entry *e, unsigned id)
 	ret = ret ?: command_pair_seconds(b, "cpu", v.stats.cpu_ns);
 	ret = ret ?: command_pair_seconds(b, "guest-time", v.stats.guest_ns);
 	ret = ret ?: command_pair_seconds(b, "steal", v.steal_ns);
-	ret = ret ?: proto_pair(b, "asleep", v.asleep ? "yes" : "no");
 	ret = ret ?: pair_affinity(b, &vm_conf(e->vm)->affinity, id);
 	ret = ret ?: proto_pairf(b, "exits", "%" PRIu64, v.stats.exits);
 	ret = ret ?: pair_kinds(b, &v.stats);

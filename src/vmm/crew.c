@@ -27,6 +27,9 @@
 #define PAUSE_USER	1u
 #define PAUSE_CHECK	2u
 
+/* How many threads are started in one turn of the loop. */
+#define STARTS_MAX	8
+
 struct crew_member {
 	struct crew	*crew;		/* i */
 	unsigned	 id;		/* i */
@@ -140,12 +143,13 @@ all_prepared(struct crew *c)
 	c->cc.ops->prepared(c->cc.cookie, c->error);
 }
 
+/* The next of them: all at once would hold the loop for too long. */
 static void
 start_others(struct crew *c)
 {
 	int error = 0;
 
-	for (; c->n < c->cc.ncpus; c->n++) {
+	for (; c->n < c->cc.ncpus && c->waiting < STARTS_MAX; c->n++) {
 		error = start_member(c, c->n);
 		if (error != 0)
 			break;
@@ -170,7 +174,7 @@ on_prepared(void *cookie, int error)
 	}
 	if (m->id != 0)
 		c->waiting--;
-	else if (c->error == 0 && !c->stopping)
+	if (c->waiting == 0 && c->error == 0 && !c->stopping)
 		start_others(c);
 	if (c->waiting == 0)
 		all_prepared(c);

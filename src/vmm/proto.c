@@ -46,19 +46,27 @@ proto_pair(struct buf *b, const char *key, const char *value)
 {
 	int ret;
 
-	if (proto_is_plain(value))
-		return buf_printf(b, " %s=%s", key, value);
-	ret = buf_printf(b, " %s=", key);
-	return ret != 0 ? ret : proto_quote(b, value);
+	/* Rows are made of many pairs: no printf for a few strings. */
+	ret = buf_append(b, " ", 1);
+	ret = ret ?: buf_append(b, key, strlen(key));
+	ret = ret ?: buf_append(b, "=", 1);
+	if (ret == 0 && proto_is_plain(value))
+		return buf_append(b, value, strlen(value));
+	return ret ?: proto_quote(b, value);
 }
 
 int
 proto_pairf(struct buf *b, const char *key, const char *fmt, ...)
 {
+	char number[32], *s;
 	va_list ap;
-	char *s;
 	int ret;
 
+	va_start(ap, fmt);
+	ret = vsnprintf(number, sizeof(number), fmt, ap);
+	va_end(ap);
+	if (ret >= 0 && (size_t)ret < sizeof(number))
+		return proto_pair(b, key, number);
 	va_start(ap, fmt);
 	ret = vasprintf(&s, fmt, ap);
 	va_end(ap);

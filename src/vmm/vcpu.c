@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/deadline.h"
 #include "base/loop.h"
@@ -55,7 +56,7 @@ struct vcpu {
 	struct vcpu_guest	 guest;		/* i after prepare */
 	pthread_t		 thread;	/* l */
 	pthread_t		 self;		/* the same; i after prepare */
-	int			 tid;		/* the same; i after prepare */
+	int			 account;	/* its; i after prepare */
 	/*
 	 * l: guest.hv can be kicked.  Others read it, who run only while it
 	 * does not change.
@@ -294,7 +295,7 @@ vcpu_main(void *arg)
 
 	hv_thread_init();
 	v->self = pthread_self();
-	v->tid = thread_id();
+	v->account = thread_account();
 	pthread_setname_np(pthread_self(), v->vc.thread_name);
 	v->error = v->vc.ops->prepare(v->vc.cookie, &v->guest, v->msg,
 	    sizeof(v->msg));
@@ -437,6 +438,8 @@ void
 vcpu_destroy(struct vcpu *v)
 {
 	pthread_join(v->thread, NULL);
+	if (v->account >= 0)
+		close(v->account);
 	pthread_cond_destroy(&v->cond);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
@@ -539,13 +542,9 @@ vcpu_stats(const struct vcpu *v, struct vm_stats *st)
 void
 vcpu_status(const struct vcpu *v, struct vm_vcpu *st)
 {
-	struct thread_look look;
-
 	vcpu_stats(v, &st->stats);
 	/* Without a kernel that tells there is nothing to tell. */
-	(void)thread_look(v->tid, &look);
-	st->steal_ns = look.waited_ns;
-	st->asleep = look.sleeps;
+	(void)thread_waited(v->account, &st->steal_ns);
 }
 
 int

@@ -72,7 +72,6 @@ struct vm_stats {
 struct vm_vcpu {
 	struct vm_stats	 stats;
 	uint64_t	 steal_ns;	/* its thread had no CPU; 0: unknown */
-	bool		 asleep;	/* halted, not started, paused, in a call */
 };
 
 struct vm_status {

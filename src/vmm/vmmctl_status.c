@@ -58,7 +58,6 @@ static const struct column vm_columns[] = {
 
 static const struct column vcpu_columns[] = {
 	{ "id", "VCPU", true, NULL },
-	{ "asleep", "ASLEEP", false, NULL },
 	{ "cpu", "CPU", true, NULL },
 	{ "guest-time", "GUEST-TIME", true, NULL },
 	{ "steal", "STEAL", true, NULL },

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/loop.h"
 #include "base/thread.h"
 #include "testhost.h"
 #include "vmm/affinity.h"
@@ -207,14 +208,44 @@ START_TEST(unpinned)
 }
 END_TEST
 
-/* The scheduler's view: this thread runs, one that reads from a pipe sleeps. */
-START_TEST(looked_at)
+/* Two threads on one CPU wait for each other. */
+static void *
+counts(void *stop)
 {
-	struct thread_look look;
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
 
-	ck_assert_int_eq(thread_look(thread_id(), &look), 0);
-	ck_assert(!look.sleeps);
-	ck_assert_int_eq(thread_look(-1, &look), -ENOENT);
+START_TEST(waited)
+{
+	uint64_t before, now, end;
+	bool stop = false;
+	cpu_set_t set;
+	pthread_t t;
+	unsigned cpu = 0;
+	char value[32];
+	int account = thread_account();
+
+	cpus_of(pthread_self(), &set);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	snprintf(value, sizeof(value), "all:%u", cpu);
+	ck_assert_int_eq(add(value), 0);
+	ck_assert_int_eq(affinity_apply(&a, 0, pthread_self(), false), 0);
+	ck_assert_int_ge(account, 0);
+	ck_assert_int_eq(thread_waited(account, &before), 0);
+	ck_assert_int_eq(pthread_create(&t, NULL, counts, &stop), 0);
+	end = loop_now_ns() + 300000000;
+	while (loop_now_ns() < end)
+		;
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	ck_assert_int_eq(thread_waited(account, &now), 0);
+	ck_assert_uint_gt(now, before + 50000000);
+	close(account);
+	ck_assert_int_eq(thread_waited(account, &now), -EBADF);
+	ck_assert_uint_eq(now, 0);
 }
 END_TEST
 
@@ -233,6 +264,6 @@ main(void)
 	tcase_add_test(tc, own_before_all);
 	tcase_add_test(tc, pinned);
 	tcase_add_test(tc, unpinned);
-	tcase_add_test(tc, looked_at);
+	tcase_add_test(tc, waited);
 	return test_main("affinity", tc);
 }

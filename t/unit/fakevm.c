@@ -191,7 +191,6 @@ vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st)
 		.stats = { .exits = 3 + id, .kind[HV_EXIT_IO] = 2,
 		    .cpu_ns = 1500000000 },
 		.steal_ns = 20000000,
-		.asleep = id % 2 != 0,
 	};
 	return vm->state == VM_RUNNING;
 }
