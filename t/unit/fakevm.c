@@ -221,7 +221,8 @@ const char *
 vm_reason_name(enum vm_reason r)
 {
 	static const char *const names[] = {
-		"-", "stop", "reset", "triple-fault", "halted", "error",
+		"-", "stop", "reset", "triple-fault", "halted", "poweroff",
+		"error",
 	};
 
 	return names[r];
