@@ -157,6 +157,8 @@ static void add_paravirt(struct vmm_cpuid *c)
 	};
 	if (!check_tsc_unstable())
 		e->eax |= BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+	if (steal_supported())
+		e->eax |= BIT(KVM_FEATURE_STEAL_TIME);
 	e = &c->entry[c->count++];
 	*e = (struct vmm_cpuid_entry){
 		.leaf = PV_FREQUENCY, .eax = tsc_khz, .ebx = APIC_KHZ

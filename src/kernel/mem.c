@@ -236,6 +236,10 @@ static int mem_log_write(struct vm *vm, u64 gpa)
 {
 	int ret = 0;
 
+	/* Who begins a log later finds what we have written. */
+	smp_mb();
+	if (!READ_ONCE(vm->dirty_log))
+		return 0;
 	mutex_lock(&vm->lock);
 	if (vm->dirty_log)
 		ret = mem_fault_locked(vm, gpa);
@@ -243,6 +247,19 @@ static int mem_log_write(struct vm *vm, u64 gpa)
 		npt_set_dirty(npt_entry(npt_child(*npt_block(vm, gpa)), gpa));
 	mutex_unlock(&vm->lock);
 	return ret;
+}
+
+int mem_write_now(struct vm *vm, u64 gpa, const void *src, size_t len)
+{
+	const struct mem_range *r = mem_find(vm, gpa);
+	unsigned long left;
+
+	if (!r || len > r->size - (gpa - r->gpa))
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_to_user_inatomic(mem_user(r, gpa), src, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
 }
 
 int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len)

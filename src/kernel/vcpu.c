@@ -174,6 +174,8 @@ static enum next vcpu_run_fast(struct vcpu *v)
 		vcpu_enter(v);
 		next = static_call(vmm_cpu_handle_fast)(v);
 	} while (next == NEXT_ENTER);
+	if (need_resched())
+		steal_preempted(v);
 	static_call(vmm_cpu_put)(v);
 	fpu_put(v);
 	return next;
@@ -254,6 +256,7 @@ static int vcpu_run_loop(struct vcpu *v)
 			continue;
 		}
 		v->stuck = false;
+		steal_update(v);
 		next = vcpu_run_fast(v);
 		if (next == NEXT_SLOW)
 			next = vmm_cpu->handle_slow(v);

@@ -215,6 +215,13 @@ struct vcpu {
 	u64			 exits;		/* v */
 	u64			 guest_tsc;	/* v */
 	u64			 wall_clock;	/* v, MSR value */
+	struct {
+		u64		 msr;		/* v, its value */
+		u64		 ns;		/* v, what the guest is told */
+		u64		 delay;		/* v, the thread's count then */
+		u32		 version;	/* v, even */
+		bool		 preempted;	/* v, and the guest can see it */
+	} steal;
 };
 
 /* main.c: virtualization is on while a VM lives */
@@ -367,6 +374,8 @@ void *mem_mapped(struct vm *vm, u64 gpa);
  * may sleep.
  */
 int mem_write(struct vm *vm, u64 gpa, const void *src, size_t len);
+/* The same if it can be done without sleep; the log does not get it. */
+int mem_write_now(struct vm *vm, u64 gpa, const void *src, size_t len);
 
 /* discard.c; vm->lock held */
 int discard_range(struct vm *vm, const struct vmm_discard *d);
@@ -426,6 +435,15 @@ u64 pvclock_system_time(struct vcpu *v);
 int pvclock_set_wall_clock(struct vcpu *v, u64 val);
 /* The guest was stopped for a while: its watchdogs are to forgive that. */
 void pvclock_stopped(struct vcpu *v);
+
+/* steal.c */
+bool steal_supported(void);
+/* The MSR: 0 or -EPERM. */
+int steal_set(struct vcpu *v, u64 val);
+/* Before the guest is entered; may sleep. */
+void steal_update(struct vcpu *v);
+/* The host wants the CPU for others; any context. */
+void steal_preempted(struct vcpu *v);
 
 /* svm.c */
 extern const struct cpu_ops svm_ops;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* vmm-ioctl: the guest's TSC and its paravirtual clock. */
+/* vmm-ioctl: the guest's TSC, its paravirtual clock, and steal time. */
 #include <sys/ioctl.h>
 #include <sys/timex.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #define VECTOR_GP	13
 #define WALL_CLOCK	0x4b564d00
 #define SYSTEM_TIME	0x4b564d01
+#define STEAL_TIME	0x4b564d03
 #define OLD_WALL_CLOCK	0x11
 #define OLD_SYSTEM_TIME	0x12
 #define ENABLE		1
@@ -86,7 +90,8 @@ GUEST_BLOB64(code_wrmsr,
 	"rdmsr\n"
 	"mov %edx, %esi\n"
 	"mov $0x100, %dx\n"
-	"out %al, %dx\n");
+	"out %al, %dx\n"
+	"1: jmp 1b\n");
 
 /* True if the MSR took and kept the value, false for #GP. */
 static bool
@@ -440,6 +445,116 @@ test_wall_clock_exact(void)
 	WANT(diff > -1000000 && diff < 1000000);
 }
 
+struct steal {
+	uint64_t	ns;
+	uint32_t	version;
+	uint32_t	flags;
+	uint8_t		preempted;
+	uint8_t		pad[47];
+};
+_Static_assert(sizeof(struct steal) == 64, "of the KVM ABI");
+
+static void
+test_steal_edges(void)
+{
+	struct guest g;
+	int bit;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	memset(g.ram + CLOCK_PAGE, 0xff, PAGE);
+	for (bit = 1; bit < 6; bit++)
+		WANT(!set_clock(&g, STEAL_TIME,
+		    CLOCK_PAGE | 1 << bit | ENABLE));
+	WANT(set_clock(&g, STEAL_TIME, CLOCK_PAGE));
+	WANT_EQ(g.ram[CLOCK_PAGE], 0xff);
+	WANT(set_clock(&g, STEAL_TIME, CLOCK_PAGE | ENABLE));
+	WANT_EQ(g.ram[CLOCK_PAGE + sizeof(struct steal) - 1], 0);
+	WANT_EQ(g.ram[CLOCK_PAGE + sizeof(struct steal)], 0xff);
+	WANT(!set_clock(&g, STEAL_TIME, GUEST_SIZE | ENABLE));
+	WANT(!set_clock(&g, STEAL_TIME, 0xffffffffffffffc0ULL | ENABLE));
+	/* Refused, it is as before. */
+	memset(g.ram + CLOCK_PAGE, 0xff, PAGE);
+	WANT(set_clock(&g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	compete();
+	signal_after(100000);
+	guest_run(&g, VMM_EXIT_NONE);
+	WANT(g.ram[CLOCK_PAGE] != 0xff);
+	WANT(set_clock(&g, STEAL_TIME,
+	    (GUEST_SIZE - sizeof(struct steal)) | ENABLE));
+}
+
+/* How long the kernel says that this thread waited for a processor. */
+static uint64_t
+run_delay(void)
+{
+	unsigned long long ran, waited;
+	FILE *f;
+
+	f = fopen("/proc/thread-self/schedstat", "re");
+	if (f == NULL || fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		fail("schedstat: %s", strerror(errno));
+	fclose(f);
+	return (waited);
+}
+
+/* How much is added in a run of 400 ms: what the kernel says, to 50 ms. */
+static uint64_t
+stolen(struct guest *g, const volatile struct steal *s)
+{
+	uint64_t ns, waited;
+
+	/* The guest is told of a wait when it runs again. */
+	WANT(set_clock(g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	ns = s->ns;
+	waited = run_delay();
+	signal_after(400000);
+	guest_run(g, VMM_EXIT_NONE);
+	WANT(set_clock(g, WALL_CLOCK, CLOCK_PAGE + PAGE / 2));
+	ns = s->ns - ns;
+	waited = run_delay() - waited;
+	WANT_EQ(s->version % 2, 0);
+	WANT(ns < waited + 50000000 && waited < ns + 50000000);
+	return (ns);
+}
+
+static atomic_bool was_preempted, was_running, stop_looking;
+
+static void *
+look_thread(void *arg)
+{
+	const volatile struct steal *s = arg;
+
+	while (!stop_looking) {
+		if (s->preempted)
+			was_preempted = true;
+		else
+			was_running = true;
+	}
+	return (NULL);
+}
+
+static void
+test_steal(void)
+{
+	struct steal *s;
+	struct guest g;
+	pthread_t t;
+
+	guest_open(&g);
+	GUEST_LONG(&g, code_wrmsr);
+	s = (struct steal *)(g.ram + CLOCK_PAGE);
+	WANT(set_clock(&g, STEAL_TIME, CLOCK_PAGE | ENABLE));
+	WANT(stolen(&g, s) < 200000000);
+	WANT_ERRNO(pthread_create(&t, NULL, look_thread, s), 0);
+	compete();
+	WANT(stolen(&g, s) > 100000000);
+	stop_looking = true;
+	WANT_ERRNO(pthread_join(t, NULL), 0);
+	WANT(was_preempted);
+	WANT(was_running);
+}
+
 const struct test tests_clock[] = {
 	{ "tsc",		test_tsc },
 	{ "clock",		test_clock },
@@ -447,6 +562,8 @@ const struct test tests_clock[] = {
 	{ "clock-steered",	test_clock_steered },
 	{ "clock-off",		test_clock_off },
 	{ "guest-stopped",	test_guest_stopped },
+	{ "steal-edges",	test_steal_edges },
+	{ "steal",		test_steal },
 	{ "wall-clock",		test_wall_clock },
 	{ "wall-clock-exact",	test_wall_clock_exact },
 	{ NULL,			NULL }

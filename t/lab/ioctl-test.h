@@ -44,6 +44,11 @@ _Noreturn void	fail(const char *, ...)
 /* One of /sys/class/misc/vmm. */
 long		counter(const char *);
 uint64_t	now_ns(void);
+/*
+ * Puts this thread on processor 0, and there another process that wants it for
+ * itself, until the test ends.
+ */
+void		compete(void);
 /* SIGALRM, to no other effect than that of any signal. */
 void		signal_every(unsigned);
 void		signal_after(unsigned);

@@ -5,12 +5,14 @@
  *
  *	vmm-ioctl [NAME]...	only the tests whose names begin so
  */
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -114,6 +116,24 @@ void
 signal_after(unsigned usec)
 {
 	signal_set((struct itimerval){ .it_value = { .tv_usec = usec } });
+}
+
+void
+compete(void)
+{
+	cpu_set_t set;
+	pid_t pid;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	WANT_ERRNO(sched_setaffinity(0, sizeof(set), &set), 0);
+	pid = fork();
+	WANT(pid != -1);
+	if (pid != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		continue;
 }
 
 static _Noreturn void
