@@ -22,7 +22,8 @@
 #define PM1_TIMER	0x0001
 #define PM1_GLOBAL	0x0020	/* the firmware let go of the global lock */
 #define PM1_POWER	0x0100	/* button */
-#define PM1_EVENTS	(PM1_TIMER | PM1_GLOBAL | PM1_POWER)
+#define PM1_RTC		0x0400	/* Linux enables it, whatever the FADT says */
+#define PM1_EVENTS	(PM1_TIMER | PM1_GLOBAL | PM1_POWER | PM1_RTC)
 
 #define CNT_SCI_EN	0x0001
 #define CNT_BM_RLD	0x0002

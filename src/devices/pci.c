@@ -147,6 +147,19 @@ pci_irq(unsigned slot, unsigned pin)
 	return pci_irqs[(slot + pin) % PCI_NIRQS];
 }
 
+uint32_t
+pci_intx_slots(const struct pci *pci)
+{
+	uint32_t slots = 0;
+	unsigned i;
+
+	for (i = 0; i < pci->ndevs; i++)
+		if (pci->dev[i] != NULL &&
+		    pci->dev[i]->config[PCI_INT_PIN] != 0)
+			slots |= UINT32_C(1) << pci_slot(i);
+	return slots;
+}
+
 uint16_t
 pci_irq_mask(void)
 {

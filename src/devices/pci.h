@@ -150,6 +150,9 @@ void pci_fold_intx(struct pci *pci);
 /* The PIC input of a slot's interrupt pin, 0 for INTA# to 3 for INTD#. */
 unsigned pci_irq(unsigned slot, unsigned pin);
 
+/* The slots of devices with interrupt pins, one bit each. */
+uint32_t pci_intx_slots(const struct pci *pci);
+
 /* The PIC inputs the bus uses, one bit each: to be level triggered (ELCR). */
 uint16_t pci_irq_mask(void);
 

@@ -15,12 +15,10 @@
 #include <string.h>
 
 #include "devices/acpipm.h"
+#include "devices/ioapic.h"
+#include "devices/lapic.h"
 #include "devices/pci.h"
 #include "vmm/aml.h"
-
-#define LAPIC_GPA	0xfee00000
-#define IOAPIC_GPA	0xfec00000
-#define ECAM_BUS_SIZE	0x100000	/* configuration space of a bus */
 
 #define TABLES_MAX	3		/* in the XSDT */
 #define TABLE_ALIGN	16
@@ -301,8 +299,6 @@ add_pci(struct aml *a, const struct acpi_conf *c)
 {
 	aml_device(a, "PCI0");
 	aml_name(a, "_HID");
-	aml_eisa_id(a, "PNP0A08");
-	aml_name(a, "_CID");
 	aml_eisa_id(a, "PNP0A03");
 	aml_name(a, "_CRS");
 	aml_resources(a);
@@ -359,7 +355,7 @@ add_board(struct aml *a, uint32_t ecam)
 	if (ecam == 0)
 		return;
 	isa_begin(a, "MBRD", "PNP0C02");
-	aml_memory(a, ecam, ECAM_BUS_SIZE);
+	aml_memory(a, ecam, PCI_ECAM_SIZE);
 	isa_end(a);
 }
 
@@ -460,7 +456,7 @@ add_madt(struct aml *a, const struct acpi_conf *c, struct tables *t)
 {
 	const struct madt_ioapic ioapic = {
 		.type = MADT_IOAPIC, .length = sizeof(ioapic),
-		.address = IOAPIC_GPA,
+		.address = IOAPIC_BASE,
 	};
 	const struct madt_nmi nmi = {
 		.type = MADT_NMI, .length = sizeof(nmi),

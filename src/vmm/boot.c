@@ -120,7 +120,7 @@ boot_linux(const struct boot_linux *bl, const struct gmem *gm,
 		.in = bl->in, .what = "initrd", .path = bl->initrd,
 		.err = err, .errlen = errlen,
 	};
-	struct boot_params p = { .cmdline = bl->cmdline };
+	struct boot_params p = { .cmdline = bl->cmdline, .rsdp = bl->rsdp };
 	struct boot_kernel k = { 0 };
 	int error;
 

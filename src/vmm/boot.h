@@ -21,6 +21,7 @@ struct boot_linux {
 	const char		*kernel;
 	const char		*initrd;
 	const char		*cmdline;
+	uint64_t		 rsdp;	/* where ACPI's tables begin, or 0 */
 };
 
 /*

@@ -59,15 +59,18 @@ struct e820_entry {
 } __attribute__((__packed__));
 
 struct zero_page {
-	uint8_t			pad0[0x1e8];	/* no screen, no firmware */
+	uint8_t			pad0[0x70];	/* no screen */
+	uint64_t		acpi_rsdp_addr;
+	uint8_t			pad1[0x1e8 - 0x78];	/* no firmware */
 	uint8_t			e820_entries;
-	uint8_t			pad1[HDR_START - 0x1e9];
+	uint8_t			pad2[HDR_START - 0x1e9];
 	struct setup_header	hdr;
-	uint8_t			pad2[0x2d0 - HDR_END_MAX];
+	uint8_t			pad3[0x2d0 - HDR_END_MAX];
 	struct e820_entry	e820_table[128];
-	uint8_t			pad3[0x1000 - 0xcd0];
+	uint8_t			pad4[0x1000 - 0xcd0];
 } __attribute__((__packed__));
 
+_Static_assert(offsetof(struct zero_page, acpi_rsdp_addr) == 0x70, "ACPI");
 _Static_assert(offsetof(struct zero_page, hdr) == HDR_START, "hdr");
 _Static_assert(offsetof(struct zero_page, e820_table) == 0x2d0, "e820");
 _Static_assert(sizeof(struct zero_page) == 4096, "struct zero_page");
@@ -112,6 +115,8 @@ write_zero_page(const struct gmem *gm, const struct boot_kernel *k,
 	struct zero_page zp;
 
 	memset(&zp, 0, sizeof(zp));
+	/* Since Linux 5.0; others look for it in the BIOS area. */
+	zp.acpi_rsdp_addr = p->rsdp;
 	zp.hdr = k->hdr;
 	zp.hdr.type_of_loader = LOADER_OTHER;
 	zp.hdr.code32_start = (uint32_t)k->load;

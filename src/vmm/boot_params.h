@@ -11,7 +11,7 @@
  *	0x03000  page tables: PML4, PDPT, 4 page directories
  *	0x0a000  end of a stack nobody uses
  *	0x10000  command line
- *	0xa0000  reserved, up to 1 MiB
+ *	0xa0000  reserved, up to 1 MiB; ACPI's tables are there
  */
 #ifndef VMMD_BOOT_PARAMS_H
 #define VMMD_BOOT_PARAMS_H
@@ -101,6 +101,7 @@ struct boot_params {
 	const char	*cmdline;	/* of a length that the header allows */
 	uint64_t	 initrd;	/* its address and size, in bytes */
 	uint64_t	 initrd_len;
+	uint64_t	 rsdp;		/* of ACPI, or 0 */
 };
 
 /* Bytes of RAM from 0 up to the hole. */

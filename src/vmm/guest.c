@@ -30,6 +30,7 @@
 #include "base/loop.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
+#include "vmm/acpi.h"
 #include "vmm/boot.h"
 #include "vmm/budget.h"
 #include "vmm/config.h"
@@ -180,6 +181,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.loop = g->env->loop,
 		.console = g->console,
 		.gm = &g->gm,
+		.ncpus = (unsigned)g->conf->cpus,
 		.ndisks = g->ndisks,
 		.rng = g->conf->rng,
 		.attention = machine_attention,
@@ -229,6 +231,8 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 		.kernel = g->conf->kernel,
 		.initrd = g->conf->initrd,
 		.cmdline = g->conf->cmdline,
+		/* Tables name local APICs. */
+		.rsdp = hv->msi != NULL ? ACPI_GPA : 0,
 	};
 	struct hv_regs regs;
 	int error;
@@ -250,7 +254,10 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = make_machine(g, err, errlen);
 	if (error != 0)
 		goto give_memory;
-	error = make_vcpu(g, &regs, err, errlen);
+	if (bl.rsdp != 0)
+		error = machine_tables(g->machine, err, errlen);
+	if (error == 0)
+		error = make_vcpu(g, &regs, err, errlen);
 	if (error != 0)
 		goto destroy_machine;
 	vg->vm = g->hv_vm;

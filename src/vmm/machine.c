@@ -422,6 +422,27 @@ fail:
 	return error;
 }
 
+int
+machine_tables(struct machine *m, char *err, size_t errlen)
+{
+	const struct acpi_conf conf = {
+		.ncpus = m->mc.ncpus,
+		.pci_slots = pci_intx_slots(m->pci),
+		.pci_memory = PCI_MEM_BASE,
+		.pci_memory_size = PCI_MEM_END - PCI_MEM_BASE,
+		.ecam = PCI_ECAM_BASE,
+	};
+	void *p = gmem_ptr(m->mc.gm, ACPI_GPA, ACPI_SIZE_MAX);
+	size_t len;
+	int error = -EFAULT;
+
+	if (p != NULL)
+		error = acpi_build(&conf, p, ACPI_SIZE_MAX, &len);
+	if (error != 0)
+		snprintf(err, errlen, "ACPI tables: %s", strerror(-error));
+	return error;
+}
+
 void
 machine_destroy(struct machine *m)
 {

@@ -33,6 +33,7 @@ struct machine_conf {
 	struct loop		*loop;
 	struct console		*console;
 	const struct gmem	*gm;
+	unsigned		 ncpus;
 	struct disk		*disk[VM_DISKS_MAX];
 	unsigned		 ndisks;
 	bool			 rng;
@@ -57,6 +58,12 @@ struct machine_conf {
 /* 0, or -errno and a line in `err`. */
 int machine_create(struct machine **mp, const struct machine_conf *mc,
     char *err, size_t errlen);
+
+/*
+ * Writes the ACPI tables into guest memory, to ACPI_GPA; only with local APICs.
+ * Before the guest runs: 0, or -errno and a line in `err`.
+ */
+int machine_tables(struct machine *m, char *err, size_t errlen);
 
 /* The guest never ran, or machine_stop() is done. */
 void machine_destroy(struct machine *m);

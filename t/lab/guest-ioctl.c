@@ -6,10 +6,13 @@
  *	  guest-ioctl trim DIRECTORY
  *	  guest-ioctl alarm|update SECONDS
  *	  guest-ioctl rdmsr|wrmsr MSR
+ *	  guest-ioctl ticks PORT
+ *	  guest-ioctl outb PORT VALUE
  *
  * alarm waits for the clock's alarm, set to so many seconds from now, update
  * for so many changes of its second; both print how many milliseconds passed.
- * wrmsr writes a value that no MSR with a meaning takes.
+ * wrmsr writes a value that no MSR with a meaning takes.  ticks tells how many
+ * a second the counter of 32 bits at a port makes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS	15000
+#define TICKS_NS	UINT64_C(2000000000)
 #define MSR_VALUE	UINT64_C(0x7777777777777772)
 
 static int
@@ -165,14 +170,55 @@ msr_test(const char *how, const char *msr)
 	return 0;
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static int
+count_ticks(unsigned short port)
+{
+	uint64_t begin, end;
+	uint32_t first, last;
+
+	if (iopl(3) == -1)
+		return fail("iopl");
+	begin = now_ns();
+	first = inl(port);
+	do {
+		last = inl(port);
+		end = now_ns();
+	} while (end - begin < TICKS_NS);
+	printf("ticks %.0f\n", (last - first) * 1e9 / (double)(end - begin));
+	return 0;
+}
+
+static int
+write_port(unsigned short port, unsigned char value)
+{
+	if (iopl(3) == -1)
+		return fail("iopl");
+	outb(value, port);
+	return 0;
+}
+
 int
 main(int argc, char *argv[])
 {
+	if (argc == 4 && strcmp(argv[1], "outb") == 0)
+		return write_port((unsigned short)strtoul(argv[2], NULL, 0),
+		    (unsigned char)strtoul(argv[3], NULL, 0));
 	if (argc == 5)
 		return change_range(argv[1], argv[2],
 		    strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
 	if (argc == 3 && strcmp(argv[1], "trim") == 0)
 		return trim(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "ticks") == 0)
+		return count_ticks((unsigned short)strtoul(argv[2], NULL, 0));
 	if (argc == 3 && strstr(argv[1], "msr") != NULL)
 		return msr_test(argv[1], argv[2]);
 	if (argc == 3)

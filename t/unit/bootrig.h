@@ -92,6 +92,7 @@ load(const char *initrd_path, const char *cmdline)
 {
 	struct boot_linux bl = {
 		.kernel = kernel, .initrd = initrd_path, .cmdline = cmdline,
+		.rsdp = 0xe0000,
 	};
 
 	err[0] = '\0';

@@ -12,6 +12,8 @@
 #define TIMER	0x0001
 #define GLOBAL	0x0020
 #define POWER	0x0100
+#define RTC	0x0400
+#define ALL	(TIMER | GLOBAL | POWER | RTC)
 
 #define STATUS	0
 #define ENABLE	2
@@ -132,11 +134,10 @@ START_TEST(register_widths)
 
 	make(&t, &p);
 	set_event(&p, 0, 4, UINT32_MAX);
-	ck_assert_uint_eq(event(&p, 0, 4), (uint32_t)(TIMER | GLOBAL | POWER)
-	    << 16);
-	ck_assert_uint_eq(event(&p, ENABLE, 2), TIMER | GLOBAL | POWER);
+	ck_assert_uint_eq(event(&p, 0, 4), (uint32_t)ALL << 16);
+	ck_assert_uint_eq(event(&p, ENABLE, 2), ALL);
 	ck_assert_uint_eq(event(&p, ENABLE, 1), TIMER | GLOBAL);
-	ck_assert_uint_eq(event(&p, ENABLE + 1, 1), POWER >> 8);
+	ck_assert_uint_eq(event(&p, ENABLE + 1, 1), (POWER | RTC) >> 8);
 	set_event(&p, ENABLE + 1, 1, 0);
 	ck_assert_uint_eq(event(&p, ENABLE, 2), TIMER | GLOBAL);
 	set_event(&p, ENABLE, 1, GLOBAL);

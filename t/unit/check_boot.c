@@ -182,6 +182,9 @@ START_TEST(fills_parameters)
 	    "console=ttyS0 quiet");
 	/* Nothing but what is filled in: no screen, no firmware. */
 	ck_assert_uint_eq(get(bp, 8), 0);
+	ck_assert_uint_eq(get(bp + 0x68, 8), 0);
+	ck_assert_uint_eq(get(bp + 0x70, 8), 0xe0000);
+	ck_assert_uint_eq(get(bp + 0x78, 8), 0);
 	ck_assert_uint_eq(get(bp + 0x1ef, 1), 0);
 	ck_assert_uint_eq(get(bp + 0x290, 8), 0);
 }

@@ -155,6 +155,15 @@ machine_intr_ack(struct machine *m)
 	return 0;
 }
 
+int
+machine_tables(struct machine *m, char *err, size_t errlen)
+{
+	(void)m;
+	(void)err;
+	(void)errlen;
+	return 0;
+}
+
 /* The guest may have no ear for either. */
 bool
 machine_power_button(struct machine *m)

@@ -94,7 +94,7 @@ make_machine(unsigned ndisks)
 	struct machine_conf mc = {
 		.name = "test", .loop = loop, .console = console, .gm = &gm,
 		.attention = on_attention, .reset = on_reset, .call = on_call,
-		.poweroff = on_poweroff, .rng = ndisks > 0,
+		.poweroff = on_poweroff, .rng = ndisks > 0, .ncpus = 2,
 		.msi = apics ? on_msi : NULL,
 		.msi_event = on_msi_event, .ioapic_route = on_route,
 	};
@@ -411,6 +411,23 @@ START_TEST(presses_button)
 }
 END_TEST
 
+/* What guests with local APICs find in the BIOS area. */
+START_TEST(tables)
+{
+	char err[200];
+
+	apics = true;
+	machine_destroy(machine);
+	machine = make_machine(3);
+	ck_assert_int_eq(machine_tables(machine, err, sizeof(err)), 0);
+	ck_assert_mem_eq((char *)gm.range[0].hva + 0xe0000, "RSD PTR ", 8);
+	gm.range[0].size = MIB - 1;
+	ck_assert_int_eq(machine_tables(machine, err, sizeof(err)), -EFAULT);
+	ck_assert_str_eq(err, "ACPI tables: Bad address");
+	gm.range[0].size = 16 * MIB;
+}
+END_TEST
+
 /* The timer counts the host's time. */
 START_TEST(pm_timer_counts)
 {
@@ -585,6 +602,7 @@ main(void)
 	tcase_add_test(tc, guest_powers_off);
 	tcase_add_test(tc, presses_button);
 	tcase_add_test(tc, pm_timer_counts);
+	tcase_add_test(tc, tables);
 	tcase_add_test(tc, presses_keys);
 	tcase_add_test(tc, string_access);
 	tcase_add_test(tc, disks_on_pci);

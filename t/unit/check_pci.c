@@ -426,6 +426,8 @@ START_TEST(lines_are_shared)
 	for (i = 0; i < 5; i++)
 		ck_assert((pci_irq_mask() >> conf(&f, i + 1, INT_LINE, 1) & 1)
 		    != 0);
+	/* The bridge, in slot 0, has no pin. */
+	ck_assert_uint_eq(pci_intx_slots(f.pci), 0x3e);
 	/* High as long as one of them wants it. */
 	p[0].level = p[4].level = true;
 	pci_fold_intx(f.pci);
