@@ -223,20 +223,37 @@ static u8 apic_hidden(struct lapic *l)
 	return vector < 0 ? 0 : vector >> 4;
 }
 
+/* What the guest has made of CR8; no exit tells. */
+static void apic_sync(struct vcpu *v)
+{
+	const u8 cr8 = vmm_cpu->cr8(v);
+
+	if (lapic_cr8(&v->lapic) != cr8)
+		lapic_set_cr8(&v->lapic, cr8);
+}
+
+int apic_pending(struct vcpu *v)
+{
+	if (!v->lapic.irr.used)
+		return -1;
+	apic_sync(v);
+	return lapic_pending(&v->lapic);
+}
+
 void apic_interrupt(struct vcpu *v)
 {
-	int vector = lapic_pending(&v->lapic);
+	int vector = apic_pending(v);
 	u8 window;
 
 	if (vector >= 0 && static_call(vmm_cpu_intr_ready)(v)) {
 		lapic_ack(&v->lapic, vector);
 		static_call(vmm_cpu_inject)(v, VMM_EVENT_VALID | vector);
 	}
-	if (v->window && lapic_takes_extint(&v->lapic))
+	if ((v->window & WINDOW_WANTED) && lapic_takes_extint(&v->lapic))
 		window = WINDOW_ANY;
 	else
 		window = apic_hidden(&v->lapic);
-	if (window != v->window_open)
+	if (window != (v->window & WINDOW_CLASS))
 		static_call(vmm_cpu_intr_window)(v, window);
 }
 
@@ -263,6 +280,7 @@ int apic_read_msr(struct vcpu *v, u32 msr, u64 *val)
 		*val = lapic_deadline(&v->lapic);
 		return 0;
 	}
+	apic_sync(v);
 	if (lapic_mode(&v->lapic) != LAPIC_X2APIC ||
 	    lapic_read(&v->lapic, msr - APIC_BASE_MSR, ktime_get_ns(), val))
 		return -EPERM;
@@ -291,6 +309,7 @@ int apic_write_msr(struct vcpu *v, u32 msr, u64 val)
 
 int apic_write_base(struct vcpu *v, u64 val)
 {
+	apic_sync(v);
 	if (lapic_base_write(&v->lapic, val))
 		return -EPERM;
 	apic_timer(v);
@@ -315,6 +334,7 @@ int apic_access(struct vcpu *v, void __user *uarg)
 		return -EINVAL;
 	if (lapic_mode(&v->lapic) != LAPIC_XAPIC)
 		return -ENXIO;
+	apic_sync(v);
 	a.eoi = 0;
 	if (a.flags & VMM_APIC_WRITE) {
 		if (!lapic_write(&v->lapic, a.offset / 16, a.value, now,
@@ -334,6 +354,7 @@ int apic_get(struct vcpu *v, void __user *uarg)
 
 	BUILD_BUG_ON(sizeof(v->lapic) > sizeof(a.state));
 	apic_take(v);
+	apic_sync(v);
 	memcpy(a.state, &v->lapic, sizeof(v->lapic));
 	return copy_to_user(uarg, &a, sizeof(a)) ? -EFAULT : 0;
 }

@@ -220,6 +220,24 @@ static const struct vmm_cpuid_entry *find(const struct vm *vm, u32 leaf,
 	return NULL;
 }
 
+/* In `flags` of a row: fix() has something to do. */
+#define ROW_FIX		BIT(31)
+
+void cpuid_prepare(struct vmm_cpuid_entry *e, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		switch (e[i].leaf) {
+		case 1:
+		case 0xb:
+		case 0xd:
+		case 0x1f:
+		case 0x8000001e:
+			e[i].flags |= ROW_FIX;
+		}
+}
+
 /* What is this vCPU's own, or depends on its registers. */
 static void fix(struct vcpu *v, struct vmm_cpuid_entry *r)
 {
@@ -253,7 +271,8 @@ void cpuid_exec(struct vcpu *v)
 
 	if (e)
 		r = *e;
-	fix(v, &r);
+	if (r.flags & ROW_FIX)
+		fix(v, &r);
 	vmm_cpu->set_rax(v, r.eax);
 	v->gpr[VMM_RBX] = r.ebx;
 	v->gpr[VMM_RCX] = r.ecx;

@@ -190,7 +190,7 @@ void svm_vmcb_init(struct vcpu *v)
 	int i;
 
 	memset(vmcb, 0, sizeof(*vmcb));
-	v->window_open = 0;
+	v->window &= ~WINDOW_CLASS;
 	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
 		svm_intercept(vmcb, svm_intercepts[i], true);
 	/*
@@ -335,8 +335,6 @@ static void svm_run(struct vcpu *v)
 	svm_load_event(v);
 	svm_switch(v, cpu);
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	if (unlikely((c->int_ctl & V_TPR_MASK) != lapic_cr8(&v->lapic)))
-		lapic_set_cr8(&v->lapic, c->int_ctl & V_TPR_MASK);
 	c->clean = svm_has(SVM_CAPS_EDX_CLEAN) ? SVM_CLEAN_ALL : 0;
 	if (unlikely(c->exit_code == (u32)SVM_EXIT_ERR))
 		svm_refused(svm, cpu);
@@ -361,6 +359,11 @@ static void svm_set_rax(struct vcpu *v, u64 val)
 static u64 svm_cr4(struct vcpu *v)
 {
 	return to_vmcb(v)->save.cr4;
+}
+
+static u8 svm_cr8(struct vcpu *v)
+{
+	return to_vmcb(v)->control.int_ctl & V_TPR_MASK;
 }
 
 static void svm_set_cr8(struct vcpu *v, u8 val)
@@ -422,6 +425,7 @@ const struct cpu_ops svm_ops = {
 	.rax		= svm_rax,
 	.set_rax	= svm_set_rax,
 	.cr4		= svm_cr4,
+	.cr8		= svm_cr8,
 	.set_cr8	= svm_set_cr8,
 	.efer		= svm_efer,
 	.set_efer	= svm_set_efer,

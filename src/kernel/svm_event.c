@@ -55,7 +55,7 @@ void svm_intr_window(struct vcpu *v, u8 class)
 		ctl |= V_IRQ_MASK |
 		       (u32)(class - svm_emulated) << V_INTR_PRIO_SHIFT;
 	vmcb->control.int_ctl = ctl;
-	v->window_open = class;
+	v->window = (v->window & WINDOW_WANTED) | class;
 	svm_changed(vmcb, SVM_CLEAN_INTR);
 	svm_intercept(vmcb, INTERCEPT_VINTR, class);
 }

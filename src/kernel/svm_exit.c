@@ -124,7 +124,7 @@ static enum next exit_vmmcall(struct vcpu *v)
 static enum next exit_window(struct vcpu *v)
 {
 	svm_intr_window(v, 0);
-	return v->window ? NEXT_LOOP : NEXT_ENTER;
+	return v->window & WINDOW_WANTED ? NEXT_LOOP : NEXT_ENTER;
 }
 
 /*

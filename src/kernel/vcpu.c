@@ -169,7 +169,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 			next = NEXT_LOOP;
 			break;
 		}
-		if (unlikely(v->lapic.irr.used) || v->window || v->window_open)
+		if (unlikely(v->lapic.irr.used | v->window))
 			apic_interrupt(v);
 		vcpu_enter(v);
 		next = static_call(vmm_cpu_handle_fast)(v);
@@ -200,8 +200,7 @@ void vcpu_end_hlt(struct vcpu *v)
 {
 	if (v->halted == VMM_HALTED_HLT &&
 	    (vmm_cpu->event_pending(v) ||
-	     (lapic_pending(&v->lapic) >= 0 &&
-	      static_call(vmm_cpu_intr_ready)(v))))
+	     (apic_pending(v) >= 0 && static_call(vmm_cpu_intr_ready)(v))))
 		v->halted = VMM_HALTED_NO;
 }
 
@@ -233,7 +232,7 @@ static int vcpu_run_loop(struct vcpu *v)
 				return ret;
 		}
 		/* Open already, perhaps by the HLT that STI's shadow covered */
-		if (v->window && vcpu_takes_extint(v)) {
+		if ((v->window & WINDOW_WANTED) && vcpu_takes_extint(v)) {
 			v->run->reason = VMM_EXIT_INTR_WINDOW;
 			return 0;
 		}
@@ -376,6 +375,14 @@ static int vcpu_take_input(struct vcpu *v)
 	return ret ? ret : vcpu_take_interrupt(v);
 }
 
+/* For the PIC's interrupts, which go to vCPU 0. */
+static void vcpu_want_window(struct vcpu *v, bool want)
+{
+	v->window &= WINDOW_CLASS;
+	if (want && v->id == 0)
+		v->window |= WINDOW_WANTED;
+}
+
 static int vcpu_run(struct vcpu *v)
 {
 	struct vmm_run *run = v->run;
@@ -386,7 +393,7 @@ static int vcpu_run(struct vcpu *v)
 	if (v->shutdown) {
 		run->reason = VMM_EXIT_SHUTDOWN;
 	} else {
-		v->window = v->id == 0 && READ_ONCE(run->intr_window);
+		vcpu_want_window(v, READ_ONCE(run->intr_window));
 		ret = vcpu_take_input(v);
 		if (ret == 0)
 			ret = vcpu_run_loop(v);

@@ -142,6 +142,7 @@ static int vm_set_cpuid(struct vm *vm, const struct vmm_cpuid __user *arg)
 		kfree(e);
 		return -EINVAL;
 	}
+	cpuid_prepare(e, count);
 	old = e;
 	mutex_lock(&vm->lock);
 	if (vm->nvcpus == 0) {

@@ -110,7 +110,7 @@ struct cpu_ops {
 	bool	(*intr_ready)(struct vcpu *v);
 	/*
 	 * Ends guest mode as soon as it could, by NEXT_LOOP or NEXT_ENTER: one
-	 * of a class above CR8, or any; 0: no more.  Sets v->window_open.
+	 * of a class above CR8, or any; 0: no more.  Notes it in v->window.
 	 */
 	void	(*intr_window)(struct vcpu *v, u8 class);
 
@@ -124,7 +124,8 @@ struct cpu_ops {
 	u64	(*rax)(struct vcpu *v);
 	void	(*set_rax)(struct vcpu *v, u64 val);
 	u64	(*cr4)(struct vcpu *v);
-	/* The guest's writes to CR8 go to its APIC at once. */
+	/* The upper half of TPR, which the guest changes without an exit. */
+	u8	(*cr8)(struct vcpu *v);
 	void	(*set_cr8)(struct vcpu *v, u8 val);
 	u64	(*efer)(struct vcpu *v);
 	int	(*set_efer)(struct vcpu *v, u64 val);
@@ -132,7 +133,9 @@ struct cpu_ops {
 	void	(*set_pat)(struct vcpu *v, u64 val);
 };
 
-#define WINDOW_ANY	16		/* above all classes */
+#define WINDOW_ANY	0x10U		/* above all classes */
+#define WINDOW_CLASS	0x1fU
+#define WINDOW_WANTED	0x20U
 
 struct mem_range {
 	u64		 gpa;		/* I */
@@ -202,8 +205,8 @@ struct vcpu {
 	u8			 sipi_vector;	/* atomic */
 	struct lapic		 lapic;		/* v, see lapic.h */
 	struct hrtimer		 timer;		/* v, the lapic's */
-	bool			 window;	/* v, wanted by the daemon */
-	u8			 window_open;	/* v, see intr_window() */
+	/* v: WINDOW_WANTED by the daemon, and the class of the open one */
+	u32			 window;
 	struct rcuwait		 wait;		/* for HLT's end */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
@@ -296,6 +299,8 @@ void apic_send(struct vm *vm, const struct lapic_msg *m, u32 sender);
 /* Takes in what was posted; false if INIT and the like are left for _all(). */
 bool apic_take(struct vcpu *v);
 int apic_take_all(struct vcpu *v);	/* may sleep */
+/* The interrupt that is due, or -1; LVT and ISR let it pass, and CR8. */
+int apic_pending(struct vcpu *v);
 /* Queues the interrupt that is due, and opens a window for the next. */
 void apic_interrupt(struct vcpu *v);
 /* Lets what has expired expire, and sets the timer for the rest. */
@@ -416,6 +421,8 @@ void npt_free(struct vm *vm, void (*drop)(struct vm *vm, u64 *block));
 
 /* cpuid.c */
 void cpuid_supported(struct vmm_cpuid *c);
+/* Notes in the rows of a VM's table what cpuid_exec() has to know. */
+void cpuid_prepare(struct vmm_cpuid_entry *e, u32 n);
 void cpuid_exec(struct vcpu *v);
 
 /* msr.c */
