@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@
  */
 #define AIO_TURN_BYTES	(1u << 20)
 
-/* How long to leave a kernel alone that took no submission. */
+/* How long to leave a kernel alone that took no submission, or said nothing. */
 #define AIO_RETRY_SECONDS	0.005
 
 struct aio {
@@ -44,6 +45,7 @@ struct aio {
 	struct aio_op		**tail;
 	unsigned		 in_flight;	/* entered, not reaped */
 	bool			 refused;	/* the last submission was */
+	bool			 prompt;	/* it was complete at once */
 };
 
 /*
@@ -55,8 +57,8 @@ static int
 aio_restrict(struct aio *a)
 {
 	static const int ops[] = {
-		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
-		IORING_OP_FALLOCATE,
+		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_READ,
+		IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
 	};
 	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0])] = { 0 };
 	unsigned n;
@@ -74,6 +76,21 @@ aio_restrict(struct aio *a)
 	    IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
+/* A vector of one costs the kernel more than the one it holds. */
+static void
+aio_prep_transfer(struct io_uring_sqe *sqe, const struct aio_op *op)
+{
+	bool write = op->opcode == IORING_OP_WRITEV;
+
+	if (op->niov == 1 && op->iov->iov_len <= UINT_MAX)
+		io_uring_prep_rw(write ? IORING_OP_WRITE : IORING_OP_READ,
+		    sqe, op->fd, op->iov->iov_base,
+		    (unsigned)op->iov->iov_len, op->off);
+	else
+		io_uring_prep_rw(op->opcode, sqe, op->fd, op->iov, op->niov,
+		    op->off);
+}
+
 /* Puts an operation into the ring; false if that is full. */
 static bool
 aio_enter(struct aio *a, struct aio_op *op)
@@ -89,8 +106,7 @@ aio_enter(struct aio *a, struct aio_op *op)
 		io_uring_prep_fallocate(sqe, op->fd, op->mode,
 		    (off_t)op->off, (off_t)op->len);
 	else
-		io_uring_prep_rw(op->opcode, sqe, op->fd, op->iov, op->niov,
-		    op->off);
+		aio_prep_transfer(sqe, op);
 	io_uring_sqe_set_data(sqe, op);
 	a->in_flight++;
 	return true;
@@ -130,6 +146,76 @@ aio_fill(struct aio *a, ssize_t *budget)
 		a->tail = &a->head;
 }
 
+/* Reports what is complete; false if nothing is. */
+static bool
+aio_reap(struct aio *a)
+{
+	struct io_uring_cqe *cqe;
+	struct aio_op *op;
+	bool any = false;
+	int res;
+
+	while (io_uring_peek_cqe(&a->ring, &cqe) == 0) {
+		op = io_uring_cqe_get_data(cqe);
+		res = cqe->res;
+		io_uring_cqe_seen(&a->ring, cqe);
+		a->in_flight--;
+		op->done(op, res);
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * Submits what waits, and reports what is complete already.  Returns what the
+ * last submission did.
+ */
+static int
+aio_work(struct aio *a, ssize_t *budget)
+{
+	int n = 1;
+
+	do {
+		aio_fill(a, budget);
+		while (n > 0 && io_uring_sq_ready(&a->ring) != 0) {
+			n = io_uring_submit(&a->ring);
+			aio_fill(a, budget);
+		}
+	} while (aio_reap(a) && a->head != NULL && *budget > 0 && n > 0);
+	return n;
+}
+
+/* Has the loop woken soon, come what may. */
+static void
+aio_wake_soon(struct ev_loop *ev, struct aio *a)
+{
+	if (ev_is_active(&a->retry))
+		return;
+	ev_timer_set(&a->retry, AIO_RETRY_SECONDS, 0.);
+	ev_timer_start(ev, &a->retry);
+}
+
+/*
+ * Where the host's cache completes all at once, the kernel need not signal
+ * meanwhile.  Its workers look at the flag for that without a barrier after
+ * they have completed something: where any are at work after all, a timer
+ * stands in for a signal that this may have lost.
+ */
+static int
+aio_work_hushed(struct ev_loop *ev, struct aio *a, ssize_t *budget)
+{
+	int n;
+
+	(void)io_uring_cq_eventfd_toggle(&a->ring, false);
+	n = aio_work(a, budget);
+	(void)io_uring_cq_eventfd_toggle(&a->ring, true);
+	if (a->in_flight != 0) {
+		(void)aio_reap(a);
+		aio_wake_soon(ev, a);
+	}
+	return n;
+}
+
 /*
  * Submission: the last thing a turn does.  What the kernel refuses for now
  * stays in the ring; if nothing in flight would wake the loop, a timer does.
@@ -139,16 +225,18 @@ aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct aio *a = w->data;
 	ssize_t budget = AIO_TURN_BYTES;
-	int n = 1;
+	int n;
 
 	(void)revents;
-	aio_fill(a, &budget);
-	while (n > 0 && io_uring_sq_ready(&a->ring) != 0) {
-		n = io_uring_submit(&a->ring);
-		aio_fill(a, &budget);
+	if (a->head == NULL && io_uring_sq_ready(&a->ring) == 0) {
+		ev_idle_stop(ev, &a->more);
+		return;
 	}
+	n = a->prompt ? aio_work_hushed(ev, a, &budget) : aio_work(a, &budget);
+	a->prompt = a->in_flight == 0;
 	/* While it is active the loop goes on without waiting. */
-	if (a->head != NULL && budget <= 0)
+	if (a->head != NULL && io_uring_sq_ready(&a->ring) == 0 &&
+	    a->in_flight < AIO_CQ_ENTRIES)
 		ev_idle_start(ev, &a->more);
 	else
 		ev_idle_stop(ev, &a->more);
@@ -159,10 +247,7 @@ aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 	if (!a->refused)
 		log_warn("disk I/O is delayed: %s", strerror(n < 0 ? -n : EAGAIN));
 	a->refused = true;
-	if (!ev_is_active(&a->retry)) {
-		ev_timer_set(&a->retry, AIO_RETRY_SECONDS, 0.);
-		ev_timer_start(ev, &a->retry);
-	}
+	aio_wake_soon(ev, a);
 }
 
 static void
@@ -173,39 +258,27 @@ aio_more(struct ev_loop *ev, ev_idle *w, int revents)
 	(void)revents;
 }
 
-/* It has woken the loop; the submission follows at the end of the turn. */
+/* It has woken the loop; a submission follows at the end of the turn. */
 static void
 aio_retry(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev;
-	(void)w;
 	(void)revents;
+	(void)aio_reap(w->data);
 }
 
-/*
- * Reaps what is complete.  What done() starts enters the ring only at the end
- * of the turn, so this ends.
- */
+/* What done() starts enters the ring only at the end of the turn. */
 static void
 aio_completed(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct aio *a = w->data;
-	struct io_uring_cqe *cqe;
-	struct aio_op *op;
 	eventfd_t count;
-	int res;
 
 	(void)ev;
 	(void)revents;
 	/* Before the ring is looked at: what comes later signals anew. */
 	(void)eventfd_read(a->efd, &count);
-	while (io_uring_peek_cqe(&a->ring, &cqe) == 0) {
-		op = io_uring_cqe_get_data(cqe);
-		res = cqe->res;
-		io_uring_cqe_seen(&a->ring, cqe);
-		a->in_flight--;
-		op->done(op, res);
-	}
+	(void)aio_reap(a);
 }
 
 static void
@@ -224,6 +297,7 @@ aio_start_watchers(struct aio *a)
 	ev_prepare_start(ev, &a->submit);
 
 	ev_timer_init(&a->retry, aio_retry, AIO_RETRY_SECONDS, 0.);
+	a->retry.data = a;
 	ev_idle_init(&a->more, aio_more);
 }
 

@@ -24,6 +24,9 @@
 /* A guest may fail its devices as often as it likes, but not fill the log. */
 #define VIRTIO_LOG_INTERVAL	10000000000ull	/* ns */
 
+/* Less urgent than whatever completes requests when a descriptor says so. */
+#define VIRTIO_PUBLISH_PRIORITY	(-1)
+
 /* What a driver may set. */
 #define VIRTIO_S_DRIVER_BITS	(VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER | \
 	VIRTIO_S_FEATURES_OK | VIRTIO_S_DRIVER_OK | VIRTIO_S_FAILED)
@@ -64,7 +67,7 @@ struct virtio {
 	struct virtio_call		*resets;	/* l: who waits */
 	void				(*stop_done)(void *);	/* l */
 	void				*stop_arg;	/* l */
-	struct ev_prepare		 publish;	/* l */
+	struct ev_prepare		 publish;	/* l: only ever fed */
 	uint64_t			 log_after;	/* l: ns */
 	struct virtio_queue		 queue[];	/* ops->nqueues */
 };
@@ -136,6 +139,7 @@ virtio_create(const struct dev_host *host, const struct gmem *gm,
 	v->dev = dev;
 	v->offered = VIRTIO_CORE_FEATURES | ops->features(dev);
 	ev_prepare_init(&v->publish, virtio_publish);
+	ev_set_priority(&v->publish, VIRTIO_PUBLISH_PRIORITY);
 	v->publish.data = v;
 	atomic_store(&v->config_vector, -1);
 	for (i = 0; i < ops->nqueues; i++) {
@@ -504,8 +508,9 @@ virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c)
 }
 
 /*
- * Watchers of this kind run before the loop sleeps: after the completions of
- * one turn, however many, and without a wake-up of their own.
+ * An event that is fed has its watcher run after all that is pending and more
+ * urgent: after the completions of one turn, however many, and without a
+ * wake-up of its own.
  */
 void
 virtio_push(struct virtio *v, unsigned queue, uint16_t head, uint32_t len)
@@ -513,7 +518,7 @@ virtio_push(struct virtio *v, unsigned queue, uint16_t head, uint32_t len)
 	if ((atomic_load(&v->status) & VIRTIO_S_NEEDS_RESET) != 0)
 		return;
 	vq_push(&v->queue[queue].vq, head, len);
-	ev_prepare_start(loop_ev(v->host->loop), &v->publish);
+	ev_feed_event(loop_ev(v->host->loop), &v->publish, EV_PREPARE);
 }
 
 static void
@@ -524,7 +529,7 @@ virtio_publish(struct ev_loop *ev, struct ev_prepare *w, int revents)
 	unsigned i;
 
 	(void)revents;
-	ev_prepare_stop(ev, w);
+	ev_clear_pending(ev, w);
 	if ((atomic_load(&v->status) & VIRTIO_S_NEEDS_RESET) != 0)
 		return;
 	for (i = 0; i < v->ops->nqueues; i++) {

@@ -136,8 +136,9 @@ uint64_t virtio_features(const struct virtio *v);
 bool virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c);
 
 /*
- * Returns a chain; all that are returned in one turn of the loop are shown
- * to the driver, and at most one interrupt raised, at its end.
+ * Returns a chain; all that are returned together, by what one turn of the
+ * loop heard of or by what it submitted, are shown to the driver at once, and
+ * at most one interrupt a queue raised.
  */
 void virtio_push(struct virtio *v, unsigned queue, uint16_t head,
     uint32_t len);

@@ -87,6 +87,8 @@ request_done(struct disk_req *req, int res)
 	ck_assert(!r->done);
 	r->done = true;
 	r->res = res;
+	/* The loop may be about to sleep. */
+	loop_break(r->f->loop);
 }
 
 static void
@@ -112,7 +114,7 @@ static int
 wait_for(struct request *r)
 {
 	while (!r->done)
-		ev_run(loop_ev(r->f->loop), EVRUN_ONCE);
+		loop_run(r->f->loop);
 	return r->res;
 }
 

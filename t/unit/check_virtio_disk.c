@@ -30,6 +30,7 @@ struct fixture {
 	struct virtio_pci	*vp;
 	struct loop_task	 end;
 	uint64_t		 seed;
+	bool			 stopped;
 	uint8_t			 shadow[SECTORS * DISK_SECTOR];
 };
 
@@ -61,20 +62,22 @@ setup(void)
 	return f;
 }
 
+/* The loop may be about to sleep. */
 static void
-count(void *arg)
+on_stopped(void *arg)
 {
-	++*(unsigned *)arg;
+	struct fixture *f = arg;
+
+	f->stopped = true;
+	loop_break(f->loop);
 }
 
 static void
 teardown(struct fixture *f)
 {
-	unsigned stopped = 0;
-
-	virtio_pci_stop(f->vp, count, &stopped);
-	while (stopped == 0)
-		ev_run(loop_ev(f->loop), EVRUN_ONCE);
+	virtio_pci_stop(f->vp, on_stopped, f);
+	while (!f->stopped)
+		loop_run(f->loop);
 	virtio_pci_destroy(f->vp);
 	virtio_blk_destroy(f->blk);
 	disk_close(f->disk);
