@@ -29,6 +29,7 @@
 #define BLK_F_BLK_SIZE		(1ULL << 6)
 #define BLK_F_FLUSH		(1ULL << 9)
 #define BLK_F_TOPOLOGY		(1ULL << 10)
+#define BLK_F_MQ		(1ULL << 12)
 #define BLK_F_DISCARD		(1ULL << 13)
 #define BLK_F_WRITE_ZEROES	(1ULL << 14)
 
@@ -45,8 +46,8 @@
 #define BLK_S_UNSUPP		2
 
 /*
- * A turn's share of one disk, in descriptors, and the bytes it may have in
- * flight: a request beyond that goes alone.  What the host has cached is
+ * A turn's share of one disk, in descriptors, of which each queue has its own
+ * part, and the bytes it may have in flight: a request beyond that goes alone.  What the host has cached is
  * copied while the loop waits, so both bound how long the others wait.
  */
 #define BLK_TURN_DESCS		512
@@ -111,6 +112,7 @@ _Static_assert(sizeof(struct blk_range) == 16, "blk_range");
 struct blk_req {
 	struct virtio_blk	*b;
 	struct blk_req		*next;		/* free list */
+	unsigned		 queue;
 	struct vq_chain		 chain;
 	struct blk_header	 head;		/* copied */
 	uint8_t			*status;	/* in guest memory */
@@ -120,6 +122,7 @@ struct blk_req {
 
 /* i: immutable; the rest: loop */
 struct virtio_blk {
+	struct virtio_dev_ops	 ops;		/* i: those below, its queues */
 	struct disk		*disk;		/* i */
 	char			*name;		/* i */
 	struct blk_config	 config;	/* i */
@@ -130,14 +133,18 @@ struct virtio_blk {
 	unsigned		 nused;		/* of req[], ever */
 	unsigned		 in_flight;	/* requests */
 	size_t			 bytes;		/* of data in flight */
-	bool			 starved;	/* popping met a limit */
+	uint64_t		 starved;	/* queues that met a limit */
+	unsigned		 first;		/* the queue that goes on first */
 	bool			 stopping;
 	uint64_t		 log_after;	/* ns: no error line before */
 	struct blk_req		 req[BLK_QUEUE_MAX];
 };
 
+static const struct virtio_dev_ops blk_ops;
+
 static void
-blk_fill_config(struct blk_config *c, const struct disk_info *i)
+blk_fill_config(struct blk_config *c, const struct disk_info *i,
+    unsigned nqueues)
 {
 	uint32_t size;
 
@@ -145,6 +152,7 @@ blk_fill_config(struct blk_config *c, const struct disk_info *i)
 	/* A chain has two more elements: the header and the status. */
 	c->seg_max = BLK_QUEUE_MAX - 2;
 	c->blk_size = i->block_size;
+	c->num_queues = (uint16_t)nqueues;
 	for (size = i->block_size; size < i->physical_size; size *= 2)
 		c->physical_block_exp++;
 	if (i->readonly)
@@ -159,9 +167,12 @@ blk_fill_config(struct blk_config *c, const struct disk_info *i)
 }
 
 struct virtio_blk *
-virtio_blk_create(struct disk *disk, const char *serial, const char *name)
+virtio_blk_create(struct disk *disk, const char *serial, const char *name,
+    unsigned nqueues)
 {
 	struct virtio_blk *b;
+
+	assert(nqueues >= 1 && nqueues <= VIRTIO_BLK_QUEUES_MAX);
 
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
@@ -171,9 +182,11 @@ virtio_blk_create(struct disk *disk, const char *serial, const char *name)
 		free(b);
 		return NULL;
 	}
+	b->ops = blk_ops;
+	b->ops.nqueues = (uint16_t)nqueues;
 	b->disk = disk;
 	b->readonly = disk_info(disk)->readonly;
-	blk_fill_config(&b->config, disk_info(disk));
+	blk_fill_config(&b->config, disk_info(disk), nqueues);
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
 	return b;
 }
@@ -188,12 +201,19 @@ virtio_blk_destroy(struct virtio_blk *b)
 	free(b);
 }
 
+const struct virtio_dev_ops *
+virtio_blk_ops(const struct virtio_blk *b)
+{
+	return &b->ops;
+}
+
 static uint64_t
 blk_features(const void *dev)
 {
 	const struct virtio_blk *b = dev;
 
 	return BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH | BLK_F_TOPOLOGY |
+	    (b->ops.nqueues > 1 ? BLK_F_MQ : 0) |
 	    (b->readonly ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES);
 }
 
@@ -214,7 +234,8 @@ blk_start(void *dev, struct virtio *v)
 
 	b->v = v;
 	b->stopping = false;
-	b->starved = false;
+	b->starved = 0;
+	b->first = 0;
 }
 
 /*
@@ -305,7 +326,7 @@ blk_answer(struct virtio_blk *b, struct blk_req *r, uint8_t status,
     size_t written)
 {
 	*r->status = status;
-	virtio_push(b->v, 0, r->chain.head, (uint32_t)written + 1);
+	virtio_push(b->v, r->queue, r->chain.head, (uint32_t)written + 1);
 	blk_free(b, r);
 }
 
@@ -339,6 +360,27 @@ blk_needs_flush(const struct virtio_blk *b, const struct blk_req *r)
 	    (virtio_features(b->v) & BLK_F_FLUSH) == 0;
 }
 
+/*
+ * Lets the queues that met a limit go on.  The first of them may take all there
+ * is: another one is the first the next time.
+ */
+static void
+blk_feed(struct virtio_blk *b)
+{
+	unsigned n = b->ops.nqueues, first = b->first, i, queue;
+	uint64_t starved = b->starved;
+
+	b->starved = 0;
+	for (i = 0; i < n; i++) {
+		queue = (first + i) % n;
+		if ((starved >> queue & 1) == 0)
+			continue;
+		if (b->first == first)
+			b->first = (queue + 1) % n;
+		virtio_notify(b->v, queue);
+	}
+}
+
 static void
 blk_disk_done(struct disk_req *req, int res)
 {
@@ -359,9 +401,8 @@ blk_disk_done(struct disk_req *req, int res)
 	    res == 0 && r->disk.op == DISK_READ ? r->disk.len : 0);
 	if (b->stopping && b->in_flight == 0) {
 		virtio_stopped(b->v);
-	} else if (b->starved) {
-		b->starved = false;
-		virtio_notify(b->v, 0);
+	} else if (b->starved != 0) {
+		blk_feed(b);
 	}
 }
 
@@ -503,19 +544,20 @@ static void
 blk_notify(void *dev, unsigned queue)
 {
 	struct virtio_blk *b = dev;
-	unsigned descs = 0;
+	unsigned share = BLK_TURN_DESCS / b->ops.nqueues, descs = 0;
 	struct blk_req *r;
 
-	while (descs < BLK_TURN_DESCS) {
+	while (descs < share) {
 		r = blk_first_free(b);
 		if (r == NULL || b->bytes >= BLK_FLIGHT_BYTES) {
 			/* The next completion comes back here. */
-			b->starved = true;
+			b->starved |= UINT64_C(1) << queue;
 			return;
 		}
 		if (!virtio_pop(b->v, queue, &r->chain))
 			return;
 		b->free = r->next;
+		r->queue = queue;
 		descs += r->chain.nread + r->chain.nwrite;
 		blk_handle(b, r);
 	}
@@ -565,7 +607,7 @@ blk_load(void *dev, struct state_reader *r)
 	return 0;
 }
 
-const struct virtio_dev_ops virtio_blk_ops = {
+static const struct virtio_dev_ops blk_ops = {
 	.name = "virtio-blk",
 	.id = BLK_DEVICE_ID,
 	.pci_class = BLK_PCI_CLASS,

@@ -316,11 +316,12 @@ add_disk(struct machine *m, unsigned n)
 
 	snprintf(d->name, sizeof(d->name), "vm %s: disk %u", m->mc.name, n);
 	snprintf(serial, sizeof(serial), "disk%u", n);
-	d->blk = virtio_blk_create(m->mc.disk[n], serial, d->name);
+	d->blk = virtio_blk_create(m->mc.disk[n], serial, d->name,
+	    m->mc.ncpus);
 	if (d->blk == NULL)
 		return -errno;
 	d->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,
-	    &virtio_blk_ops, d->blk, d->name);
+	    virtio_blk_ops(d->blk), d->blk, d->name);
 	if (d->vp == NULL) {
 		error = -errno;
 		virtio_blk_destroy(d->blk);

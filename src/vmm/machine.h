@@ -33,7 +33,7 @@ struct machine_conf {
 	struct loop		*loop;
 	struct console		*console;
 	const struct gmem	*gm;
-	unsigned		 ncpus;
+	unsigned		 ncpus;		/* disks have a queue for each */
 	struct disk		*disk[VM_DISKS_MAX];
 	unsigned		 ndisks;
 	bool			 rng;

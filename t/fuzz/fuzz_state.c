@@ -152,6 +152,7 @@ static struct machine *
 make_machine(void)
 {
 	const struct machine_conf mc = {
+		.ncpus = 1,
 		.name = "fuzz", .loop = world.loop, .console = world.console,
 		.gm = &world.gm, .disk = { &world.disk }, .ndisks = 1, .rng = true,
 		.attention = on_nothing, .reset = on_nothing,

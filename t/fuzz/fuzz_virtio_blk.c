@@ -72,6 +72,7 @@ struct rig {
 	struct machine		*spare;		/* reset: a load goes here */
 	struct buf		 pristine;	/* its state when it was made */
 	uint16_t		 idx;		/* chains offered */
+	unsigned		 queue;		/* in this one */
 };
 
 const struct disk_info *
@@ -252,9 +253,10 @@ machine_make(struct rig *r, struct machine *m)
 	}
 	m->bus = bus_create();
 	m->pci = pci_create(&m->host, m->bus);
-	m->blk = virtio_blk_create(&r->disk, "serial", "disk");
-	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci, &virtio_blk_ops,
-	    m->blk, "disk");
+	m->blk = virtio_blk_create(&r->disk, "serial", "disk",
+	    m->no_bells ? 2 : 1);
+	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci,
+	    virtio_blk_ops(m->blk), m->blk, "disk");
 	FUZZ_CHECK(m->vp != NULL);
 }
 
@@ -408,7 +410,8 @@ start(struct rig *r, uint8_t op)
 	out(r, 0x08, 4, 1);
 	out(r, 0x0c, 4, 1);
 	out(r, 0x14, 1, 0x0b);
-	out(r, 0x16, 2, 0);
+	r->queue = r->m->no_bells ? op >> 7 : 0;
+	out(r, 0x16, 2, r->queue);
 	out(r, 0x18, 2, 1u << (op >> 3 & 15));
 	put64(r, 0x20, DESC_GPA);
 	put64(r, 0x28, AVAIL_GPA);
@@ -474,7 +477,7 @@ offer(struct rig *r, uint8_t op)
 	} while (n-- > 0);
 	(void)gmem_write(&r->gm, AVAIL_GPA + 2, &r->idx, sizeof(r->idx));
 	if ((op & 8) == 0)
-		out(r, 0x100, 2, 0);
+		out(r, 0x100 + 2 * r->queue, 2, 0);
 	if ((op & 16) == 0)
 		turn(r);
 }
@@ -560,6 +563,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rig_make(r, data[0] & 3);
 	r->in = (struct fuzz_input){ data + 1, size - 1 };
 	r->idx = 0;
+	r->queue = 0;
 	memset(r->gm.range[0].hva, 0, MEM_SIZE);
 	while (r->in.left != 0)
 		step(r);

@@ -110,7 +110,7 @@ struct fixture {
 };
 
 static inline struct fixture *
-setup_disk(bool readonly, uint64_t size)
+setup_queues(bool readonly, uint64_t size, unsigned nqueues)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct loop *loop = loop_create();
@@ -129,12 +129,19 @@ setup_disk(bool readonly, uint64_t size)
 	};
 	for (i = 0; i < sizeof(f->disk.data); i++)
 		f->disk.data[i] = (uint8_t)(i / DISK_SECTOR + i);
-	f->blk = virtio_blk_create(&f->disk, "serial-0", "vm t: d");
+	f->blk = virtio_blk_create(&f->disk, "serial-0", "vm t: d",
+	    nqueues);
 	ck_assert_ptr_nonnull(f->blk);
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
-	    &virtio_blk_ops, f->blk, "vm t: d");
+	    virtio_blk_ops(f->blk), f->blk, "vm t: d");
 	ck_assert_ptr_nonnull(f->vp);
 	return f;
+}
+
+static inline struct fixture *
+setup_disk(bool readonly, uint64_t size)
+{
+	return setup_queues(readonly, size, 1);
 }
 
 static inline struct fixture *

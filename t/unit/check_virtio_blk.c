@@ -328,6 +328,77 @@ START_TEST(queue_full_in_flight)
 }
 END_TEST
 
+/* One read of a sector by a queue's first descriptors; not among offer_many's. */
+static void
+offer_one(struct fixture *f, struct vring *r, uint64_t sector)
+{
+	blk_put_header(&f->g, BLK_HEADER(300), BLK_IN, sector);
+	vring_desc(r, 0, BLK_HEADER(300), 16, VRING_NEXT, 1);
+	vring_desc(r, 1, DATA, 512, VRING_NEXT | VRING_WRITE, 2);
+	vring_desc(r, 2, BLK_STATUS(300), 1, VRING_WRITE, 0);
+	vring_offer(r, 0);
+}
+
+static bool
+holds(const struct fixture *f, uint64_t sector)
+{
+	unsigned i;
+
+	for (i = 0; i < f->disk.nheld; i++)
+		if (f->disk.held[i]->offset == sector * DISK_SECTOR)
+			return true;
+	return false;
+}
+
+/* A queue that takes all there is does so one turn in two. */
+START_TEST(queues_take_turns)
+{
+	struct fixture *f = setup_queues(false, SECTORS * DISK_SECTOR, 2);
+	struct vring other;
+	uint32_t id, len;
+	unsigned i;
+
+	vguest_negotiate(&f->g, BLK_CORE | INDIRECT | 1ull << 12);
+	vguest_queue(&f->g, &f->r, 0, 256);
+	vguest_queue(&f->g, &other, 1, 16);
+	vguest_set_status(&f->g, 0x0f);
+	f->disk.hold = true;
+	offer_many(f, 256, 512);
+	for (i = 0; i < 3; i++)
+		vguest_turn(&f->g);
+	ck_assert_uint_eq(f->disk.nheld, 256);
+	for (i = 5; i < 15; i++) {
+		offer_one(f, &other, i);
+		vguest_notify(&f->g, 1);
+		vguest_turn(&f->g);
+		ck_assert(!holds(f, i));
+		/* Its driver has another request for each that completes. */
+		disk_complete(&f->disk);
+		vguest_turn(&f->g);
+		while (vring_take(&f->r, &id, &len)) {
+			vring_offer(&f->r, (uint16_t)id);
+			vguest_notify(&f->g, 0);
+		}
+		vguest_turn(&f->g);
+		disk_complete(&f->disk);
+		vguest_turn(&f->g);
+		ck_assert(holds(f, i));
+		ck_assert_uint_eq(f->disk.nheld, 256);
+		while (holds(f, i))
+			disk_complete(&f->disk);
+		vguest_turn(&f->g);
+		ck_assert(vring_take(&other, &id, &len));
+		while (vring_take(&f->r, &id, &len))
+			vring_offer(&f->r, (uint16_t)id);
+		vguest_notify(&f->g, 0);
+		for (len = 0; len < 3; len++)
+			vguest_turn(&f->g);
+		ck_assert_uint_eq(f->disk.nheld, 256);
+	}
+	teardown(f);
+}
+END_TEST
+
 /* Bytes in flight are bounded; one request may be larger by itself. */
 START_TEST(bytes_in_flight)
 {
@@ -509,6 +580,7 @@ main(void)
 	tcase_add_test(tc, errors_are_answered_and_logged_once);
 	tcase_add_test(tc, write_through_without_flush);
 	tcase_add_test(tc, queue_full_in_flight);
+	tcase_add_test(tc, queues_take_turns);
 	tcase_add_test(tc, bytes_in_flight);
 	tcase_add_test(tc, reset_waits_for_the_disk);
 	tcase_add_test(tc, stop_waits_for_the_disk);

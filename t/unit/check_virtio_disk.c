@@ -54,9 +54,9 @@ setup(void)
 	f->disk = disk_open(NULL, f->path, false, err, sizeof(err));
 	ck_assert_msg(f->disk != NULL, "%s", err);
 	disk_attach(f->disk, f->aio);
-	f->blk = virtio_blk_create(f->disk, "d", "vm t: d");
+	f->blk = virtio_blk_create(f->disk, "d", "vm t: d", 1);
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
-	    &virtio_blk_ops, f->blk, "vm t: d");
+	    virtio_blk_ops(f->blk), f->blk, "vm t: d");
 	ck_assert_ptr_nonnull(f->vp);
 	f->seed = 88172645463325252ull;
 	return f;

@@ -123,6 +123,31 @@ use_write_zeroes(struct fixture *f)
 	ck_assert_mem_ne(f->disk.data + 9 * 512, zero, 512);
 }
 
+/* Each queue answers what came by it. */
+static void
+use_mq(struct fixture *f)
+{
+	struct vring other;
+	uint32_t id, len;
+
+	ck_assert_uint_eq(vguest_in(&f->g, 0xa2, 2), 2);
+	ck_assert_uint_eq(vguest_in(&f->g, 0x12, 2), 2);
+	vguest_negotiate(&f->g, V1 | 1ull << 12);
+	vguest_queue(&f->g, &f->r, 0, 16);
+	vguest_queue(&f->g, &other, 1, 16);
+	vguest_set_status(&f->g, 0x0f);
+	vguest_turn(&f->g);
+	blk_offer(&f->g, &other, 1, BLK_IN, 5, DATA + 512, 512);
+	ck_assert_uint_eq(request(f, BLK_IN, 3, 512), BLK_OK);
+	ck_assert(!vring_take(&other, &id, &len));
+	vguest_notify(&f->g, 1);
+	while (!vring_take(&other, &id, &len))
+		vguest_wait_irq(&f->g);
+	ck_assert_uint_eq(len, 513);
+	ck_assert_mem_eq(f->mem + DATA, f->disk.data + 3 * 512, 512);
+	ck_assert_mem_eq(f->mem + DATA + 512, f->disk.data + 5 * 512, 512);
+}
+
 static const struct {
 	const char	*name;
 	unsigned	 bit;
@@ -134,6 +159,7 @@ static const struct {
 	{ "BLK_F_BLK_SIZE", 6, false, use_blk_size },
 	{ "BLK_F_FLUSH", 9, false, use_flush },
 	{ "BLK_F_TOPOLOGY", 10, false, use_topology },
+	{ "BLK_F_MQ", 12, false, use_mq },
 	{ "BLK_F_DISCARD", 13, false, use_discard },
 	{ "BLK_F_WRITE_ZEROES", 14, false, use_write_zeroes },
 	{ "VIRTIO_RING_F_INDIRECT_DESC", 28, false, use_indirect },
@@ -145,8 +171,8 @@ static const struct {
 
 START_TEST(alone)
 {
-	struct fixture *f = setup_disk(rows[_i].readonly,
-	    SECTORS * DISK_SECTOR);
+	struct fixture *f = setup_queues(rows[_i].readonly,
+	    SECTORS * DISK_SECTOR, 2);
 	uint64_t bit = 1ull << rows[_i].bit;
 
 	ck_assert_msg((vguest_offered(&f->g) & bit) != 0, "%s",
@@ -160,7 +186,8 @@ END_TEST
 /* What is offered is here, and what is not is refused. */
 START_TEST(no_others)
 {
-	struct fixture *f = setup_disk(_i != 0, SECTORS * DISK_SECTOR);
+	struct fixture *f = setup_queues(_i != 0,
+	    SECTORS * DISK_SECTOR, 1 + (unsigned)_i);
 	uint64_t offered = vguest_offered(&f->g), known = 0;
 	unsigned i;
 
