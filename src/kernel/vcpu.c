@@ -140,11 +140,12 @@ static void vcpu_enter(struct vcpu *v)
 	start = rdtsc();
 	static_call(vmm_cpu_enter)(v);
 	v->guest_tsc += rdtsc() - start;
+	WRITE_ONCE(v->run->guest_tsc, v->guest_tsc);
 	WRITE_ONCE(v->in_guest, false);
 
 	/* The tick that ended guest time is still to be charged to it. */
 	local_irq_enable();
-	v->exits++;
+	WRITE_ONCE(v->run->exits, ++v->exits);
 	local_irq_disable();
 	vtime_account_guest_exit();
 	local_irq_enable();
@@ -402,8 +403,6 @@ static int vcpu_run(struct vcpu *v)
 	}
 	run->intr_ready = vcpu_takes_extint(v);
 	run->halted = v->halted;
-	run->exits = v->exits;
-	run->guest_tsc = v->guest_tsc;
 	run->irqs = READ_ONCE(v->irqs) ? xchg(&v->irqs, 0) : 0;
 	if (vcpu_shows_regs(run))
 		vmm_cpu->get_regs(v, &run->regs);

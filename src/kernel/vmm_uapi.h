@@ -338,7 +338,7 @@ enum {
 /*
  * The page shared between the vCPU's thread and the driver.  The driver reads
  * the first part at the start of VMM_RUN, and immediate_exit as long as it
- * runs; it writes the rest before VMM_RUN returns.
+ * runs; it writes the rest before VMM_RUN returns, the two counters at each exit.
  */
 struct vmm_run {
 	/* in */

@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +65,6 @@ struct hv_vcpu {
 	enum msr_step	 msr;
 	uint64_t	 msr_value;	/* the daemon's answer */
 	uint8_t		 msr_fault;
-	atomic_ullong	 exits;
-	atomic_ullong	 guest_tsc;
 };
 
 static int
@@ -605,14 +602,6 @@ exit_fatal(const struct vmm_run *run, struct hv_exit *e)
 }
 
 static void
-count_exits(struct hv_vcpu *v)
-{
-	atomic_store_explicit(&v->exits, v->run->exits, memory_order_relaxed);
-	atomic_store_explicit(&v->guest_tsc, v->run->guest_tsc,
-	    memory_order_relaxed);
-}
-
-static void
 enter(struct hv_vcpu *v, struct hv_exit *e)
 {
 	struct vmm_run *run = v->run;
@@ -625,7 +614,6 @@ enter(struct hv_vcpu *v, struct hv_exit *e)
 		hv_exit_error(e, "VMM_RUN: %s", strerror(errno));
 		return;
 	}
-	count_exits(v);
 	switch (run->reason) {
 	case VMM_EXIT_NONE:
 		e->kind = HV_EXIT_NONE;
@@ -718,10 +706,10 @@ vmm_resumed(struct hv_vcpu *v)
 static void
 vmm_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
-	unsigned __int128 ns = atomic_load_explicit(&v->guest_tsc,
-	    memory_order_relaxed);
+	unsigned __int128 ns = __atomic_load_n(&v->run->guest_tsc,
+	    __ATOMIC_RELAXED);
 
-	st->exits = atomic_load_explicit(&v->exits, memory_order_relaxed);
+	st->exits = __atomic_load_n(&v->run->exits, __ATOMIC_RELAXED);
 	st->guest_ns = v->tsc_khz == 0 ? 0 : ns * 1000000 / v->tsc_khz;
 }
 
