@@ -7,7 +7,8 @@
  * what one has sent to another before is there by then, and nothing else is
  * sent.  That costs each of them an exit, and is done only when a vCPU was
  * found halted with interrupts disabled, as those are that the guest has taken
- * offline.
+ * offline; and not too often, since a guest that wakes such a one by NMIs can
+ * have it found so again and again.
  *
  * Members of struct crew: i immutable; l loop; p vCPU 0's thread, until the
  * others are made.
@@ -15,17 +16,22 @@
 #include "vmm/crew.h"
 
 #include <assert.h>
+#include <ev.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "vmm/hv.h"
 
 /* Who wants a pause. */
 #define PAUSE_USER	1u
 #define PAUSE_CHECK	2u
+
+/* From one look for a guest that is halted for good to the next, in seconds. */
+#define CHECK_INTERVAL	0.01
 
 /* How many threads are started in one turn of the loop. */
 #define STARTS_MAX	8
@@ -46,6 +52,8 @@ struct crew {
 	unsigned		 n;		/* l: members with a thread */
 	unsigned		 waiting;	/* l: for the others, so many */
 	unsigned		 pause;		/* l: PAUSE_* */
+	ev_timer		 check_timer;	/* l: CHECK_INTERVAL is not over */
+	bool			 check_again;	/* l: when it is */
 	bool			 stopping;	/* l: asked for */
 	bool			 ending;	/* l: `reason' is known */
 	bool			 told_idle;	/* l */
@@ -315,16 +323,37 @@ on_paused(void *cookie)
 }
 
 static void
-on_halted(void *cookie)
+begin_check(struct crew *c)
 {
-	struct crew_member *m = cookie;
-	struct crew *c = m->crew;
-
 	if (c->ending)
 		return;
+	c->check_again = ev_is_active(&c->check_timer);
+	if (c->check_again)
+		return;
+	ev_timer_set(&c->check_timer, CHECK_INTERVAL, 0.0);
+	ev_timer_start(loop_ev(c->cc.loop), &c->check_timer);
 	want_pause(c, PAUSE_CHECK);
 	if (all_paused(c))
 		finish_check(c);
+}
+
+static void
+check_interval_over(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct crew *c = t->data;
+
+	(void)ev;
+	(void)revents;
+	if (c->check_again)
+		begin_check(c);
+}
+
+static void
+on_halted(void *cookie)
+{
+	struct crew_member *m = cookie;
+
+	begin_check(m->crew);
 }
 
 static void
@@ -365,6 +394,8 @@ crew_create(struct crew **cp, const struct crew_conf *cc)
 		return -ENOMEM;
 	c->cc = *cc;
 	c->n = 1;
+	ev_timer_init(&c->check_timer, check_interval_over, CHECK_INTERVAL, 0.0);
+	c->check_timer.data = c;
 	*cp = c;
 	error = start_member(c, 0);
 	if (error != 0) {
@@ -377,6 +408,7 @@ crew_create(struct crew **cp, const struct crew_conf *cc)
 void
 crew_destroy(struct crew *c)
 {
+	ev_timer_stop(loop_ev(c->cc.loop), &c->check_timer);
 	vcpu_destroy(c->member[0].vcpu);
 	free(c);
 }

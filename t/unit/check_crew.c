@@ -283,6 +283,12 @@ many_checks(const struct fakehv *f)
 	return f->checks >= 2 * CPUS;
 }
 
+static bool
+some_check(const struct fakehv *f)
+{
+	return f->checks > 0;
+}
+
 /* All but one halted: that one may wake them, and the guest goes on. */
 START_TEST(one_is_awake)
 {
@@ -314,6 +320,38 @@ START_TEST(all_halt)
 	ck_assert_int_eq(vm_start(vm), 0);
 	wait_for(VM_STOPPED);
 	ck_assert_int_eq(status().reason, VM_REASON_HALTED);
+}
+END_TEST
+
+static bool
+halts_always(unsigned id, unsigned step, struct hv_exit *e)
+{
+	(void)step;
+	if (id == 0)
+		return false;
+	e->kind = HV_EXIT_HLT;
+	return true;
+}
+
+/* As where NMIs wake one again and again: the loop has better things to do. */
+START_TEST(halts_in_vain)
+{
+	const struct fakehv f = {
+		.others = halts_always, .halted = true, .awake = 1,
+	};
+	uint64_t begin;
+	unsigned before, checks;
+
+	start_crew(&f);
+	wait_until(some_check);
+	begin = loop_now_ns();
+	before = fakehv_look().checks;
+	run_for(0.3);
+	checks = fakehv_look().checks - before;
+	ck_assert_uint_gt(checks, 0);
+	/* vCPU 0 is asked first, and answers for all. */
+	ck_assert_uint_le(checks, (loop_now_ns() - begin) / 10000000 + 2);
+	stop_vm();
 }
 END_TEST
 
@@ -463,6 +501,7 @@ main(void)
 	tcase_add_loop_test(tc, vcpu_fails, 0, CPUS - 1);
 	tcase_add_loop_test(tc, one_is_awake, 0, 2);
 	tcase_add_test(tc, all_halt);
+	tcase_add_test(tc, halts_in_vain);
 	tcase_add_test(tc, check_and_pause);
 	tcase_add_test(tc, each_is_told);
 	tcase_add_test(tc, runs_where_it_may);
