@@ -140,7 +140,10 @@ int doorbell_set(struct vm *vm, const void __user *uarg)
 	return ret;
 }
 
-/* Takes the count, so that the eventfd never fills up. */
+/*
+ * Takes the count, so that the eventfd never fills up.  An eventfd has one
+ * watch at most: a signal calls all of them with interrupts off.
+ */
 static int watch_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 		      void *key)
 {
@@ -158,14 +161,23 @@ static void watch_queue(struct file *file, wait_queue_head_t *queue,
 			poll_table *poll)
 {
 	struct watch *w = container_of(poll, struct watch, poll);
+	wait_queue_entry_t *other;
 
+	spin_lock_irq(&queue->lock);
+	list_for_each_entry(other, &queue->head, entry)
+		if (other->func == watch_wake)
+			goto out;
+	__add_wait_queue(queue, &w->wait);
 	w->queue = queue;
-	add_wait_queue(queue, &w->wait);
+out:
+	spin_unlock_irq(&queue->lock);
 }
 
 int watch_start(struct watch *w, int fd, void (*fire)(struct watch *w))
 {
+	__poll_t ready;
 	u64 count;
+	int ret;
 
 	w->fire = fire;
 	w->file = fget(fd);
@@ -173,18 +185,29 @@ int watch_start(struct watch *w, int fd, void (*fire)(struct watch *w))
 		return -EBADF;
 	w->event = eventfd_ctx_fileget(w->file);
 	if (IS_ERR(w->event)) {
-		fput(w->file);
-		return PTR_ERR(w->event);
+		ret = PTR_ERR(w->event);
+		goto err_file;
 	}
 	init_waitqueue_func_entry(&w->wait, watch_wake);
 	init_poll_funcptr(&w->poll, watch_queue);
-	if (!(vfs_poll(w->file, &w->poll) & EPOLLIN))
+	ready = vfs_poll(w->file, &w->poll);
+	if (!w->queue) {
+		ret = -EBUSY;
+		goto err_event;
+	}
+	if (!(ready & EPOLLIN))
 		return 0;
 	spin_lock_irq(&w->queue->lock);
 	eventfd_ctx_do_read(w->event, &count);
 	w->fire(w);
 	spin_unlock_irq(&w->queue->lock);
 	return 0;
+
+err_event:
+	eventfd_ctx_put(w->event);
+err_file:
+	fput(w->file);
+	return ret;
 }
 
 void watch_stop(struct watch *w)

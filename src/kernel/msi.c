@@ -58,10 +58,11 @@ void msi_free_all(struct vm *vm)
 	xa_destroy(&vm->msi_events);
 }
 
+/* In place of the slot's old one, which stays if the new one fails. */
 static int msi_event_add(struct vm *vm, const struct vmm_msi_event *arg,
 			 const struct lapic_msg *msg)
 {
-	struct msi_event *e;
+	struct msi_event *e, *old;
 	int ret;
 
 	e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
@@ -70,13 +71,19 @@ static int msi_event_add(struct vm *vm, const struct vmm_msi_event *arg,
 	e->vm = vm;
 	e->msg = *msg;
 	/* Room first: what waits in the eventfd is gone once it is taken. */
-	ret = xa_insert(&vm->msi_events, arg->slot, e, GFP_KERNEL);
+	ret = xa_reserve(&vm->msi_events, arg->slot, GFP_KERNEL);
 	if (ret)
 		goto err;
 	ret = watch_start(&e->watch, arg->fd, msi_event_fire);
-	if (ret == 0)
-		return 0;
-	xa_erase(&vm->msi_events, arg->slot);
+	if (ret)
+		goto err_room;
+	old = xa_store(&vm->msi_events, arg->slot, e, GFP_KERNEL);
+	if (old)
+		msi_event_free(old);
+	return 0;
+
+err_room:
+	xa_release(&vm->msi_events, arg->slot);
 err:
 	kfree(e);
 	return ret;
@@ -104,10 +111,8 @@ static int msi_event_change(struct vm *vm, struct msi_event *e,
 		return PTR_ERR(event);
 	same = event == e->watch.event;
 	eventfd_ctx_put(event);
-	if (!same) {
-		msi_event_remove(vm, arg->slot);
+	if (!same)
 		return msi_event_add(vm, arg, msg);
-	}
 	spin_lock_irq(&e->watch.queue->lock);
 	e->msg = *msg;
 	spin_unlock_irq(&e->watch.queue->lock);

@@ -341,7 +341,10 @@ void doorbell_free_all(struct vm *vm);
 /* Signals what is at that port, if something is; any context. */
 bool doorbell_ring(struct vm *vm, u16 port, u8 size);
 int irq_event_set(struct vcpu *v, const void __user *uarg);
-/* Begins with what has been signalled before: 0, or -errno for a bad fd. */
+/*
+ * Begins with what has been signalled before: 0, -EBUSY if the eventfd has a
+ * watch, or -errno for a bad fd.  `w` has been zeroed.
+ */
 int watch_start(struct watch *w, int fd, void (*fire)(struct watch *w));
 void watch_stop(struct watch *w);
 void irq_event_free_all(struct vcpu *v);

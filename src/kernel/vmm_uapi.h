@@ -141,8 +141,9 @@ struct vmm_doorbell {
 /*
  * VMM_IRQ_EVENT, on a vCPU: a signal to the eventfd ends VMM_RUN, or the next
  * one, wakes from HLT, and sets bit `line` of run->irqs.  The driver takes its
- * count: nobody else can read it.  Errors as VMM_DOORBELL's.  May be called
- * while the vCPU runs.
+ * count: nobody else can read it.  Errors as VMM_DOORBELL's, and EBUSY if the
+ * eventfd is bound already, as an irq event or to messages, of any VM.  May be
+ * called while the vCPU runs.
  */
 struct vmm_irq_event {
 	__s32	fd;		/* an eventfd */
@@ -171,7 +172,8 @@ struct vmm_msi {
  * driver takes its count; what waits is sent at once.  A slot that is bound
  * already gets the new message, and the new eventfd if that is another.  With
  * VMM_EVENT_REMOVE, fd is -1 and the message is 0; from then on signals stay
- * counted in the eventfd.  Errors as VMM_DOORBELL's and VMM_MSI's.
+ * counted in the eventfd.  Errors as VMM_IRQ_EVENT's and VMM_MSI's; the slot
+ * is then as it was.
  */
 struct vmm_msi_event {
 	__u64	addr;

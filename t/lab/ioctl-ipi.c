@@ -321,7 +321,7 @@ test_msi_event_fields(void)
 {
 	struct vmm_msi_event e, good = { .addr = MSI_BASE, .data = 0x41 };
 	struct guest g;
-	int pipefd[2];
+	int pipefd[2], other;
 
 	apic_open(&g);
 	WANT_ERRNO(pipe(pipefd), 0);
@@ -348,6 +348,14 @@ test_msi_event_fields(void)
 	WANT_ERRNO(bind_msi(&g, 0, 1000, MSI_BASE, 0x42), EBADF);
 	WANT_ERRNO(bind_msi(&g, 0, good.fd, 0, 0x42), EINVAL);
 	WANT_ERRNO(bind_msi(&g, 0, pipefd[0], MSI_BASE, 0x42), EINVAL);
+	other = event();
+	WANT_ERRNO(bind_msi(&g, 1, other, MSI_BASE, 0x43), 0);
+	WANT_ERRNO(bind_msi(&g, 0, other, MSI_BASE, 0x42), EBUSY);
+	WANT_ERRNO(bind_msi(&g, 2, other, MSI_BASE, 0x42), EBUSY);
+	WANT_ERRNO(bind_msi(&g, 2, -1, 0, 0), ENOENT);
+	signal_fd(other);
+	WANT(is_pending(&g, 0x43));
+	WANT(!is_pending(&g, 0x42));
 	signal_fd(good.fd);
 	WANT(is_pending(&g, 0x41));
 }
@@ -367,6 +375,7 @@ storm(void *arg)
 		if (i % 3 == 0)
 			WANT_ERRNO(bind_msi(g, 7, -1, 0, 0), 0);
 	}
+	WANT_ERRNO(bind_msi(g, 7, -1, 0, 0), 0);
 	WANT_ERRNO(bind_msi(g, 8, fd, MSI_TO(3), 0x88), 0);
 	signal_fd(fd);
 	return (NULL);

@@ -200,7 +200,12 @@ test_irq_event_fields(void)
 	WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, NULL), EFAULT);
 	WANT_ERRNO(ioctl(g.vm, VMM_IRQ_EVENT, &good), ENOTTY);
 	WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, &good), 0);
-	WANT_ERRNO(bind_line(&g, VMM_MAX_IRQ_EVENTS - 1, good.fd), 0);
+	WANT_ERRNO(bind_line(&g, VMM_MAX_IRQ_EVENTS - 1, event()), 0);
+	/* One that is bound, by whatever name, is nobody else's. */
+	WANT_ERRNO(bind_line(&g, 1, good.fd), EBUSY);
+	WANT_ERRNO(bind_line(&g, 1, dup(good.fd)), EBUSY);
+	WANT_ERRNO(bind_line(&g, 0, -1), 0);
+	WANT_ERRNO(bind_line(&g, 1, good.fd), 0);
 }
 
 #define STORM	500
