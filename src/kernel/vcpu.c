@@ -10,11 +10,15 @@
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/nospec.h>
 #include <linux/percpu.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
@@ -29,6 +33,14 @@
 #define SIGNAL_FLAGS	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
 /* Whatever the thread must leave the kernel, or the CPU, for. */
 #define LEAVE_FLAGS	(SIGNAL_FLAGS | _TIF_NOTIFY_RESUME | _TIF_NEED_RESCHED)
+
+/* The first time that a halted vCPU stays awake, ns. */
+#define HALT_POLL_START	10000
+
+static unsigned int halt_poll_ns = 200000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns,
+		 "How long a halted vCPU stays awake at most, ns (0: never)");
 
 /*
  * Whoever raises a line or posts sets a bit, then looks whether the vCPU is in
@@ -205,18 +217,52 @@ void vcpu_end_hlt(struct vcpu *v)
 		v->halted = VMM_HALTED_NO;
 }
 
+static bool vcpu_is_wanted(struct vcpu *v)
+{
+	return vcpu_must_return(v) || atomic_read(&v->posts);
+}
+
+/* Stays awake for a while, as long as nobody else wants this CPU. */
+static void vcpu_poll(struct vcpu *v, u64 end)
+{
+	while (!vcpu_is_wanted(v) && !need_resched() &&
+	       single_task_running() && ktime_get_ns() < end)
+		cpu_relax();
+}
+
+/*
+ * To sleep and to be woken costs more than a short wait is worth: one that
+ * could have been had awake has the next stay so for longer, and one that
+ * could not ends that.  So a guest that is idle sleeps.
+ */
+static void vcpu_learn(struct vcpu *v, u64 waited)
+{
+	const u64 most = READ_ONCE(halt_poll_ns);
+
+	if (waited >= most)
+		v->halt_poll = 0;
+	else if (waited > v->halt_poll)
+		v->halt_poll = clamp(v->halt_poll * 2,
+				     min_t(u64, HALT_POLL_START, most), most);
+}
+
 /* Sleeps until somebody posts, or wants the run to end; false: it is over. */
 static bool vcpu_wait(struct vcpu *v)
 {
+	const u64 start = ktime_get_ns();
+
 	/* The daemon is told once. */
 	if (!v->stuck && vcpu_is_stuck(v)) {
 		v->stuck = true;
 		v->run->reason = VMM_EXIT_HLT;
 		return false;
 	}
-	rcuwait_wait_event(&v->wait,
-			   vcpu_must_return(v) || atomic_read(&v->posts),
-			   TASK_INTERRUPTIBLE);
+	if (v->halt_poll && !v->stuck)
+		vcpu_poll(v, start + min_t(u64, v->halt_poll,
+					   READ_ONCE(halt_poll_ns)));
+	rcuwait_wait_event(&v->wait, vcpu_is_wanted(v), TASK_INTERRUPTIBLE);
+	if (!v->stuck)
+		vcpu_learn(v, ktime_get_ns() - start);
 	return true;
 }
 

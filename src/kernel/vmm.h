@@ -208,6 +208,7 @@ struct vcpu {
 	/* v: WINDOW_WANTED by the daemon, and the class of the open one */
 	u32			 window;
 	struct rcuwait		 wait;		/* for HLT's end */
+	u64			 halt_poll;	/* v, awake in HLT first, ns */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
 	u8			 halted;	/* v, VMM_HALTED_* */

@@ -38,6 +38,7 @@ extern const struct test tests_clock[];
 extern const struct test tests_smp[];
 extern const struct test tests_apic[];
 extern const struct test tests_ipi[];
+extern const struct test tests_halt[];
 
 _Noreturn void	fail(const char *, ...)
 		    __attribute__((__format__ (printf, 1, 2)));
