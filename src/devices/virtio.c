@@ -476,6 +476,12 @@ virtio_features(const struct virtio *v)
 	return v->features;
 }
 
+unsigned
+virtio_turn(const struct virtio *v)
+{
+	return ev_iteration(loop_ev(v->host->loop));
+}
+
 void
 virtio_fail(struct virtio *v, const char *why)
 {

@@ -132,6 +132,9 @@ int virtio_load(struct virtio *v, struct state_reader *r);
  */
 uint64_t virtio_features(const struct virtio *v);
 
+/* The loop's turns, counted: what notify() does by turns goes by it. */
+unsigned virtio_turn(const struct virtio *v);
+
 /* As vq_pop, but a broken ring is dealt with here and looks empty. */
 bool virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c);
 

@@ -47,8 +47,9 @@
 
 /*
  * A turn's share of one disk, in descriptors, of which each queue has its own
- * part, and the bytes it may have in flight: a request beyond that goes alone.  What the host has cached is
- * copied while the loop waits, so both bound how long the others wait.
+ * part, and the bytes it may have in flight: a request beyond that goes alone,
+ * and what it took of a queue's later parts is owed.  What the host has cached
+ * is copied while the loop waits, so both bound how long the others wait.
  */
 #define BLK_TURN_DESCS		512
 #define BLK_FLIGHT_BYTES	(4u << 20)
@@ -135,6 +136,9 @@ struct virtio_blk {
 	size_t			 bytes;		/* of data in flight */
 	uint64_t		 starved;	/* queues that met a limit */
 	unsigned		 first;		/* the queue that goes on first */
+	unsigned		 turn;		/* of the loop's, the last */
+	unsigned		 descs;		/* taken in it */
+	unsigned		 owed[VIRTIO_BLK_QUEUES_MAX];
 	bool			 stopping;
 	uint64_t		 log_after;	/* ns: no error line before */
 	struct blk_req		 req[BLK_QUEUE_MAX];
@@ -236,6 +240,7 @@ blk_start(void *dev, struct virtio *v)
 	b->stopping = false;
 	b->starved = 0;
 	b->first = 0;
+	memset(b->owed, 0, sizeof(b->owed));
 }
 
 /*
@@ -540,14 +545,29 @@ blk_first_free(struct virtio_blk *b)
 	return b->free;
 }
 
+/* Begins the disk's share anew with each turn. */
+static void
+blk_look_at_turn(struct virtio_blk *b)
+{
+	unsigned turn = virtio_turn(b->v);
+
+	if (turn == b->turn)
+		return;
+	b->turn = turn;
+	b->descs = 0;
+}
+
 static void
 blk_notify(void *dev, unsigned queue)
 {
 	struct virtio_blk *b = dev;
-	unsigned share = BLK_TURN_DESCS / b->ops.nqueues, descs = 0;
+	unsigned share = BLK_TURN_DESCS / b->ops.nqueues;
+	unsigned descs = b->owed[queue], n;
 	struct blk_req *r;
 
-	while (descs < share) {
+	blk_look_at_turn(b);
+	b->owed[queue] = 0;
+	while (descs < share && b->descs < BLK_TURN_DESCS) {
 		r = blk_first_free(b);
 		if (r == NULL || b->bytes >= BLK_FLIGHT_BYTES) {
 			/* The next completion comes back here. */
@@ -558,9 +578,13 @@ blk_notify(void *dev, unsigned queue)
 			return;
 		b->free = r->next;
 		r->queue = queue;
-		descs += r->chain.nread + r->chain.nwrite;
+		n = r->chain.nread + r->chain.nwrite;
+		descs += n;
+		b->descs += n;
 		blk_handle(b, r);
 	}
+	if (descs > share)
+		b->owed[queue] = descs - share;
 	virtio_notify(b->v, queue);
 }
 

@@ -399,6 +399,55 @@ START_TEST(queues_take_turns)
 }
 END_TEST
 
+#define LONG_HEADER	0x60000u	/* beyond all rings */
+#define LONG_STATUS	0x60010u
+
+/* Two reads of a hundred descriptors each. */
+static void
+offer_long(struct fixture *f, struct vring *r)
+{
+	uint16_t k, i;
+
+	blk_put_header(&f->g, LONG_HEADER, BLK_IN, 0);
+	for (k = 0; k < 200; k += 100) {
+		vring_desc(r, k, LONG_HEADER, 16, VRING_NEXT, k + 1);
+		for (i = k + 1; i < k + 99; i++)
+			vring_desc(r, i, DATA, 512, VRING_NEXT | VRING_WRITE,
+			    i + 1);
+		vring_desc(r, i, LONG_STATUS, 1, VRING_WRITE, 0);
+		vring_offer(r, k);
+	}
+}
+
+/* A disk's share of a turn is one, however many its queues; each has some. */
+START_TEST(queues_share_a_turn)
+{
+	enum { QUEUES = 8 };
+	struct fixture *f = setup_queues(false, 1ull << 40, QUEUES);
+	unsigned i, had, turns;
+	struct vring r[QUEUES];
+
+	vguest_negotiate(&f->g, BLK_CORE | 1ull << 12);
+	for (i = 0; i < QUEUES; i++)
+		vguest_queue(&f->g, &r[i], i, 256);
+	vguest_set_status(&f->g, 0x0f);
+	f->disk.hold = true;
+	for (i = 0; i < QUEUES; i++) {
+		offer_long(f, &r[i]);
+		vguest_notify(&f->g, i);
+	}
+	for (turns = 0; f->disk.nheld < 2 * QUEUES && turns < 100; turns++) {
+		had = f->disk.nheld;
+		ev_run(loop_ev(f->disk.loop), EVRUN_NOWAIT);
+		/* 512 descriptors, and the rest of the last request. */
+		ck_assert_uint_le(f->disk.nheld, had + 6);
+	}
+	ck_assert_uint_eq(f->disk.nheld, 2 * QUEUES);
+	ck_assert_uint_lt(turns, 10);
+	teardown(f);
+}
+END_TEST
+
 /* Bytes in flight are bounded; one request may be larger by itself. */
 START_TEST(bytes_in_flight)
 {
@@ -581,6 +630,7 @@ main(void)
 	tcase_add_test(tc, write_through_without_flush);
 	tcase_add_test(tc, queue_full_in_flight);
 	tcase_add_test(tc, queues_take_turns);
+	tcase_add_test(tc, queues_share_a_turn);
 	tcase_add_test(tc, bytes_in_flight);
 	tcase_add_test(tc, reset_waits_for_the_disk);
 	tcase_add_test(tc, stop_waits_for_the_disk);
