@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "ioctl-test.h"
 
@@ -106,21 +107,37 @@ test_nmi_halted(void)
 	WANT_EQ(g.run->halted, 0);
 }
 
+/*
+ * One with an exception to be delivered, and an NMI: has the guest met the
+ * exception only?  An interrupt of the host's in its handler is an exit that
+ * brings the NMI, too.
+ */
+static bool
+meets_exception(struct guest *g)
+{
+	struct vmm_state s;
+
+	guest_open(g);
+	GUEST_LONG(g, code_nmi_spin);
+	guest_get(g, &s);
+	s.event = EXCEPTION(VECTOR_UD);
+	guest_set(g, &s);
+	g->run->event = NMI;
+	guest_run(g, VMM_EXIT_IO);
+	WANT_EQ(g->run->event, 0);
+	return (g->run->io.port == VECTOR_UD);
+}
+
 /* It waits for an exception that is there, which has no such patience. */
 static void
 test_nmi_after_event(void)
 {
 	struct vmm_state s;
 	struct guest g;
+	int tries;
 
-	guest_open(&g);
-	GUEST_LONG(&g, code_nmi_spin);
-	guest_get(&g, &s);
-	s.event = EXCEPTION(VECTOR_UD);
-	guest_set(&g, &s);
-	g.run->event = NMI;
-	guest_vector(&g, VECTOR_UD);
-	WANT_EQ(g.run->event, 0);
+	for (tries = 0; !meets_exception(&g); tries++)
+		WANT(tries < 5);
 	guest_get(&g, &s);
 	WANT_EQ(s.nmi, VMM_NMI_PENDING);
 	g.run->event = EXCEPTION(VECTOR_DB);
