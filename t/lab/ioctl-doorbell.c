@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* vmm-ioctl: doorbells, ports that signal eventfds. */
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -29,27 +28,6 @@ bell(const struct guest *g, unsigned port, unsigned size, int fd)
 	return (ioctl(g->vm, VMM_DOORBELL, &d));
 }
 
-static int
-event(void)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	WANT(fd != -1);
-	return (fd);
-}
-
-/* How often it was signalled since the last look. */
-static uint64_t
-signals(int fd)
-{
-	uint64_t n;
-
-	if (read(fd, &n, sizeof(n)) == sizeof(n))
-		return (n);
-	WANT_EQ(errno, EAGAIN);
-	return (0);
-}
-
 GUEST_BLOB64(code_ring,
 	"mov $0x200, %edx\n"
 	"mov $0x8877665544332211, %rax\n"
@@ -76,23 +54,23 @@ static void
 test_doorbell(void)
 {
 	struct guest g;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	GUEST_LONG(&g, code_ring);
 	WANT_ERRNO(bell(&g, PORT, 2, fd), 0);
 	want_io(&g, PORT, 1, 0);
 	WANT_EQ(guest_rax(&g), 0x8877665544332211);
-	WANT_EQ(signals(fd), 1);
+	WANT_EQ(event_count(fd), 1);
 	want_io(&g, PORT, 4, 0);
-	WANT_EQ(signals(fd), 0);
+	WANT_EQ(event_count(fd), 0);
 	want_io(&g, PORT, 2, VMM_IO_IN);
-	WANT_EQ(signals(fd), 1);
+	WANT_EQ(event_count(fd), 1);
 	want_io(&g, PORT, 2, VMM_IO_STRING);
 	g.run->regs.rip += 2;
 	g.run->set_regs = 1;
 	want_io(&g, PORT + 1, 2, 0);
-	WANT_EQ(signals(fd), 0);
+	WANT_EQ(event_count(fd), 0);
 }
 
 /* Removed, the port exits again, and another may have it. */
@@ -100,7 +78,7 @@ static void
 test_doorbell_remove(void)
 {
 	struct guest g;
-	int fd = event(), other = event();
+	int fd = event_open(), other = event_open();
 
 	guest_open(&g);
 	GUEST_LONG(&g, code_ring);
@@ -117,8 +95,8 @@ test_doorbell_remove(void)
 	want_io(&g, PORT, 4, 0);
 	WANT_ERRNO(bell(&g, PORT, 2, other), 0);
 	want_io(&g, PORT, 2, VMM_IO_IN);
-	WANT_EQ(signals(fd), 0);
-	WANT_EQ(signals(other), 1);
+	WANT_EQ(event_count(fd), 0);
+	WANT_EQ(event_count(other), 1);
 }
 
 /* The driver keeps what the descriptor stood for; a full one is no matter. */
@@ -127,7 +105,7 @@ test_doorbell_closed(void)
 {
 	const uint64_t full = UINT64_MAX - 1;
 	struct guest g;
-	int fd = event(), copy;
+	int fd = event_open(), copy;
 
 	guest_open(&g);
 	GUEST_LONG(&g, code_ring);
@@ -135,11 +113,11 @@ test_doorbell_closed(void)
 	WANT_ERRNO(bell(&g, PORT, 2, fd), 0);
 	close(fd);
 	want_io(&g, PORT, 1, 0);
-	WANT_EQ(signals(copy), 1);
+	WANT_EQ(event_count(copy), 1);
 	WANT(write(copy, &full, sizeof(full)) == sizeof(full));
 	want_io(&g, PORT, 4, 0);
 	want_io(&g, PORT, 2, VMM_IO_IN);
-	WANT(signals(copy) >= full);
+	WANT(event_count(copy) >= full);
 	close(copy);
 }
 
@@ -152,7 +130,7 @@ test_doorbell_fields(void)
 	int pipefd[2];
 
 	guest_open(&g);
-	good.fd = event();
+	good.fd = event_open();
 	WANT_ERRNO(pipe(pipefd), 0);
 	for (size = 0; size < 256; size++)
 		if (size != 1 && size != 2 && size != 4)
@@ -188,7 +166,7 @@ test_doorbell_limit(void)
 {
 	struct guest g;
 	unsigned i;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	for (i = 0; i < VMM_MAX_DOORBELLS; i++)
@@ -231,7 +209,7 @@ test_doorbell_running(void)
 {
 	uint64_t exits = 0;
 	pthread_t thread;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&many);
 	GUEST_LONG(&many, code_many);
@@ -245,7 +223,7 @@ test_doorbell_running(void)
 	}
 	atomic_store(&many_done, true);
 	pthread_join(thread, NULL);
-	WANT_EQ(exits + signals(fd), RINGS);
+	WANT_EQ(exits + event_count(fd), RINGS);
 	WANT(exits < RINGS);
 }
 
@@ -265,7 +243,7 @@ test_doorbell_step(void)
 {
 	struct guest g;
 	uint16_t ip;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	GUEST_REAL(&g, code_ring_step);
@@ -273,7 +251,7 @@ test_doorbell_step(void)
 	guest_vector(&g, VECTOR_DB);
 	ip = *(uint16_t *)(g.ram + g.now.regs.gpr[VMM_RSP]);
 	WANT_EQ(ip, GUEST_ADDR(code_ring_step, rung_step));
-	WANT_EQ(signals(fd), 1);
+	WANT_EQ(event_count(fd), 1);
 }
 
 const struct test tests_doorbell[] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The small guests of vmm-ioctl: memory, handlers, registers, runs. */
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ioctl-test.h"
 
@@ -278,4 +280,32 @@ uint64_t
 guest_rax(const struct guest *g)
 {
 	return (g->now.regs.gpr[VMM_RAX]);
+}
+
+int
+event_open(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	WANT(fd != -1);
+	return (fd);
+}
+
+void
+event_signal(int fd)
+{
+	const uint64_t one = 1;
+
+	WANT(write(fd, &one, sizeof(one)) == sizeof(one));
+}
+
+uint64_t
+event_count(int fd)
+{
+	uint64_t n;
+
+	if (read(fd, &n, sizeof(n)) == sizeof(n))
+		return (n);
+	WANT_EQ(errno, EAGAIN);
+	return (0);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* vmm-ioctl: messages between local APICs, from calls and from eventfds. */
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include <errno.h>
@@ -251,31 +250,6 @@ bind_msi(const struct guest *g, unsigned slot, int fd, uint64_t addr,
 	return (ioctl(g->vm, VMM_MSI_EVENT, &e));
 }
 
-static int
-event(void)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	WANT(fd != -1);
-	return (fd);
-}
-
-static void
-signal_fd(int fd)
-{
-	const uint64_t one = 1;
-
-	WANT(write(fd, &one, sizeof(one)) == sizeof(one));
-}
-
-static uint64_t
-count(int fd)
-{
-	uint64_t n;
-
-	return (read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0);
-}
-
 static bool
 is_pending(struct guest *g, uint8_t vector)
 {
@@ -287,29 +261,29 @@ static void
 test_msi_event(void)
 {
 	struct guest g;
-	int fd[2] = { event(), event() };
+	int fd[2] = { event_open(), event_open() };
 
 	apic_open(&g);
-	signal_fd(fd[0]);
+	event_signal(fd[0]);
 	WANT_ERRNO(bind_msi(&g, 3999, fd[0], MSI_BASE, 0x41), 0);
 	WANT(is_pending(&g, 0x41));
-	WANT_EQ(count(fd[0]), 0);
+	WANT_EQ(event_count(fd[0]), 0);
 	WANT_ERRNO(bind_msi(&g, 3999, fd[0], MSI_BASE, 0x42), 0);
 	WANT(!is_pending(&g, 0x42));
-	signal_fd(fd[0]);
+	event_signal(fd[0]);
 	WANT(is_pending(&g, 0x42));
-	signal_fd(fd[1]);
+	event_signal(fd[1]);
 	WANT_ERRNO(bind_msi(&g, 3999, fd[1], MSI_BASE, 0x43), 0);
 	WANT(is_pending(&g, 0x43));
-	signal_fd(fd[0]);
-	signal_fd(fd[0]);
-	WANT_EQ(count(fd[0]), 2);
+	event_signal(fd[0]);
+	event_signal(fd[0]);
+	WANT_EQ(event_count(fd[0]), 2);
 	WANT_ERRNO(bind_msi(&g, 0, fd[0], MSI_BASE, 0x44), 0);
 	WANT_ERRNO(bind_msi(&g, 3999, -1, 0, 0), 0);
 	WANT_ERRNO(bind_msi(&g, 3999, -1, 0, 0), ENOENT);
-	signal_fd(fd[1]);
-	signal_fd(fd[1]);
-	WANT_EQ(count(fd[1]), 2);
+	event_signal(fd[1]);
+	event_signal(fd[1]);
+	WANT_EQ(event_count(fd[1]), 2);
 	WANT(!is_pending(&g, 0x44));
 	/* The driver keeps what the descriptor stood for. */
 	close(fd[0]);
@@ -325,7 +299,7 @@ test_msi_event_fields(void)
 
 	apic_open(&g);
 	WANT_ERRNO(pipe(pipefd), 0);
-	good.fd = event();
+	good.fd = event_open();
 	WANT_ERRNO(bind_msi(&g, VMM_MAX_MSI_EVENTS, good.fd, MSI_BASE, 0x41),
 	    EINVAL);
 	WANT_ERRNO(bind_msi(&g, 0, good.fd, 0xfed00000, 0x41), EINVAL);
@@ -348,15 +322,15 @@ test_msi_event_fields(void)
 	WANT_ERRNO(bind_msi(&g, 0, 1000, MSI_BASE, 0x42), EBADF);
 	WANT_ERRNO(bind_msi(&g, 0, good.fd, 0, 0x42), EINVAL);
 	WANT_ERRNO(bind_msi(&g, 0, pipefd[0], MSI_BASE, 0x42), EINVAL);
-	other = event();
+	other = event_open();
 	WANT_ERRNO(bind_msi(&g, 1, other, MSI_BASE, 0x43), 0);
 	WANT_ERRNO(bind_msi(&g, 0, other, MSI_BASE, 0x42), EBUSY);
 	WANT_ERRNO(bind_msi(&g, 2, other, MSI_BASE, 0x42), EBUSY);
 	WANT_ERRNO(bind_msi(&g, 2, -1, 0, 0), ENOENT);
-	signal_fd(other);
+	event_signal(other);
 	WANT(is_pending(&g, 0x43));
 	WANT(!is_pending(&g, 0x42));
-	signal_fd(good.fd);
+	event_signal(good.fd);
 	WANT(is_pending(&g, 0x41));
 }
 
@@ -366,18 +340,18 @@ static void *
 storm(void *arg)
 {
 	struct guest *g = arg;
-	int fd = event();
+	int fd = event_open();
 	unsigned i;
 
 	for (i = 0; i < STORM; i++) {
 		WANT_ERRNO(bind_msi(g, 7, fd, MSI_TO(3), 0x47), 0);
-		signal_fd(fd);
+		event_signal(fd);
 		if (i % 3 == 0)
 			WANT_ERRNO(bind_msi(g, 7, -1, 0, 0), 0);
 	}
 	WANT_ERRNO(bind_msi(g, 7, -1, 0, 0), 0);
 	WANT_ERRNO(bind_msi(g, 8, fd, MSI_TO(3), 0x88), 0);
-	signal_fd(fd);
+	event_signal(fd);
 	return (NULL);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* vmm-ioctl: irq events, eventfds that reach a vCPU. */
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include <errno.h>
@@ -24,31 +23,6 @@ bind_line(const struct guest *g, unsigned line, int fd)
 	return (ioctl(g->vcpu, VMM_IRQ_EVENT, &e));
 }
 
-static int
-event(void)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	WANT(fd != -1);
-	return (fd);
-}
-
-static void
-raise_event(int fd)
-{
-	const uint64_t one = 1;
-
-	WANT(write(fd, &one, sizeof(one)) == sizeof(one));
-}
-
-static bool
-is_signalled(int fd)
-{
-	uint64_t n;
-
-	return (read(fd, &n, sizeof(n)) == sizeof(n));
-}
-
 GUEST_BLOB16(irq_halted, "1: sti; hlt; jmp 1b");
 GUEST_BLOB16(irq_spin, "1: jmp 1b");
 GUEST_BLOB16(irq_outs, "1: out %al, $0xfe; jmp 1b");
@@ -59,7 +33,7 @@ raise_later(void *arg)
 	const int *fd = arg;
 
 	usleep(50000);
-	raise_event(*fd);
+	event_signal(*fd);
 	return (NULL);
 }
 
@@ -69,7 +43,7 @@ wake(const uint8_t *code, const uint8_t *end, bool halted)
 {
 	struct guest g;
 	pthread_t thread;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	guest_real(&g, code, end);
@@ -80,7 +54,7 @@ wake(const uint8_t *code, const uint8_t *end, bool halted)
 	pthread_join(thread, NULL);
 	WANT_EQ(g.run->irqs, 1ULL << 63);
 	WANT_EQ(g.run->halted, halted);
-	WANT(!is_signalled(fd));
+	WANT_EQ(event_count(fd), 0);
 }
 
 static void
@@ -100,17 +74,17 @@ test_irq_event_early(void)
 	guest_open(&g);
 	GUEST_REAL(&g, irq_spin);
 	for (i = 0; i < 3; i++)
-		fd[i] = event();
-	raise_event(fd[0]);
+		fd[i] = event_open();
+	event_signal(fd[0]);
 	for (i = 0; i < 3; i++)
 		WANT_ERRNO(bind_line(&g, i, fd[i]), 0);
-	raise_event(fd[2]);
-	raise_event(fd[2]);
+	event_signal(fd[2]);
+	event_signal(fd[2]);
 	WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), 0);
 	WANT_EQ(g.run->reason, VMM_EXIT_NONE);
 	WANT_EQ(g.run->irqs, 1 << 0 | 1 << 2);
 	WANT_EQ(g.run->exits, 0);
-	raise_event(fd[1]);
+	event_signal(fd[1]);
 	WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), 0);
 	WANT_EQ(g.run->irqs, 1 << 1);
 	WANT_EQ(g.run->exits, 0);
@@ -122,12 +96,12 @@ test_irq_event_error(void)
 {
 	struct vmm_state s;
 	struct guest g;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	GUEST_REAL(&g, irq_outs);
 	WANT_ERRNO(bind_line(&g, 5, fd), 0);
-	raise_event(fd);
+	event_signal(fd);
 	g.run->event = 1;
 	WANT_ERRNO(ioctl(g.vcpu, VMM_RUN, 0), EINVAL);
 	g.run->event = 0;
@@ -146,7 +120,7 @@ static void
 test_irq_event_remove(void)
 {
 	struct guest g;
-	int fd = event();
+	int fd = event_open();
 
 	guest_open(&g);
 	GUEST_REAL(&g, irq_outs);
@@ -155,10 +129,10 @@ test_irq_event_remove(void)
 	WANT_ERRNO(bind_line(&g, 7, fd), EEXIST);
 	WANT_ERRNO(bind_line(&g, 7, -1), 0);
 	WANT_ERRNO(bind_line(&g, 7, -1), ENOENT);
-	raise_event(fd);
+	event_signal(fd);
 	guest_run(&g, VMM_EXIT_IO);
 	WANT_EQ(g.run->irqs, 0);
-	WANT(is_signalled(fd));
+	WANT(event_count(fd) != 0);
 	/* The driver keeps what the descriptor stood for. */
 	WANT_ERRNO(bind_line(&g, 7, fd), 0);
 	close(fd);
@@ -176,7 +150,7 @@ test_irq_event_fields(void)
 	guest_open(&g);
 	GUEST_REAL(&g, irq_outs);
 	WANT_ERRNO(pipe(pipefd), 0);
-	good.fd = event();
+	good.fd = event_open();
 	WANT_ERRNO(bind_line(&g, VMM_MAX_IRQ_EVENTS, good.fd), EINVAL);
 	WANT_ERRNO(bind_line(&g, UINT32_MAX, good.fd), EINVAL);
 	WANT_ERRNO(bind_line(&g, 0, pipefd[1]), EINVAL);
@@ -200,7 +174,7 @@ test_irq_event_fields(void)
 	WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, NULL), EFAULT);
 	WANT_ERRNO(ioctl(g.vm, VMM_IRQ_EVENT, &good), ENOTTY);
 	WANT_ERRNO(ioctl(g.vcpu, VMM_IRQ_EVENT, &good), 0);
-	WANT_ERRNO(bind_line(&g, VMM_MAX_IRQ_EVENTS - 1, event()), 0);
+	WANT_ERRNO(bind_line(&g, VMM_MAX_IRQ_EVENTS - 1, event_open()), 0);
 	/* One that is bound, by whatever name, is nobody else's. */
 	WANT_ERRNO(bind_line(&g, 1, good.fd), EBUSY);
 	WANT_ERRNO(bind_line(&g, 1, dup(good.fd)), EBUSY);
@@ -222,7 +196,7 @@ storm(void *arg)
 	for (i = 0; i < STORM; i++) {
 		while (atomic_load(&storm_seen) != i)
 			usleep(10);
-		raise_event(storm_fd[i % VMM_MAX_IRQ_EVENTS]);
+		event_signal(storm_fd[i % VMM_MAX_IRQ_EVENTS]);
 	}
 	return (arg);
 }
@@ -239,7 +213,7 @@ run_storm(const uint8_t *code, const uint8_t *end)
 	guest_real(&g, code, end);
 	atomic_store(&storm_seen, 0);
 	for (i = 0; i < VMM_MAX_IRQ_EVENTS; i++) {
-		storm_fd[i] = event();
+		storm_fd[i] = event_open();
 		WANT_ERRNO(bind_line(&g, i, storm_fd[i]), 0);
 	}
 	WANT_EQ(pthread_create(&thread, NULL, storm, NULL), 0);
@@ -271,16 +245,16 @@ static void *
 rebind(void *arg)
 {
 	const struct guest *g = arg;
-	int i, fd = event();
+	int i, fd = event_open();
 
 	for (i = 0; i < 200; i++) {
 		WANT_ERRNO(bind_line(g, 1, fd), 0);
-		raise_event(fd);
+		event_signal(fd);
 		WANT_ERRNO(bind_line(g, 1, -1), 0);
 	}
 	atomic_store(&storm_seen, 1);
 	WANT_ERRNO(bind_line(g, 2, fd), 0);
-	raise_event(fd);
+	event_signal(fd);
 	return (NULL);
 }
 

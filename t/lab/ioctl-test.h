@@ -144,4 +144,9 @@ void		vmm_create(struct guest *);	/* dev and vm only */
 int		vmm_memory(const struct guest *, uint64_t, uint64_t,
 		    const void *);
 
+/* An eventfd that does not block, a signal to it, and its count, taken. */
+int		event_open(void);
+void		event_signal(int);
+uint64_t	event_count(int);
+
 #endif /* VMMD_IOCTL_TEST_H */

@@ -40,6 +40,16 @@ says()
 	return 1
 }
 
+# booted GUEST TIMES TEXT: its console has seen so many boots, and the last line
+# of the last is guest-test's and begins with the text.  A reset may have come
+# amid a line.
+booted()
+{
+	[ "$(grep -c 'vmmd-guest: init' "/tmp/$1.console")" = "$2" ] &&
+	    sed '1,/vmmd-guest: init/d' "/tmp/$1.console" |
+	    tail -n 1 | grep -q "^guest-test: $3"
+}
+
 # watch GUEST: its console goes to /tmp/GUEST.console, and what is written to
 # /tmp/GUEST.keys is typed at it.
 watch()
