@@ -9,7 +9,6 @@
 #include <linux/gfp.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <asm/hypervisor.h>
 #include <asm/io.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -36,7 +35,6 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *svm_iopm; /* I, every port exits */
 static void *svm_msrpm;		/* I */
 static u32 svm_edx __ro_after_init;	/* SVM_CAPS_EDX_*, what we use */
-bool svm_emulated __ro_after_init;
 
 /*
  * MSRs that VMLOAD and VMSAVE switch, or the VMCB holds: the guest has them
@@ -113,8 +111,6 @@ static int svm_init(void)
 {
 	int cpu, i;
 
-	svm_emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
-		       hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
 	if (!svm_iopm || !svm_msrpm)
@@ -294,8 +290,8 @@ static void svm_switch(struct vcpu *v, struct svm_cpu *c)
 	u32 pkru = boot_cpu_has(X86_FEATURE_OSPKE) ? rdpkru() : 0;
 	bool dr = svm_dr_wanted(v);
 
-	if (unlikely(dr || hw_breakpoint_active()))
-		svm_dr_load(v, dr);
+	if (unlikely(dr))
+		svm_dr_load(v);
 	/* Each time: an IPI may have changed the LDT since the last. */
 	asm volatile("vmsave %%rax"
 		     : : "a" (page_to_phys(c->host)) : "memory");

@@ -57,7 +57,6 @@ static inline void svm_changed(struct vmcb *vmcb, u32 groups)
 }
 
 /* svm.c */
-extern bool svm_emulated;		/* by QEMU's own translator */
 bool svm_has(u32 feature);		/* one of SVM_CAPS_EDX_* */
 void svm_vmcb_init(struct vcpu *v);
 void svm_intercept(struct vmcb *vmcb, unsigned int bit, bool on);
@@ -75,9 +74,13 @@ void svm_end_nmi(struct vcpu *v);
 void svm_load_event(struct vcpu *v);
 void svm_keep_event(struct vcpu *v);
 
-/* svm_dr.c; load and save around svm_enter(), interrupts off */
+/*
+ * svm_dr.c.  Interrupts off: load before svm_enter() if the guest wants them;
+ * save after it if it did, or the host has breakpoints, or the guest's DR6 is
+ * not as the host expects it in its #DB.
+ */
 void svm_dr_intercept(struct vmcb *vmcb, bool on);
-void svm_dr_load(struct vcpu *v, bool wanted);
+void svm_dr_load(struct vcpu *v);
 void svm_dr_save(struct vcpu *v, bool wanted);
 
 #define DR7_ENABLED	0xffUL		/* L0-3, G0-3 */

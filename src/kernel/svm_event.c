@@ -51,9 +51,7 @@ void svm_intr_window(struct vcpu *v, u8 class)
 	if (class == WINDOW_ANY)
 		ctl |= V_IRQ_MASK | V_IGN_TPR_MASK;
 	else if (class)
-		/* QEMU's translator takes one of the same class, too. */
-		ctl |= V_IRQ_MASK |
-		       (u32)(class - svm_emulated) << V_INTR_PRIO_SHIFT;
+		ctl |= V_IRQ_MASK | (u32)class << V_INTR_PRIO_SHIFT;
 	vmcb->control.int_ctl = ctl;
 	v->window = (v->window & WINDOW_WANTED) | class;
 	svm_changed(vmcb, SVM_CLEAN_INTR);
