@@ -485,6 +485,7 @@ program(uint64_t seed)
 		{ seed * 0xbf58476d1ce4e5b9 | 1 },
 	};
 	pthread_t thread;
+	sigset_t alarm;
 	unsigned i;
 	size_t at;
 
@@ -505,7 +506,10 @@ program(uint64_t seed)
 	if (pthread_create(&thread, NULL, thread_main, &d[1]) != 0)
 		err(1, "pthread_create");
 	thread_main(&d[0]);
-	/* The other one may sleep where only signals wake it: as it comes. */
+	/* The signals of a process go to this thread as long as it wants any. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
 	if (seed % 2 == 0)
 		pthread_join(thread, NULL);
 	_exit(0);
