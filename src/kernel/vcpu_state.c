@@ -128,7 +128,10 @@ int vcpu_reset(struct vcpu *v)
 	return ret;
 }
 
-/* The FPU and most MSRs stay. */
+/*
+ * The FPU and most MSRs stay, but not those that name memory to be written to:
+ * whose that is from now on nobody knows.
+ */
 int vcpu_init(struct vcpu *v)
 {
 	struct vmm_state *s;
@@ -138,6 +141,8 @@ int vcpu_init(struct vcpu *v)
 	s = vcpu_state(v);
 	if (!s)
 		return -ENOMEM;
+	steal_set(v, 0);
+	pvclock_set_system_time(v, 0);
 	cr0 = s->regs.cr0 & (X86_CR0_NW | X86_CR0_CD);
 	reset_common(v, s);
 	s->regs.cr0 |= cr0;

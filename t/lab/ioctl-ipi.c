@@ -175,6 +175,11 @@ test_ipi_start(void)
 	}
 }
 
+#define SYSTEM_TIME	0x4b564d01
+#define STEAL_TIME	0x4b564d03
+#define PAGE_CLOCK	0xe000
+#define PAGE_STEAL	0xf000
+
 /* What INIT leaves as it was. */
 static void
 test_ipi_init(void)
@@ -184,6 +189,8 @@ test_ipi_init(void)
 	uint64_t val;
 
 	open_two(g);
+	WANT(apic_wrmsr(&g[1], SYSTEM_TIME, PAGE_CLOCK | 1));
+	WANT(apic_wrmsr(&g[1], STEAL_TIME, PAGE_STEAL | 1));
 	guest_get(&g[1], &s);
 	s.pat = 0x0606060606060606ULL;
 	s.lstar = 0x123456;
@@ -203,6 +210,11 @@ test_ipi_init(void)
 	WANT_EQ(val, BASE_X2APIC);
 	WANT_EQ(apic_word(&g[1], LAPIC_IRR, 0x55), 0);
 	WANT_EQ(apic_reg(&g[1], LAPIC_SVR), 0xff);
+	/* The guest's memory is written to no more. */
+	WANT(apic_rdmsr(&g[1], SYSTEM_TIME, &val));
+	WANT_EQ(val, 0);
+	WANT(apic_rdmsr(&g[1], STEAL_TIME, &val));
+	WANT_EQ(val, 0);
 }
 
 static void
