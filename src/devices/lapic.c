@@ -248,6 +248,15 @@ lapic_eoi(struct lapic *l)
 	return (l->tmr[i] >> bit & 1) != 0 ? (int)(i << 5 | bit) : -1;
 }
 
+bool
+lapic_eoi_is_silent(const struct lapic *l)
+{
+	unsigned int v = vectors_top(&l->isr);
+
+	return v != 0 && l->irr.used == 0 &&
+	    (l->tmr[v >> 5] >> (v & 31) & 1) == 0;
+}
+
 /* Does LINT0 or LINT1 bring what it brings without an APIC? */
 static bool
 lapic_lint(const struct lapic *l, unsigned int n, uint32_t mode)

@@ -231,6 +231,12 @@ void lapic_ack(struct lapic *l, uint8_t vector);
 /* EOI: the vector if it was a level-triggered one, of which to tell; or -1. */
 int lapic_eoi(struct lapic *l);
 
+/*
+ * Is something in service whose EOI nobody is waiting for: edge-triggered, so
+ * that the IOAPIC is not told, and nothing in IRR that it might let pass?
+ */
+bool lapic_eoi_is_silent(const struct lapic *l);
+
 /* CR8, which is the upper half of TPR. */
 static inline uint8_t
 lapic_cr8(const struct lapic *l)

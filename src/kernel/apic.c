@@ -255,6 +255,7 @@ void apic_interrupt(struct vcpu *v)
 		window = apic_hidden(&v->lapic);
 	if (window != (v->window & WINDOW_CLASS))
 		static_call(vmm_cpu_intr_window)(v, window);
+	eoi_offer(v);
 }
 
 static int apic_act(struct vcpu *v, const struct lapic_action *a)

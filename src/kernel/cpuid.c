@@ -77,7 +77,7 @@
 #define PV_SIGNATURE_EDX	0x0000004d
 #define PV_FEATURES							\
 	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
-	 BIT(KVM_FEATURE_NOP_IO_DELAY))
+	 BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_EOI))
 
 /* The leaf of frequencies, VMware's, which other hypervisors took over. */
 #define PV_FREQUENCY	0x40000010

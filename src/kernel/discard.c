@@ -75,6 +75,7 @@ int discard_range(struct vm *vm, const struct vmm_discard *d)
 	ret = npt_walk(vm, d->gpa, d->size, discard_hide, &end);
 	if (end == d->gpa)
 		return ret;
+	eoi_discard(vm, d->gpa, end - d->gpa);
 	vcpu_flush_tlb(vm);
 	npt_walk(vm, d->gpa, end - d->gpa, discard_drop, NULL);
 	account_locked_vm(vm->mm, pinned - vm->pinned, false);

@@ -86,6 +86,12 @@ static int read_steal(struct vcpu *v, u64 *val)
 	return 0;
 }
 
+static int read_eoi(struct vcpu *v, u64 *val)
+{
+	*val = v->eoi.msr;
+	return 0;
+}
+
 static int write_ignored(struct vcpu *v, u64 val)
 {
 	return 0;
@@ -112,6 +118,8 @@ static const struct msr_row msr_table[] = {
 					.write = pvclock_set_wall_clock },
 	{ MSR_KVM_STEAL_TIME,		.read = read_steal,
 					.write = steal_set },
+	{ MSR_KVM_PV_EOI_EN,		.read = read_eoi,
+					.write = eoi_set },
 	{ MSR_IA32_UCODE_REV,		.write = write_ignored },
 	{ MSR_IA32_PLATFORM_ID },
 	{ MSR_IA32_DEBUGCTLMSR,		.write = write_ignored },

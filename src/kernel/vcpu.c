@@ -152,6 +152,8 @@ static void vcpu_enter(struct vcpu *v)
 	start = rdtsc();
 	static_call(vmm_cpu_enter)(v);
 	v->guest_tsc += rdtsc() - start;
+	if (unlikely(v->eoi.offered))
+		eoi_take(v);
 	WRITE_ONCE(v->run->guest_tsc, v->guest_tsc);
 	WRITE_ONCE(v->in_guest, false);
 
@@ -182,7 +184,8 @@ static enum next vcpu_run_fast(struct vcpu *v)
 			next = NEXT_LOOP;
 			break;
 		}
-		if (unlikely(v->lapic.irr.used | v->window))
+		if (unlikely(v->lapic.irr.used | v->lapic.isr.used |
+			     v->window))
 			apic_interrupt(v);
 		vcpu_enter(v);
 		next = static_call(vmm_cpu_handle_fast)(v);

@@ -142,6 +142,7 @@ int vcpu_init(struct vcpu *v)
 	if (!s)
 		return -ENOMEM;
 	steal_set(v, 0);
+	eoi_set(v, 0);
 	pvclock_set_system_time(v, 0);
 	cr0 = s->regs.cr0 & (X86_CR0_NW | X86_CR0_CD);
 	reset_common(v, s);

@@ -226,6 +226,11 @@ struct vcpu {
 		u32		 version;	/* v, even */
 		bool		 preempted;	/* v, and the guest can see it */
 	} steal;
+	struct {
+		u64		 msr;		/* vm's m, its value */
+		u32		*word;		/* vm's m to change, or NULL */
+		u32		*offered;	/* v, in this entry, or NULL */
+	} eoi;
 };
 
 /* main.c: virtualization is on while a VM lives */
@@ -302,7 +307,10 @@ bool apic_take(struct vcpu *v);
 int apic_take_all(struct vcpu *v);	/* may sleep */
 /* The interrupt that is due, or -1; LVT and ISR let it pass, and CR8. */
 int apic_pending(struct vcpu *v);
-/* Queues the interrupt that is due, and opens a window for the next. */
+/*
+ * Before an entry: queues the interrupt that is due, opens a window for the
+ * next, and offers the end of one in service.
+ */
 void apic_interrupt(struct vcpu *v);
 /* Lets what has expired expire, and sets the timer for the rest. */
 void apic_timer(struct vcpu *v);
@@ -455,6 +463,15 @@ int steal_set(struct vcpu *v, u64 val);
 void steal_update(struct vcpu *v);
 /* The host wants the CPU for others; any context. */
 void steal_preempted(struct vcpu *v);
+
+/* eoi.c */
+/* The MSR: 0 or -EPERM; may sleep. */
+int eoi_set(struct vcpu *v, u64 val);
+/* Before an entry, its interrupt chosen, and after it; interrupts off. */
+void eoi_offer(struct vcpu *v);
+void eoi_take(struct vcpu *v);
+/* Memory is about to go: with the next flush of the TLB nobody offers there. */
+void eoi_discard(struct vm *vm, u64 gpa, u64 size);
 
 /* svm.c */
 extern const struct cpu_ops svm_ops;

@@ -62,6 +62,7 @@
 			    BIT(KVM_FEATURE_NOP_IO_DELAY) | \
 			    BIT(KVM_FEATURE_CLOCKSOURCE2) | \
 			    BIT(KVM_FEATURE_STEAL_TIME) | \
+			    BIT(KVM_FEATURE_PV_EOI) | \
 			    BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT))
 
 /* Which vCPU a table is for. */

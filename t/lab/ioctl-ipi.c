@@ -177,8 +177,10 @@ test_ipi_start(void)
 
 #define SYSTEM_TIME	0x4b564d01
 #define STEAL_TIME	0x4b564d03
+#define PV_EOI		0x4b564d04
 #define PAGE_CLOCK	0xe000
 #define PAGE_STEAL	0xf000
+#define PAGE_EOI	0xf800
 
 /* What INIT leaves as it was. */
 static void
@@ -191,6 +193,7 @@ test_ipi_init(void)
 	open_two(g);
 	WANT(apic_wrmsr(&g[1], SYSTEM_TIME, PAGE_CLOCK | 1));
 	WANT(apic_wrmsr(&g[1], STEAL_TIME, PAGE_STEAL | 1));
+	WANT(apic_wrmsr(&g[1], PV_EOI, PAGE_EOI | 1));
 	guest_get(&g[1], &s);
 	s.pat = 0x0606060606060606ULL;
 	s.lstar = 0x123456;
@@ -214,6 +217,8 @@ test_ipi_init(void)
 	WANT(apic_rdmsr(&g[1], SYSTEM_TIME, &val));
 	WANT_EQ(val, 0);
 	WANT(apic_rdmsr(&g[1], STEAL_TIME, &val));
+	WANT_EQ(val, 0);
+	WANT(apic_rdmsr(&g[1], PV_EOI, &val));
 	WANT_EQ(val, 0);
 }
 

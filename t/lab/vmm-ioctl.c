@@ -30,7 +30,7 @@ static const struct test *const groups[] = {
 	tests_setup, tests_object, tests_state, tests_run, tests_memory,
 	tests_discard, tests_dirty, tests_event, tests_input, tests_nmi,
 	tests_doorbell, tests_irq, tests_debug, tests_cpu, tests_clock,
-	tests_smp, tests_apic, tests_ipi, tests_halt,
+	tests_smp, tests_apic, tests_ipi, tests_halt, tests_eoi,
 };
 
 static const char *const counters[] = {

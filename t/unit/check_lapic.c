@@ -407,6 +407,35 @@ START_TEST(nesting)
 }
 END_TEST
 
+/* Nobody is told of an end, and nobody waits for it. */
+START_TEST(silent_ends)
+{
+	struct lapic l;
+
+	make(&l, 0, true);
+	ck_assert(!lapic_eoi_is_silent(&l));
+	lapic_accept(&l, 0x41, false);
+	ck_assert(!lapic_eoi_is_silent(&l));
+	lapic_ack(&l, 0x41);
+	ck_assert(lapic_eoi_is_silent(&l));
+	/* A level's above it is told of; then the turn is its own again. */
+	lapic_accept(&l, 0xf1, true);
+	ck_assert(!lapic_eoi_is_silent(&l));
+	lapic_ack(&l, 0xf1);
+	ck_assert(!lapic_eoi_is_silent(&l));
+	ck_assert_int_eq(lapic_eoi(&l), 0xf1);
+	ck_assert(lapic_eoi_is_silent(&l));
+	/* What waits may wait for it, or come as a level. */
+	lapic_accept(&l, 0x31, false);
+	ck_assert(!lapic_eoi_is_silent(&l));
+	ck_assert_int_eq(lapic_eoi(&l), -1);
+	lapic_ack(&l, 0x31);
+	ck_assert(lapic_eoi_is_silent(&l));
+	lapic_accept(&l, 0x31, true);
+	ck_assert(!lapic_eoi_is_silent(&l));
+}
+END_TEST
+
 /* "Determining IPI Destination": the message of each ICR. */
 START_TEST(icr_xapic)
 {
@@ -677,6 +706,7 @@ main(void)
 	tcase_add_test(tc, software_disabled);
 	tcase_add_test(tc, priorities);
 	tcase_add_test(tc, nesting);
+	tcase_add_test(tc, silent_ends);
 	tcase_add_test(tc, icr_xapic);
 	tcase_add_test(tc, icr_x2apic);
 	tcase_add_test(tc, messages);

@@ -281,6 +281,8 @@ compare(struct pair *p)
 
 	SAME(p, "valid", 0, lapic_valid(&p->l, p->now), true);
 	SAME(p, "pending", 0, lapic_pending(&p->l), model_pending(&p->m));
+	SAME(p, "silent EOI", 0, lapic_eoi_is_silent(&p->l),
+	    model_eoi_is_silent(&p->m));
 	SAME(p, "CR8", 0, lapic_cr8(&p->l), p->m.tpr / 16);
 	SAME(p, "ExtINT", 0, lapic_takes_extint(&p->l),
 	    model_line(&p->m, 3, 7));

@@ -59,6 +59,14 @@ model_pending(const struct model *m)
 	return v >= 0 && class_of(v) > model_ppr(m) / 16 ? v : -1;
 }
 
+bool
+model_eoi_is_silent(const struct model *m)
+{
+	int v = greatest(m->isr);
+
+	return v >= 0 && greatest(m->irr) < 0 && !m->tmr[v];
+}
+
 void
 model_clear(struct model *m)
 {

@@ -39,6 +39,7 @@ void model_clear(struct model *m);
 
 void model_accept(struct model *m, unsigned vector, bool level);
 int model_pending(const struct model *m);
+bool model_eoi_is_silent(const struct model *m);
 void model_error(struct model *m, unsigned bits);
 unsigned model_timer_mode(const struct model *m);
 bool model_expired(struct model *m, uint64_t now, uint64_t tsc);
