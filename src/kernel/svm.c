@@ -21,6 +21,10 @@
 #define IOPM_ORDER	2		/* 12 KiB, rounded up */
 #define MSRPM_ORDER	1		/* 8 KiB */
 
+/* A loop of so many PAUSEs exits, with fewer cycles from each to the next. */
+#define PAUSE_COUNT	3000
+#define PAUSE_CYCLES	128
+
 /* A host CPU; touched by itself with preemption off, or while it is down. */
 struct svm_cpu {
 	struct page	*hsave;		/* VM_HSAVE_PA: VMRUN's */
@@ -197,6 +201,11 @@ void svm_vmcb_init(struct vcpu *v)
 	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + DB_VECTOR, true);
 	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + MC_VECTOR, true);
 	svm_dr_intercept(vmcb, true);
+	if (svm_has(SVM_CAPS_EDX_PAUSE)) {
+		svm_intercept(vmcb, INTERCEPT_PAUSE, true);
+		c->pause_filter_count = PAUSE_COUNT;
+		c->pause_filter_thresh = PAUSE_CYCLES;
+	}
 	c->iopm_base_pa = __pa(svm_iopm);
 	c->msrpm_base_pa = __pa(svm_msrpm);
 	c->tsc_offset = -v->vm->tsc_base;

@@ -13,6 +13,8 @@
 #define SVM_CAPS_EDX_CLEAN	(1U << 5)	/* may cache the VMCB */
 #define SVM_CAPS_EDX_FLUSH_ASID	(1U << 6)	/* flushes one ASID */
 #define SVM_CAPS_EDX_DECODE	(1U << 7)	/* tells instructions' bytes */
+#define SVM_CAPS_EDX_PAUSE	(1U << 10)	/* counts PAUSEs */
+#define SVM_CAPS_EDX_NEAR	(1U << 12)	/* those near to one another */
 
 /* MSR C001_0114, VM_CR (APM volume 2, 15.30.1) */
 #define SVM_CAPS_VM_CR_LOCK	(1ULL << 3)
@@ -36,8 +38,12 @@ static inline const char *svm_refusal(unsigned int ecx, unsigned int edx,
 /* What is used where it is there, and done without where it is not. */
 static inline unsigned int svm_features(unsigned int edx)
 {
+	/* Counted one by one, those of short waits add up. */
+	if (!(edx & SVM_CAPS_EDX_NEAR))
+		edx &= ~SVM_CAPS_EDX_PAUSE;
 	return edx & (SVM_CAPS_EDX_NRIPS | SVM_CAPS_EDX_CLEAN |
-		      SVM_CAPS_EDX_FLUSH_ASID | SVM_CAPS_EDX_DECODE);
+		      SVM_CAPS_EDX_FLUSH_ASID | SVM_CAPS_EDX_DECODE |
+		      SVM_CAPS_EDX_PAUSE);
 }
 
 #endif /* VMM_SVM_CAPS_H */

@@ -121,6 +121,13 @@ static enum next exit_vmmcall(struct vcpu *v)
 	return NEXT_ENTER;
 }
 
+/* A loop of them; alone, a vCPU can only go on. */
+static enum next exit_pause(struct vcpu *v)
+{
+	skip(v, 2);
+	return READ_ONCE(v->vm->nvcpus) > 1 ? NEXT_SLOW : NEXT_ENTER;
+}
+
 static enum next exit_window(struct vcpu *v)
 {
 	svm_intr_window(v, 0);
@@ -263,6 +270,8 @@ enum next svm_handle_fast(struct vcpu *v)
 		return exit_shutdown(v);
 	case SVM_EXIT_MSR:
 		return exit_msr_apic(v);
+	case SVM_EXIT_PAUSE:
+		return exit_pause(v);
 	case SVM_EXIT_NPF:
 	case SVM_EXIT_XSETBV:
 		return NEXT_SLOW;
@@ -368,6 +377,9 @@ enum next svm_handle_slow(struct vcpu *v)
 		return exit_msr(v);
 	case SVM_EXIT_XSETBV:
 		return exit_xsetbv(v);
+	case SVM_EXIT_PAUSE:
+		yield_spinning(v);
+		return NEXT_LOOP;
 	default:
 		return exit_hw(v, VMM_EXIT_UNKNOWN);
 	}

@@ -440,6 +440,8 @@ static int vcpu_run(struct vcpu *v)
 
 	if (READ_ONCE(vmm_rebooting))
 		return -ESHUTDOWN;
+	if (unlikely(v->task != current))
+		yield_set_task(v, current);
 	if (v->shutdown) {
 		run->reason = VMM_EXIT_SHUTDOWN;
 	} else {
@@ -509,6 +511,7 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 
 static void vcpu_free(struct vcpu *v)
 {
+	yield_set_task(v, NULL);
 	irq_event_free_all(v);
 	apic_free(v);
 	vmm_cpu->vcpu_free(v);
@@ -545,6 +548,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, unsigned int id)
 	if (!v)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&v->lock);
+	spin_lock_init(&v->task_lock);
 	v->vm = vm;
 	v->id = id;
 	v->cpu = -1;

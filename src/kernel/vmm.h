@@ -23,6 +23,7 @@
 #include <linux/static_call.h>
 #include <linux/rcuwait.h>
 #include <linux/poll.h>
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -34,6 +35,7 @@
 struct eventfd_ctx;
 struct file;
 struct irq_event;
+struct task_struct;
 struct vcpu;
 struct vm;
 
@@ -208,6 +210,9 @@ struct vcpu {
 	/* v: WINDOW_WANTED by the daemon, and the class of the open one */
 	u32			 window;
 	struct rcuwait		 wait;		/* for HLT's end */
+	spinlock_t		 task_lock;
+	struct task_struct	*task;		/* task_lock, ran it last */
+	unsigned int		 yielded;	/* v, id of whom to, last */
 	u64			 halt_poll;	/* v, awake in HLT first, ns */
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
@@ -472,6 +477,12 @@ void eoi_offer(struct vcpu *v);
 void eoi_take(struct vcpu *v);
 /* Memory is about to go: with the next flush of the TLB nobody offers there. */
 void eoi_discard(struct vm *vm, u64 gpa, u64 size);
+
+/* yield.c */
+/* The thread that runs the vCPU from now on, or NULL. */
+void yield_set_task(struct vcpu *v, struct task_struct *task);
+/* It spins: another vCPU that wants a CPU gets its own.  May sleep. */
+void yield_spinning(struct vcpu *v);
 
 /* svm.c */
 extern const struct cpu_ops svm_ops;

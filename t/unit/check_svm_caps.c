@@ -86,10 +86,13 @@ START_TEST(test_features)
 	ck_assert_uint_eq(SVM_CAPS_EDX_CLEAN, 0x20);
 	ck_assert_uint_eq(SVM_CAPS_EDX_FLUSH_ASID, 0x40);
 	ck_assert_uint_eq(SVM_CAPS_EDX_DECODE, 0x80);
+	ck_assert_uint_eq(SVM_CAPS_EDX_PAUSE, 0x400);
+	ck_assert_uint_eq(SVM_CAPS_EDX_NEAR, 0x1000);
 	for (i = 0; i < 32; i++) {
 		edx = 1U << i;
 		ck_assert_uint_eq(svm_features(edx), edx & 0xe8);
-		ck_assert_uint_eq(svm_features(~edx), ~edx & 0xe8);
+		ck_assert_uint_eq(svm_features(~edx),
+		    ~edx & (i == 12 ? 0xe8 : 0x4e8));
 	}
 }
 END_TEST
