@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Addresses and subnets.
+ */
+#include "net/addr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+/* Splits address/bits: 0 or -EINVAL. */
+static int
+parse(int family, const char *text, void *ip, unsigned most, uint8_t *prefix)
+{
+	const char *slash = strchr(text, '/'), *p;
+	char address[INET6_ADDRSTRLEN];
+	unsigned bits = 0;
+
+	if (slash == NULL || (size_t)(slash - text) >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, text, (size_t)(slash - text));
+	address[slash - text] = '\0';
+	if (inet_pton(family, address, ip) != 1)
+		return -EINVAL;
+	/* 24, but neither 024 nor +24. */
+	for (p = slash + 1; *p >= '0' && *p <= '9' && bits <= most; p++)
+		bits = bits * 10 + (unsigned)(*p - '0');
+	if (p == slash + 1 || *p != '\0' || bits > most ||
+	    (slash[1] == '0' && slash[2] != '\0'))
+		return -EINVAL;
+	*prefix = (uint8_t)bits;
+	return 0;
+}
+
+int
+addr_parse(struct addr_net *n, const char *text)
+{
+	struct in_addr in;
+	int error;
+
+	error = parse(AF_INET, text, &in, 32, &n->prefix);
+	if (error == 0)
+		n->ip = ntohl(in.s_addr);
+	return error;
+}
+
+int
+addr6_parse(struct addr_net6 *n, const char *text)
+{
+	return parse(AF_INET6, text, n->ip, 128, &n->prefix);
+}
+
+uint32_t
+addr_mask(unsigned prefix)
+{
+	return prefix == 0 ? 0 : ~UINT32_C(0) << (32 - prefix);
+}
+
+bool
+addr_is_host(const struct addr_net *n, uint32_t ip)
+{
+	uint32_t mask = addr_mask(n->prefix);
+
+	/* This network, loopback, multicast and what is reserved. */
+	if (ip >> 24 == 0 || ip >> 24 == 127 || ip >> 29 == 7)
+		return false;
+	if (((ip ^ n->ip) & mask) != 0)
+		return false;
+	/* A subnet of two has no broadcast address (RFC 3021). */
+	return n->prefix >= 31 || ((ip & ~mask) != 0 && (ip | mask) != ~0u);
+}
+
+void
+addr6_clear(struct addr_net6 *n)
+{
+	unsigned i, keep;
+
+	for (i = 0; i < 16; i++) {
+		keep = n->prefix > 8 * i ? n->prefix - 8 * i : 0;
+		if (keep < 8)
+			n->ip[i] &= (uint8_t)(0xff00 >> keep);
+	}
+}
+
+int
+addr_lease(const struct addr_net *net, unsigned vm, unsigned nic,
+    uint32_t *ip)
+{
+	uint32_t size = ~addr_mask(net->prefix), number = vm, bit;
+
+	if (vm == 0 || vm >= size || nic > size)
+		return -ERANGE;
+	number++;
+	/* The NIC's number with its bits the other way round. */
+	for (bit = size / 2 + 1; nic != 0; nic >>= 1, bit >>= 1)
+		number += (nic & 1) != 0 ? bit : 0;
+	*ip = (net->ip & ~size) | (number & size);
+	return addr_is_host(net, *ip) && *ip != net->ip ? 0 : -EADDRNOTAVAIL;
+}
+
+int
+addr_local(const struct addr_net *prefix, unsigned vm, unsigned nic,
+    uint32_t *host, uint32_t *guest)
+{
+	uint32_t size = ~addr_mask(prefix->prefix);
+
+	if (vm == 0 || vm > size >> 8 || nic >= 127)
+		return -ERANGE;
+	*host = (prefix->ip & ~size) | vm << 8 | (nic + 1) * 2;
+	*guest = *host + 1;
+	return 0;
+}
+
+void
+addr6_local(struct addr_net6 *host, const uint8_t prefix[16],
+    uint32_t guest)
+{
+	uint32_t wire = htonl(guest);
+
+	memset(host, 0, sizeof(*host));
+	memcpy(host->ip, prefix, 8);
+	memcpy(host->ip + 8, &wire, 4);
+	host->ip[15] = 1;
+	host->prefix = 96;
+}
+
+void
+addr6_ula(struct addr_net6 *n, const uint8_t id[5], uint16_t subnet)
+{
+	memset(n, 0, sizeof(*n));
+	n->ip[0] = 0xfd;
+	memcpy(n->ip + 1, id, 5);
+	n->ip[6] = (uint8_t)(subnet >> 8);
+	n->ip[7] = (uint8_t)subnet;
+	n->prefix = 64;
+}
+
+void
+addr6_by_mac(uint8_t ip[16], const uint8_t prefix[16],
+    const uint8_t mac[6])
+{
+	memmove(ip, prefix, 8);
+	ip[8] = mac[0] ^ 0x02;
+	ip[9] = mac[1];
+	ip[10] = mac[2];
+	ip[11] = 0xff;
+	ip[12] = 0xfe;
+	memcpy(ip + 13, mac + 3, 3);
+}
