@@ -29,4 +29,12 @@ int thread_pin(pthread_t thread, bool (*allows)(const void *cookie,
 int thread_account(void);
 int thread_waited(int account, uint64_t *ns);
 
+/*
+ * The calling thread, and those that it creates from now on, do without
+ * restartable sequences, which nothing here uses.  Then the kernel has no work
+ * of theirs to do whenever it has taken the CPU from a thread, for which a vCPU
+ * would have to leave the driver.
+ */
+void thread_forgo_rseq(void);
+
 #endif /* VMMD_THREAD_H */

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 unsigned
@@ -63,4 +65,23 @@ thread_waited(int account, uint64_t *ns)
 	text[n] = '\0';
 	/* Time on a CPU, then time in a queue for one. */
 	return sscanf(text, "%*u %" SCNu64, ns) == 1 ? 0 : -EINVAL;
+}
+
+/*
+ * The C library has registered an area for the thread, and does so for each
+ * whose creator has one.  Without, it asks the kernel for the CPU's number.  If
+ * this fails nothing is lost.
+ */
+void
+thread_forgo_rseq(void)
+{
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+	size_t size = __rseq_size;
+
+	if (size == 0)
+		return;
+	/* What is registered is never smaller, however little is in use. */
+	if (size < sizeof(struct rseq))
+		size = sizeof(struct rseq);
+	(void)syscall(SYS_rseq, area, size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }

@@ -15,6 +15,7 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "devices/aio.h"
 #include "vmm/budget.h"
 #include "vmm/config.h"
@@ -292,6 +293,8 @@ daemon_open(struct daemon *d)
 {
 	const struct hv_ops *hv;
 
+	/* Before any vCPU's thread is created. */
+	thread_forgo_rseq();
 	d->loop = loop_create();
 	if (d->loop == NULL) {
 		log_error("daemon: event loop: %s", strerror(errno));

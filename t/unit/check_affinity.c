@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -181,6 +183,50 @@ waits(void *fd)
 	return read(*(int *)fd, &c, 1) == 1 ? fd : NULL;
 }
 
+/* Does the kernel know an area of this thread's?  To take it away tells. */
+static void *
+forgets_rseq(void *arg)
+{
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	return syscall(SYS_rseq, area, sizeof(struct rseq),
+	    RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == -1 ? NULL : arg;
+}
+
+static void *
+has_rseq(void *arg)
+{
+	pthread_t t;
+	void *had;
+
+	if (pthread_create(&t, NULL, forgets_rseq, arg) != 0 ||
+	    pthread_join(t, &had) != 0)
+		return NULL;
+	return had;
+}
+
+static void *
+forgoes_rseq(void *arg)
+{
+	thread_forgo_rseq();
+	ck_assert_int_ge(sched_getcpu(), 0);
+	ck_assert_ptr_null(forgets_rseq(arg));
+	return has_rseq(arg);
+}
+
+/* Neither the thread that forgoes them nor one that it creates. */
+START_TEST(without_rseq)
+{
+	pthread_t t;
+	void *had;
+
+	ck_assert_ptr_nonnull(has_rseq(&a));
+	ck_assert_int_eq(pthread_create(&t, NULL, forgoes_rseq, &a), 0);
+	ck_assert_int_eq(pthread_join(t, &had), 0);
+	ck_assert_ptr_null(had);
+}
+END_TEST
+
 /* A thread goes back to what its maker may use. */
 START_TEST(unpinned)
 {
@@ -264,6 +310,7 @@ main(void)
 	tcase_add_test(tc, own_before_all);
 	tcase_add_test(tc, pinned);
 	tcase_add_test(tc, unpinned);
+	tcase_add_test(tc, without_rseq);
 	tcase_add_test(tc, waited);
 	return test_main("affinity", tc);
 }
