@@ -127,19 +127,20 @@ aio_bytes(const struct aio_op *op)
 
 /*
  * Moves what waits into the ring, as much as there is room for and the turn's
- * *budget allows, which the last may overdraw.
+ * *budget allows; an operation above that goes alone.
  */
 static void
-aio_fill(struct aio *a, ssize_t *budget)
+aio_fill(struct aio *a, size_t *budget)
 {
 	size_t bytes;
 
-	while (a->head != NULL && *budget > 0 &&
-	    a->in_flight < AIO_CQ_ENTRIES) {
+	while (a->head != NULL && a->in_flight < AIO_CQ_ENTRIES) {
 		bytes = aio_bytes(a->head);
+		if (bytes > *budget && *budget != AIO_TURN_BYTES)
+			break;
 		if (!aio_enter(a, a->head))
 			break;
-		*budget -= (ssize_t)bytes;
+		*budget -= bytes < *budget ? bytes : *budget;
 		a->head = a->head->next;
 	}
 	if (a->head == NULL)
@@ -155,7 +156,9 @@ aio_reap(struct aio *a)
 	bool any = false;
 	int res;
 
-	while (io_uring_peek_cqe(&a->ring, &cqe) == 0) {
+	/* To peek where nothing is costs more than to ask first. */
+	while (io_uring_cq_ready(&a->ring) != 0 &&
+	    io_uring_peek_cqe(&a->ring, &cqe) == 0) {
 		op = io_uring_cqe_get_data(cqe);
 		res = cqe->res;
 		io_uring_cqe_seen(&a->ring, cqe);
@@ -171,7 +174,7 @@ aio_reap(struct aio *a)
  * last submission did.
  */
 static int
-aio_work(struct aio *a, ssize_t *budget)
+aio_work(struct aio *a, size_t *budget)
 {
 	int n = 1;
 
@@ -202,7 +205,7 @@ aio_wake_soon(struct ev_loop *ev, struct aio *a)
  * stands in for a signal that this may have lost.
  */
 static int
-aio_work_hushed(struct ev_loop *ev, struct aio *a, ssize_t *budget)
+aio_work_hushed(struct ev_loop *ev, struct aio *a, size_t *budget)
 {
 	int n;
 
@@ -224,7 +227,7 @@ static void
 aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct aio *a = w->data;
-	ssize_t budget = AIO_TURN_BYTES;
+	size_t budget = AIO_TURN_BYTES;
 	int n;
 
 	(void)revents;

@@ -21,7 +21,7 @@
 #include "devices/disk_device.h"
 #include "devices/disk_lock.h"
 
-#define DISK_PIECE_MAX		(256u << 10)
+#define DISK_PIECE_MAX		(1u << 20)
 #define DISK_RETRIES_MAX	100
 
 /* Host file systems write, and allocate, whole pages. */

@@ -38,25 +38,6 @@ gmem_size(const struct gmem *gm)
 	return sum;
 }
 
-void *
-gmem_ptr(const struct gmem *gm, uint64_t gpa, uint64_t len)
-{
-	const struct gmem_range *r;
-	uint64_t off;
-	unsigned i;
-
-	if (len == 0)
-		return NULL;
-	for (i = 0; i < gm->nranges; i++) {
-		r = &gm->range[i];
-		/* Below the range the difference wraps to a huge offset. */
-		off = gpa - r->gpa;
-		if (off < r->size && len <= r->size - off)
-			return (char *)r->hva + off;
-	}
-	return NULL;
-}
-
 int
 gmem_read(const struct gmem *gm, uint64_t gpa, void *dst, size_t len)
 {

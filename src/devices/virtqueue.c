@@ -55,11 +55,17 @@ struct vq_used {
 };
 _Static_assert(sizeof(struct vq_used) == 4, "vq_used");
 
-/* Where a walk along a chain is: in the ring's table or an indirect one. */
+/*
+ * Where a walk along a chain is: in the ring's table or an indirect one, among
+ * the elements to read or among those to write, of which it has so many bytes.
+ */
 struct vq_walk {
 	const struct vq_desc	*table;
 	uint32_t		 entries;
 	bool			 indirect;
+	uint16_t		 way;		/* 0 or VQ_DESC_F_WRITE */
+	unsigned		 n;		/* elements */
+	size_t			 len;
 };
 
 int
@@ -152,32 +158,45 @@ vq_hush(struct virtqueue *vq)
 	vq->hushed = true;
 }
 
+/* Ends the part that the walk is in. */
+static void
+vq_end_part(const struct vq_walk *w, struct vq_chain *c)
+{
+	if (w->way == 0) {
+		c->nread = w->n;
+		c->read_len = w->len;
+	} else {
+		c->nwrite = w->n - c->nread;
+		c->write_len = w->len;
+	}
+}
+
 /*
  * Adds what a descriptor points at to the chain.  One that goes in circles
  * ends here, being too long.
  */
 static int
-vq_add(const struct virtqueue *vq, struct vq_chain *c,
+vq_add(const struct virtqueue *vq, struct vq_walk *w, struct vq_chain *c,
     const struct vq_desc *d)
 {
-	bool write = (d->flags & VQ_DESC_F_WRITE) != 0;
-	size_t *sum = write ? &c->write_len : &c->read_len;
-	unsigned n = c->nread + c->nwrite;
 	void *p;
 
-	if (n == VQ_CHAIN_MAX || (!write && c->nwrite != 0))
+	if (w->n == VQ_CHAIN_MAX)
 		return -EPROTO;
-	if (d->len > UINT32_MAX - *sum)
+	if ((d->flags & VQ_DESC_F_WRITE) != w->way) {
+		if (w->way != 0)
+			return -EPROTO;
+		vq_end_part(w, c);
+		w->way = VQ_DESC_F_WRITE;
+		w->len = 0;
+	}
+	w->len += d->len;
+	if (w->len > UINT32_MAX)
 		return -EPROTO;
 	p = gmem_ptr(vq->gm, d->addr, d->len);
 	if (p == NULL)
 		return -EFAULT;
-	c->iov[n] = (struct iovec){ .iov_base = p, .iov_len = d->len };
-	*sum += d->len;
-	if (write)
-		c->nwrite++;
-	else
-		c->nread++;
+	c->iov[w->n++] = (struct iovec){ .iov_base = p, .iov_len = d->len };
 	return 0;
 }
 
@@ -231,13 +250,15 @@ vq_walk(const struct virtqueue *vq, struct vq_chain *c)
 			error = vq_enter(vq, &w, &d);
 			d.next = 0;
 		} else {
-			error = vq_add(vq, c, &d);
-			if ((d.flags & VQ_DESC_F_NEXT) == 0)
-				return error;
+			error = vq_add(vq, &w, c, &d);
 		}
 		if (error != 0)
 			return error;
+		if ((d.flags & (VQ_DESC_F_NEXT | VQ_DESC_F_INDIRECT)) == 0)
+			break;
 	}
+	vq_end_part(&w, c);
+	return 0;
 }
 
 int

@@ -213,6 +213,33 @@ START_TEST(many_that_wait)
 }
 END_TEST
 
+/*
+ * What is more than a turn may copy waits for the next, in order; what is more
+ * by itself goes alone.
+ */
+START_TEST(large_ones)
+{
+	static const size_t len[] = {
+		700 << 10, 700 << 10, 4, 3 << 20, 1 << 20, 4,
+	};
+	struct fixture *f = setup();
+	char *bytes = calloc(1, 3 << 20);
+	unsigned i, n = sizeof(len) / sizeof(len[0]);
+
+	for (i = 0; i < n; i++) {
+		struct op *op = prepare(f, i);
+
+		op->iov = (struct iovec){ bytes, len[i] };
+		aio_writev(f->aio, f->fd, &op->iov, 1, 0, &op->aio);
+	}
+	finish(f);
+	for (i = 0; i < n; i++)
+		ck_assert_int_eq(f->op[i].res, (int)len[i]);
+	free(bytes);
+	teardown(f);
+}
+END_TEST
+
 static void
 chain_done(struct aio_op *aio, int res)
 {
@@ -304,6 +331,7 @@ main(void)
 	tcase_add_test(tc, errors_are_results);
 	tcase_add_test(tc, many_at_once);
 	tcase_add_test(tc, many_that_wait);
+	tcase_add_test(tc, large_ones);
 	tcase_add_test(tc, started_by_completion);
 	tcase_add_test(tc, ring_is_restricted);
 	tcase_add_test(tc, creation_fails_cleanly);
