@@ -25,7 +25,7 @@
 #define DISK		"/dev/vda"
 #define DEPTH_MAX	64
 #define BUFFERS		(32u << 20)
-#define HUGE_PAGE	(2u << 20)
+#define PAGE		4096
 
 struct work {
 	bool		 write;
@@ -37,7 +37,7 @@ struct work {
 
 static int fd;
 static uint64_t size;		/* of the disk */
-static uint8_t *buffers;	/* in huge pages: few elements a request */
+static uint8_t *buffers;	/* in pages: an element each, as of its cache */
 static aio_context_t context;
 static uint64_t place;		/* the next one's number, or the seed */
 
@@ -136,8 +136,8 @@ main(void)
 	fd = open(DISK, O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (fd == -1 || ioctl(fd, BLKGETSIZE64, &size) == -1)
 		err(1, DISK);
-	buffers = aligned_alloc(HUGE_PAGE, BUFFERS);
-	if (buffers == NULL || madvise(buffers, BUFFERS, MADV_HUGEPAGE) == -1)
+	buffers = aligned_alloc(PAGE, BUFFERS);
+	if (buffers == NULL || madvise(buffers, BUFFERS, MADV_NOHUGEPAGE) == -1)
 		err(1, "buffers");
 	memset(buffers, 0x5a, BUFFERS);
 	if (syscall(SYS_io_setup, (long)DEPTH_MAX, &context) == -1)
