@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Ports: see port.h.
+ *
+ * A descriptor is watched only while the NIC wants to be called and the
+ * direction has tokens, so a guest that takes nothing costs nothing.  A frame
+ * is paid for when the next one wants to go, since the length of one that is
+ * received is known no sooner.
+ */
+#include "net/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "net/ifname.h"
+#include "net/switch.h"
+
+#define PORT_ANSWERS	8
+#define PORT_ANSWER_MAX	(NICPORT_HEADER + 14 + 1500)
+
+/* One direction: the time it has to wait, and what it still has to pay. */
+struct port_lane {
+	struct port		*port;
+	struct bucket		 bucket;
+	uint64_t		 owed;		/* bytes of the last frame */
+	bool			 limited;
+	bool			 waits;		/* the timer runs */
+	ev_timer		 timer;
+	struct port_counters	 counters;
+};
+
+struct port_queue {
+	struct port	*port;
+	unsigned	 number;
+	unsigned	 want;		/* NICPORT_RECV, NICPORT_SEND */
+	int		 fd;
+	bool		 used;		/* the tap puts frames here */
+	ev_io		 readable;
+	ev_io		 writable;
+};
+
+struct port_frame {
+	size_t	 len;
+	uint8_t	 bytes[PORT_ANSWER_MAX];
+};
+
+struct port {
+	struct nicport		 nic;
+	struct switch_port	 sp;
+	char			 name[IFNAME_SIZE];
+	struct loop		*loop;		/* NULL: not plugged in */
+	struct switches		*switches;
+	const struct nic_ops	*ops;		/* NULL: no NIC */
+	void			*cookie;	/* the NIC */
+	struct port_filter	 filter;
+	struct port_lane	 lanes[PORT_DIRS];
+	struct port_frame	*answers[PORT_ANSWERS];
+	unsigned		 nanswers;
+	ev_timer		 answer;	/* the next turn of the loop */
+	ev_timer		 surplus;	/* the same, for queues */
+	bool			 up;
+	bool			 broken;	/* the tap was taken away */
+	unsigned		 inuse;		/* queues, of */
+	unsigned		 nqueues;
+	struct port_queue	 queues[];
+};
+
+static struct port *
+port_of(struct nicport *nic)
+{
+	return (struct port *)nic;
+}
+
+static void
+port_watch(struct ev_loop *ev, ev_io *io, bool on)
+{
+	if (on)
+		ev_io_start(ev, io);
+	else
+		ev_io_stop(ev, io);
+}
+
+/* Lets each watcher be active if something is to come of it. */
+static void
+queue_update(struct port_queue *q)
+{
+	struct port *p = q->port;
+	struct ev_loop *ev;
+
+	if (p->loop == NULL)
+		return;
+	ev = loop_ev(p->loop);
+	port_watch(ev, &q->readable, (q->want & NICPORT_RECV) && q->used &&
+	    !p->lanes[PORT_RECV].waits && !p->broken);
+	port_watch(ev, &q->writable, (q->want & NICPORT_SEND) &&
+	    !p->lanes[PORT_SEND].waits && !p->broken);
+	if (q->number != 0)
+		return;
+	if ((q->want & NICPORT_RECV) && p->nanswers > 0)
+		ev_timer_start(ev, &p->answer);
+	else
+		ev_timer_stop(ev, &p->answer);
+}
+
+static void
+port_update(struct port *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->nqueues; i++)
+		queue_update(&p->queues[i]);
+}
+
+/* Somebody has deleted the tap: its descriptors only report errors now. */
+static void
+port_break(struct port *p)
+{
+	if (p->broken)
+		return;
+	p->broken = true;
+	log_warn("%s: interface %s was deleted", p->sp.what, p->name);
+	port_update(p);
+}
+
+/* May a frame pass?  If not, the timer says when. */
+static bool
+lane_open(struct port_lane *l)
+{
+	uint64_t now, then;
+
+	if (!l->limited || l->owed == 0)
+		return true;
+	if (l->waits)
+		return false;
+	now = loop_now_ns();
+	then = bucket_take(&l->bucket, now, l->owed, 1);
+	if (then == 0) {
+		l->owed = 0;
+		return true;
+	}
+	l->waits = true;
+	l->counters.waits++;
+	ev_timer_set(&l->timer, (double)(then - now) / 1e9, 0.);
+	/* The loop's clock is that of the turn's begin. */
+	ev_now_update(loop_ev(l->port->loop));
+	ev_timer_start(loop_ev(l->port->loop), &l->timer);
+	port_update(l->port);
+	return false;
+}
+
+static void
+lane_passed(struct port_lane *l, size_t len)
+{
+	size_t bytes = len > NICPORT_HEADER ? len - NICPORT_HEADER : 0;
+
+	l->counters.packets++;
+	l->counters.bytes += bytes;
+	l->owed = bytes;
+}
+
+static void
+lane_due(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port_lane *l = t->data;
+
+	(void)ev;
+	(void)revents;
+	l->waits = false;
+	port_update(l->port);
+}
+
+static void
+lane_stop(struct port_lane *l)
+{
+	l->waits = false;
+	ev_timer_stop(loop_ev(l->port->loop), &l->timer);
+}
+
+static size_t
+iov_length(const struct iovec *iov, unsigned niov)
+{
+	size_t len = 0;
+	unsigned i;
+
+	for (i = 0; i < niov; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+static int
+port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
+    unsigned niov)
+{
+	struct port *p = port_of(nic);
+	struct port_lane *l = &p->lanes[PORT_SEND];
+	int error;
+
+	assert(queue < p->nqueues);
+	if (!lane_open(l))
+		return -EAGAIN;
+	if (p->filter.frame != NULL &&
+	    p->filter.frame(p->filter.cookie, iov, niov)) {
+		l->counters.answered++;
+		lane_passed(l, iov_length(iov, niov));
+		return 0;
+	}
+	if (writev(p->queues[queue].fd, iov, (int)niov) != -1) {
+		lane_passed(l, iov_length(iov, niov));
+		return 0;
+	}
+	error = errno;
+	if (error == EAGAIN || error == EINTR)
+		return -EAGAIN;
+	if (error == EBADFD)
+		port_break(p);
+	l->counters.lost++;
+	return -error;
+}
+
+/* The first of the answers, as much of it as there is room for. */
+static ssize_t
+port_recv_answer(struct port *p, const struct iovec *iov, unsigned niov)
+{
+	struct port_frame *f = p->answers[0];
+	size_t done = 0, n;
+	unsigned i;
+
+	for (i = 0; i < niov && done < f->len; i++) {
+		n = f->len - done;
+		n = n < iov[i].iov_len ? n : iov[i].iov_len;
+		memcpy(iov[i].iov_base, f->bytes + done, n);
+		done += n;
+	}
+	free(f);
+	p->nanswers--;
+	memmove(p->answers, p->answers + 1,
+	    p->nanswers * sizeof(p->answers[0]));
+	p->lanes[PORT_RECV].counters.answered++;
+	return (ssize_t)done;
+}
+
+static ssize_t
+port_recv(struct nicport *nic, unsigned queue, const struct iovec *iov,
+    unsigned niov)
+{
+	struct port *p = port_of(nic);
+	struct port_lane *l = &p->lanes[PORT_RECV];
+	ssize_t len;
+
+	assert(queue < p->nqueues);
+	if (queue == 0 && p->nanswers > 0) {
+		len = port_recv_answer(p, iov, niov);
+		lane_passed(l, (size_t)len);
+		return len;
+	}
+	if (!lane_open(l))
+		return -EAGAIN;
+	len = readv(p->queues[queue].fd, iov, (int)niov);
+	if (len > 0) {
+		lane_passed(l, (size_t)len);
+		return len;
+	}
+	if (len == -1 && errno == EBADFD)
+		port_break(p);
+	return -EAGAIN;
+}
+
+static void
+port_want(struct nicport *nic, unsigned queue, unsigned what)
+{
+	struct port *p = port_of(nic);
+
+	assert(queue < p->nqueues);
+	p->queues[queue].want = what;
+	queue_update(&p->queues[queue]);
+}
+
+/* Takes one queue more into use, or one less. */
+static int
+queue_use(struct port_queue *q, bool on)
+{
+	int error;
+
+	if (q->used == on)
+		return 0;
+	error = os_tap_queue(q->fd, on);
+	if (error != 0)
+		return error;
+	q->used = on;
+	queue_update(q);
+	return 0;
+}
+
+/* The last queue that is used and should not be, or NULL. */
+static struct port_queue *
+port_surplus(struct port *p)
+{
+	unsigned i;
+
+	for (i = p->nqueues; i-- > p->inuse;)
+		if (p->queues[i].used)
+			return &p->queues[i];
+	return NULL;
+}
+
+/*
+ * The kernel waits for all its CPUs before it lets go of a queue, a tenth of a
+ * millisecond: one a turn, so that a guest of many cannot hold up others.
+ */
+static void
+surplus_due(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+	struct port_queue *q = port_surplus(p);
+
+	(void)revents;
+	if (q != NULL && queue_use(q, false) == 0)
+		ev_timer_start(ev, t);
+}
+
+static int
+port_queues(struct nicport *nic, unsigned n)
+{
+	struct port *p = port_of(nic);
+	unsigned i;
+	int error;
+
+	if (n < 1 || n > p->nqueues)
+		return -EINVAL;
+	for (i = 0; i < n; i++) {
+		error = queue_use(&p->queues[i], true);
+		if (error != 0)
+			return error;
+	}
+	p->inuse = n;
+	if (port_surplus(p) != NULL)
+		ev_timer_start(loop_ev(p->loop), &p->surplus);
+	return 0;
+}
+
+static int
+port_offload(struct nicport *nic, unsigned flags)
+{
+	struct port *p = port_of(nic);
+
+	if (flags & ~p->nic.offloads)
+		return -EINVAL;
+	return os_tap_offload(p->queues[0].fd, flags);
+}
+
+static void
+port_forget_answers(struct port *p)
+{
+	while (p->nanswers > 0)
+		free(p->answers[--p->nanswers]);
+}
+
+static void
+port_attach(struct nicport *nic, const struct nic_ops *ops, void *cookie)
+{
+	struct port *p = port_of(nic);
+	unsigned i;
+
+	assert(p->loop != NULL);
+	p->ops = ops;
+	p->cookie = cookie;
+	port_forget_answers(p);
+	for (i = 0; i < p->nqueues; i++)
+		p->queues[i].want = 0;
+	port_update(p);
+	if (ops == NULL)
+		return;
+	if (port_queues(nic, 1) != 0 || port_offload(nic, 0) != 0)
+		log_warn("%s: interface %s is not as it began", p->sp.what,
+		    p->name);
+	ops->link(cookie, p->up);
+}
+
+static const struct nicport_ops port_ops = {
+	.attach = port_attach,
+	.send = port_send,
+	.recv = port_recv,
+	.want = port_want,
+	.queues = port_queues,
+	.offload = port_offload,
+};
+
+static void
+queue_readable(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct port_queue *q = io->data;
+
+	(void)ev;
+	(void)revents;
+	q->port->ops->readable(q->port->cookie, q->number);
+}
+
+static void
+queue_writable(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct port_queue *q = io->data;
+
+	(void)ev;
+	(void)revents;
+	q->port->ops->writable(q->port->cookie, q->number);
+}
+
+static void
+answer_ready(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+
+	(void)ev;
+	(void)revents;
+	p->ops->readable(p->cookie, 0);
+	/* NULL: it has just left. */
+	if (p->loop != NULL)
+		queue_update(&p->queues[0]);
+}
+
+static void
+port_link(struct switch_port *sp, bool up)
+{
+	struct port *p = (struct port *)((char *)sp -
+	    offsetof(struct port, sp));
+
+	p->up = up;
+	if (p->ops != NULL)
+		p->ops->link(p->cookie, up);
+}
+
+/* What a new tap is. */
+static const struct port_set fresh = { .mtu = 1500 };
+
+/* Makes it what it shall be. */
+static int
+port_set_up(struct port *p, const struct port_conf *c, char *err,
+    size_t errlen)
+{
+	struct os_value v = { .number = 0 };
+	char mark[IFNAME_MARK];
+	struct plan plan;
+	struct os *o;
+	int error;
+
+	error = os_open(&o);
+	if (error != 0)
+		goto out;
+	ifname_port_mark(mark, c->daemon, c->vm, c->nic);
+	v.text = mark;
+	error = os_link_set(o, p->sp.index, OS_MARK, &v);
+	if (error == 0)
+		error = os_tap_direct(o, p->sp.index);
+	/* The host would talk to the guest by it. */
+	if (error == 0)
+		error = os_link_set(o, p->sp.index, OS_LINKLOCAL, &v);
+	if (error == 0) {
+		plan_init(&plan);
+		plan_port(&plan, p->sp.what, &p->sp.index, false, &fresh,
+		    &p->sp.set, p->sp.set.master != 0 ?
+		    &p->sp.set.master : NULL);
+		error = plan_run(&plan, o, err, errlen);
+		plan_free(&plan);
+		os_close(o);
+		return error;
+	}
+	os_close(o);
+out:
+	snprintf(err, errlen, "%s: %s", p->sp.what, strerror(-error));
+	return error;
+}
+
+/* With nothing but memory, and no descriptor. */
+static struct port *
+port_alloc(const struct port_conf *c)
+{
+	struct port *p;
+	struct port_queue *q;
+	unsigned i;
+
+	p = calloc(1, sizeof(*p) + c->nqueues * sizeof(p->queues[0]));
+	if (p == NULL)
+		return NULL;
+	p->nic.ops = &port_ops;
+	snprintf(p->sp.what, sizeof(p->sp.what), "vm %s: nic %u", c->vm,
+	    c->nic);
+	p->sp.set = c->set.master != 0 ? c->set : fresh;
+	p->sp.link = port_link;
+	p->sp.running = true;
+	ifname_port(p->name, c->daemon, c->vm, c->nic);
+	for (i = 0; i < PORT_DIRS; i++) {
+		p->lanes[i].port = p;
+		ev_init(&p->lanes[i].timer, lane_due);
+		p->lanes[i].timer.data = &p->lanes[i];
+	}
+	ev_timer_init(&p->answer, answer_ready, 0., 0.);
+	p->answer.data = p;
+	ev_timer_init(&p->surplus, surplus_due, 0., 0.);
+	p->surplus.data = p;
+	p->inuse = 1;
+	p->nqueues = c->nqueues;
+	for (i = 0; i < c->nqueues; i++) {
+		q = &p->queues[i];
+		q->port = p;
+		q->number = i;
+		q->used = true;
+	}
+	return p;
+}
+
+/* Of these the first one is used. */
+static int
+port_open_queues(struct port *p, const int *fds)
+{
+	struct port_queue *q;
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < p->nqueues; i++) {
+		q = &p->queues[i];
+		q->fd = fds[i];
+		ev_io_init(&q->readable, queue_readable, q->fd, EV_READ);
+		ev_io_init(&q->writable, queue_writable, q->fd, EV_WRITE);
+		q->readable.data = q->writable.data = q;
+		if (i > 0 && error == 0)
+			error = queue_use(q, false);
+	}
+	return error;
+}
+
+int
+port_create(struct port **pp, const struct port_conf *c, char *err,
+    size_t errlen)
+{
+	int fds[PORT_QUEUES], error;
+	struct port *p;
+
+	assert(c->nqueues >= 1 && c->nqueues <= PORT_QUEUES);
+	p = port_alloc(c);
+	if (p == NULL)
+		return -ENOMEM;
+	error = os_tap_create(p->name, p->nqueues, fds, &p->sp.index);
+	if (error != 0) {
+		snprintf(err, errlen, "%s: interface %s: %s", p->sp.what,
+		    p->name, error == -EBUSY ?
+		    "File exists, and it is not ours" : strerror(-error));
+		free(p);
+		return error;
+	}
+	p->nic.offloads = os_tap_offloads(fds[0]);
+	error = port_open_queues(p, fds);
+	if (error != 0)
+		snprintf(err, errlen, "%s: queues: %s", p->sp.what,
+		    strerror(-error));
+	else
+		error = port_set_up(p, c, err, errlen);
+	if (error != 0) {
+		port_destroy(p);
+		return error;
+	}
+	*pp = p;
+	return 0;
+}
+
+void
+port_destroy(struct port *p)
+{
+	unsigned i;
+
+	if (p == NULL)
+		return;
+	assert(p->loop == NULL);
+	for (i = 0; i < p->nqueues; i++)
+		close(p->queues[i].fd);
+	free(p);
+}
+
+struct nicport *
+port_nic(struct port *p)
+{
+	return &p->nic;
+}
+
+const char *
+port_name(const struct port *p)
+{
+	return p->name;
+}
+
+int
+port_index(const struct port *p)
+{
+	return p->sp.index;
+}
+
+int
+port_plug(struct port *p, struct loop *loop, struct switches *s,
+    const char *name, char *err, size_t errlen)
+{
+	int error;
+
+	assert(p->loop == NULL);
+	error = switches_plug(s, &p->sp, name, err, errlen);
+	if (error != 0)
+		return error;
+	p->loop = loop;
+	p->switches = s;
+	return 0;
+}
+
+void
+port_unplug(struct port *p)
+{
+	assert(p->ops == NULL);
+	switches_unplug(p->switches, &p->sp);
+	port_forget_answers(p);
+	ev_timer_stop(loop_ev(p->loop), &p->surplus);
+	lane_stop(&p->lanes[PORT_SEND]);
+	lane_stop(&p->lanes[PORT_RECV]);
+	port_update(p);
+	p->loop = NULL;
+	p->switches = NULL;
+	p->up = false;
+}
+
+void
+port_set_filter(struct port *p, const struct port_filter *f)
+{
+	static const struct port_filter none;
+
+	p->filter = f != NULL ? *f : none;
+}
+
+void
+port_set_limit(struct port *p, enum port_dir dir,
+    const struct bucket_limit *bytes, const struct bucket_limit *packets)
+{
+	struct port_lane *l = &p->lanes[dir];
+
+	assert(p->loop != NULL);
+	/* What is owed was free until now. */
+	if (!l->limited) {
+		bucket_init(&l->bucket, bytes, packets, loop_now_ns());
+		l->owed = 0;
+	} else {
+		bucket_set(&l->bucket, bytes, packets, loop_now_ns());
+	}
+	l->limited = bytes->rate != 0 || packets->rate != 0;
+	/* It may be over sooner now. */
+	lane_stop(l);
+	port_update(p);
+}
+
+int
+port_set_cable(struct port *p, bool in)
+{
+	int error;
+
+	error = os_tap_carrier(p->queues[0].fd, in);
+	if (error == 0 && p->loop == NULL)
+		p->sp.running = in;
+	return error;
+}
+
+int
+port_answer(struct port *p, const void *frame, size_t len)
+{
+	struct port_frame *f;
+
+	if (len > PORT_ANSWER_MAX)
+		return -EMSGSIZE;
+	if (p->nanswers == PORT_ANSWERS || p->ops == NULL)
+		return -ENOBUFS;
+	f = malloc(sizeof(*f));
+	if (f == NULL)
+		return -ENOBUFS;
+	f->len = len;
+	memcpy(f->bytes, frame, len);
+	p->answers[p->nanswers++] = f;
+	queue_update(&p->queues[0]);
+	return 0;
+}
+
+const struct port_counters *
+port_counters(const struct port *p, enum port_dir dir)
+{
+	return &p->lanes[dir].counters;
+}
