@@ -60,6 +60,7 @@ struct virtio {
 	uint64_t			 features;	/* l: negotiated */
 	atomic_uint_least8_t		 status;	/* a */
 	atomic_uint_least8_t		 isr;		/* any */
+	atomic_uint_least8_t		 generation;	/* a */
 	atomic_bool			 vectors;	/* t: MSI-X is on */
 	atomic_int			 config_vector;	/* t: event, or -1 */
 	bool				 running;	/* l */
@@ -90,7 +91,8 @@ struct virtio_state {
 	uint64_t	features;
 	uint8_t		status;
 	uint8_t		isr;
-	uint8_t		pad[6];
+	uint8_t		generation;
+	uint8_t		pad[5];
 };
 _Static_assert(sizeof(struct virtio_state) == 16, "no hidden padding");
 
@@ -188,6 +190,12 @@ virtio_offered(const struct virtio *v)
 	return v->offered;
 }
 
+uint8_t
+virtio_generation(struct virtio *v)
+{
+	return atomic_load(&v->generation);
+}
+
 bool
 virtio_intx_level(struct virtio *v)
 {
@@ -251,6 +259,13 @@ virtio_config_interrupt(struct virtio *v)
 	virtio_set_isr(v, VIRTIO_ISR_CONFIG);
 	if (atomic_load(&v->vectors))
 		virtio_signal(&v->config_vector);
+}
+
+void
+virtio_config_changed(struct virtio *v)
+{
+	atomic_fetch_add(&v->generation, 1);
+	virtio_config_interrupt(v);
 }
 
 static void
@@ -336,8 +351,11 @@ virtio_clear(struct virtio *v)
 		vq_stop(&v->queue[i].vq);
 		atomic_store(&v->queue[i].enabled, false);
 	}
+	if (v->ops->reset != NULL)
+		v->ops->reset(v->dev);
 	v->features = 0;
 	atomic_store(&v->isr, 0);
+	atomic_store(&v->generation, 0);
 	atomic_store(&v->status, 0);
 }
 
@@ -513,6 +531,18 @@ virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c)
 	return n > 0;
 }
 
+void
+virtio_unpop(struct virtio *v, unsigned queue, unsigned n)
+{
+	vq_unpop(&v->queue[queue].vq, n);
+}
+
+unsigned
+virtio_queue_size(const struct virtio *v, unsigned queue)
+{
+	return v->queue[queue].vq.size;
+}
+
 /*
  * An event that is fed has its watcher run after all that is pending and more
  * urgent: after the completions of one turn, however many, and without a
@@ -524,7 +554,9 @@ virtio_push(struct virtio *v, unsigned queue, uint16_t head, uint32_t len)
 	if ((atomic_load(&v->status) & VIRTIO_S_NEEDS_RESET) != 0)
 		return;
 	vq_push(&v->queue[queue].vq, head, len);
-	ev_feed_event(loop_ev(v->host->loop), &v->publish, EV_PREPARE);
+	if (!ev_is_pending(&v->publish))
+		ev_feed_event(loop_ev(v->host->loop), &v->publish,
+		    EV_PREPARE);
 }
 
 static void
@@ -573,6 +605,7 @@ virtio_save(const struct virtio *v, struct state_writer *w)
 		.features = v->features,
 		.status = atomic_load(&v->status),
 		.isr = atomic_load(&v->isr),
+		.generation = atomic_load(&v->generation),
 	};
 	unsigned i;
 	int error;
@@ -646,6 +679,7 @@ virtio_load(struct virtio *v, struct state_reader *r)
 		return error;
 	}
 	atomic_store(&v->isr, s.isr);
+	atomic_store(&v->generation, s.generation);
 	atomic_store(&v->status, s.status);
 	return 0;
 }

@@ -66,6 +66,11 @@ struct virtio_dev_ops {
 	 * when no request is in flight.
 	 */
 	void		(*stop)(void *dev);
+	/*
+	 * l, stopped: the driver knows the device no longer; what it had set
+	 * is as it was when the device was made.  NULL if it sets nothing.
+	 */
+	void		(*reset)(void *dev);
 
 	/* As in struct dev_ops, while stopped; NULL if there is no state. */
 	int		(*save)(const void *dev, struct state_writer *w);
@@ -92,6 +97,9 @@ uint8_t virtio_status(struct virtio *v);
 bool virtio_queue_enabled(struct virtio *v, unsigned queue);
 uint64_t virtio_offered(const struct virtio *v);
 bool virtio_intx_level(struct virtio *v);
+
+/* Another one after each change of the configuration space (4.1.4.3). */
+uint8_t virtio_generation(struct virtio *v);
 
 /*
  * Vectors (MSI-X): while they are on, an interrupt is a signal to the event of
@@ -137,6 +145,15 @@ unsigned virtio_turn(const struct virtio *v);
 
 /* As vq_pop, but a broken ring is dealt with here and looks empty. */
 bool virtio_pop(struct virtio *v, unsigned queue, struct vq_chain *c);
+
+/* Puts the last `n` chains of a queue back; see vq_unpop. */
+void virtio_unpop(struct virtio *v, unsigned queue, unsigned n);
+
+/* The entries of an enabled queue. */
+unsigned virtio_queue_size(const struct virtio *v, unsigned queue);
+
+/* The configuration space has changed: tells the driver. */
+void virtio_config_changed(struct virtio *v);
 
 /*
  * Returns a chain; all that are returned together, by what one turn of the

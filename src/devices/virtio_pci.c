@@ -337,8 +337,7 @@ vpci_common_read(struct virtio_pci *vp, uint32_t off)
 	case COMMON_STATUS:
 		return virtio_status(vp->v);
 	case COMMON_GENERATION:
-		/* No type changes its configuration while a driver reads. */
-		return 0;
+		return virtio_generation(vp->v);
 	case COMMON_QUEUE_SELECT:
 		return vp->queue_select;
 	default:

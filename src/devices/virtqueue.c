@@ -304,6 +304,13 @@ vq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 	vq->next_used++;
 }
 
+void
+vq_unpop(struct virtqueue *vq, unsigned n)
+{
+	assert(n <= (uint16_t)(vq->next_avail - vq->next_used));
+	vq->next_avail -= (uint16_t)n;
+}
+
 bool
 vq_publish(struct virtqueue *vq)
 {

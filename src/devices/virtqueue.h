@@ -92,6 +92,12 @@ int vq_pop(struct virtqueue *vq, struct vq_chain *c);
  */
 void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 
+/*
+ * Puts back the last `n` chains, none of which was pushed: the next pop takes
+ * them again, and looks at them afresh.
+ */
+void vq_unpop(struct virtqueue *vq, unsigned n);
+
 /* Shows the driver what was pushed; true if it wants an interrupt for it. */
 bool vq_publish(struct virtqueue *vq);
 

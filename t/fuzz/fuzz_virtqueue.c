@@ -4,7 +4,8 @@
  *
  * The input is a list of steps; the low three bits of a step's first byte say
  * what it does: 0 starts the queue, 1 writes a descriptor, 2 offers a chain, 3
- * writes anywhere, 4 pops, 5 pushes one that was popped, 6 publishes, 7 stops.
+ * writes anywhere, 4 pops or, with the highest bit, puts back what was popped
+ * last, 5 pushes one that was popped, 6 publishes, 7 stops.
  * Whatever the driver did, a chain lies in memory, is bounded and not empty,
  * and the device writes nowhere but to its own ring.
  */
@@ -31,6 +32,7 @@ struct driver {
 	uint16_t		 idx;		/* chains offered */
 	uint16_t		 heads[VQ_SIZE_MAX];	/* popped, not pushed */
 	unsigned		 nheads;
+	unsigned		 last;	/* of these, after any push */
 	unsigned		 unseen;	/* pushed, not published */
 };
 
@@ -105,7 +107,7 @@ start(struct driver *d)
 		d->cfg.avail = any_address(d);
 		d->cfg.used = any_address(d);
 	}
-	d->nheads = d->unseen = 0;
+	d->nheads = d->last = d->unseen = 0;
 	d->idx = 0;
 	d->used_len = 4 + 8ull * d->cfg.size + 2;
 	if (vq_start(&d->vq, &d->gm, &d->cfg, features) != 0) {
@@ -202,7 +204,18 @@ pop(struct driver *d)
 		return;
 	check_chain(d, &chain);
 	d->heads[d->nheads++] = chain.head;
+	d->last++;
 	FUZZ_CHECK(d->nheads + d->unseen <= d->vq.size);
+}
+
+static void
+unpop(struct driver *d)
+{
+	unsigned n = d->last != 0 ? 1 + fuzz_u8(&d->in) % d->last : 0;
+
+	vq_unpop(&d->vq, n);
+	d->nheads -= n;
+	d->last -= n;
 }
 
 static void
@@ -215,13 +228,16 @@ push(struct driver *d)
 	i %= d->nheads;
 	vq_push(&d->vq, d->heads[i], i);
 	d->heads[i] = d->heads[--d->nheads];
+	d->last = 0;
 	d->unseen++;
 }
 
 static void
 step(struct driver *d)
 {
-	switch (fuzz_u8(&d->in) & 7) {
+	uint8_t op = fuzz_u8(&d->in);
+
+	switch (op & 7) {
 	case 0:
 		start(d);
 		break;
@@ -235,7 +251,10 @@ step(struct driver *d)
 		poke(d);
 		break;
 	case 4:
-		pop(d);
+		if ((op & 0x80) != 0)
+			unpop(d);
+		else
+			pop(d);
 		break;
 	case 5:
 		push(d);
@@ -247,7 +266,7 @@ step(struct driver *d)
 		break;
 	case 7:
 		vq_stop(&d->vq);
-		d->nheads = d->unseen = 0;
+		d->nheads = d->last = d->unseen = 0;
 		break;
 	}
 	check_memory(d);

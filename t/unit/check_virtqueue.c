@@ -446,6 +446,41 @@ START_TEST(position_is_all_there_is)
 }
 END_TEST
 
+/* What was put back comes again, as it is then, also after a save. */
+START_TEST(chains_are_put_back)
+{
+	struct fixture *f = setup(4, EVENT_IDX);
+	struct virtqueue other;
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		vring_desc(&f->r, i, DATA + i, 1, VRING_WRITE, 0);
+		vring_offer(&f->r, (uint16_t)i);
+	}
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(vq_pop(&f->vq, &f->c), 1);
+	vq_push(&f->vq, 0, 1);
+	vq_unpop(&f->vq, 0);
+	ck_assert_int_eq(vq_pop(&f->vq, &f->c), 0);
+	vq_unpop(&f->vq, 3);
+	vq_publish(&f->vq);
+	vring_desc(&f->r, 2, DATA + 2, 77, VRING_WRITE, 0);
+	vring_offer(&f->r, 0);
+	ck_assert_int_eq(vq_start(&other, &f->gm, &f->r.cfg, EVENT_IDX), 0);
+	vq_seek(&other, vq_position(&f->vq));
+	for (i = 1; i <= 4; i++) {
+		ck_assert_int_eq(vq_pop(&f->vq, &f->c), 1);
+		ck_assert_uint_eq(f->c.head, i % 4);
+		ck_assert_uint_eq(f->c.write_len, i == 2 ? 77 : 1);
+		ck_assert_int_eq(vq_pop(&other, &f->c), 1);
+		ck_assert_uint_eq(f->c.head, i % 4);
+	}
+	ck_assert_int_eq(vq_pop(&f->vq, &f->c), 0);
+	ck_assert_int_eq(vq_pop(&other, &f->c), 0);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(start_checks_the_rings)
 {
 	struct fixture *f = setup(4, 0);
@@ -611,6 +646,7 @@ main(void)
 	tcase_add_test(tc, used_event_edges);
 	tcase_add_test(tc, flags_suppress);
 	tcase_add_test(tc, position_is_all_there_is);
+	tcase_add_test(tc, chains_are_put_back);
 	tcase_add_test(tc, start_checks_the_rings);
 	tcase_add_test(tc, random_rings);
 	tcase_add_test(tc, no_notification_is_lost);
