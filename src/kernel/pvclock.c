@@ -4,12 +4,10 @@
  * of the guest's for each vCPU, which says how to turn its TSC into
  * nanoseconds.
  *
- * The guest's TSC is the host's less a constant, but the host's own clock is
- * steered by NTP and the TSC is not.  So once a second all pages get a pace at
- * which the guest's clock comes to agree with CLOCK_BOOTTIME.
+ * The host's clock is CLOCK_BOOTTIME, after which they are steered once a
+ * second (steering.h), all at the same time.
  */
 #include <linux/math64.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
@@ -19,14 +17,6 @@
 #include "vmm.h"
 
 #define PVCLOCK_ENABLE	1ULL
-
-/* No more than this share of its pace is given to correct a clock. */
-#define PVCLOCK_CORRECTION	512
-
-static u64 tsc_second(void)
-{
-	return tsc_khz * 1000ULL;
-}
 
 u64 guest_tsc(const struct vm *vm)
 {
@@ -52,30 +42,6 @@ static void pvclock_sample(const struct vm *vm, u64 *tsc, u64 *ns)
 		*ns = now - vm->pvclock.base;
 	}
 	local_irq_restore(flags);
-}
-
-/* So many ns a second of the TSC: ns = ((ticks << shift) * mul) >> 32. */
-static void pvclock_pace(struct pvclock *c, u64 ns)
-{
-	u64 ticks = tsc_second();
-	s8 shift = 0;
-
-	/* Bring the quotient into [1/2, 1), where mul has 32 bits. */
-	while (ns >= ticks) {
-		ticks <<= 1;
-		shift++;
-	}
-	while (ns * 2 < ticks) {
-		ns <<= 1;
-		shift--;
-	}
-	c->mul = mul_u64_u64_div_u64(ns, 1ULL << 32, ticks);
-	c->shift = shift;
-}
-
-static u64 pvclock_at(const struct pvclock *c, u64 tsc)
-{
-	return c->ns + pvclock_scale_delta(tsc - c->tsc, c->mul, c->shift);
 }
 
 static bool pvclock_is_used(const struct vm *vm)
@@ -107,28 +73,26 @@ static void pvclock_write(const struct pvclock *c,
 
 	if (!check_tsc_unstable())
 		flags |= PVCLOCK_TSC_STABLE_BIT;
-	t->tsc_timestamp = c->tsc;
-	t->system_time = c->ns;
-	t->tsc_to_system_mul = c->mul;
-	t->tsc_shift = c->shift;
+	t->tsc_timestamp = c->clock.tsc;
+	t->system_time = c->clock.ns;
+	t->tsc_to_system_mul = c->clock.mul;
+	t->tsc_shift = c->clock.shift;
 	t->flags = flags;
 	/* Pairs with the guest's barrier after its look at the version. */
 	smp_store_release(&t->version, c->version);
 }
 
 /*
- * Gives all clocks a new pace, from the moment when each version is odd: what
- * a guest has read by the old one it has read before, on any vCPU, so that no
- * clock goes back however much slower it becomes.  If `to` is not 0, it is the
- * time from then on.
+ * Turns all clocks at the moment when each version is odd: what a guest has
+ * read by the old pace it has read before, on any vCPU, so that no clock goes
+ * back however much slower it becomes.
  */
-static void pvclock_switch(struct vm *vm, u64 pace, u64 to)
+static void pvclock_turn(struct vm *vm, const struct steering_turn *turn)
 {
 	struct pvclock_vcpu_time_info *page[VMM_MAX_VCPUS];
 	struct pvclock *c = &vm->pvclock;
 	unsigned long flags;
 	int i, n = 0;
-	u64 tsc;
 
 	for (i = 0; i < VMM_MAX_VCPUS; i++) {
 		page[n] = pvclock_page(vm, i);
@@ -141,42 +105,21 @@ static void pvclock_switch(struct vm *vm, u64 pace, u64 to)
 		WRITE_ONCE(page[i]->version, c->version + 1);
 	/* Pairs with that before its second look: its TSC is before ours. */
 	smp_mb();
-	tsc = guest_tsc(vm);
-	c->ns = to ?: pvclock_at(c, tsc);
-	c->tsc = tsc;
-	pvclock_pace(c, pace);
+	steering_turn(&c->clock, guest_tsc(vm), turn);
 	c->version += 2;
 	for (i = 0; i < n; i++)
 		pvclock_write(c, page[i]);
 	local_irq_restore(flags);
 }
 
-/*
- * Half of the error goes in the next second, so that a call that comes late
- * does not make it worse.
- */
 static void pvclock_steer(struct vm *vm)
 {
-	struct pvclock *c = &vm->pvclock;
-	u64 tsc, ns, pace;
-	s64 most;
+	struct steering_turn turn;
+	u64 tsc, ns;
 
 	pvclock_sample(vm, &tsc, &ns);
-	/* Two samples too close to one another tell no pace. */
-	if (tsc - c->host_tsc < tsc_second() / 16)
-		return;
-	pace = mul_u64_u64_div_u64(ns - c->host_ns, tsc_second(),
-				   tsc - c->host_tsc);
-	c->host_tsc = tsc;
-	c->host_ns = ns;
-	if (pace < NSEC_PER_SEC / 8 * 7 || pace > NSEC_PER_SEC / 8 * 9) {
-		/* No NTP does that: the host has slept. */
-		pvclock_switch(vm, NSEC_PER_SEC, max(ns, c->ns));
-		return;
-	}
-	most = pace / PVCLOCK_CORRECTION;
-	pace += clamp((s64)(ns - pvclock_at(c, tsc)) / 2, -most, most);
-	pvclock_switch(vm, pace, 0);
+	if (steering_look(&vm->pvclock.clock, tsc, ns, &turn))
+		pvclock_turn(vm, &turn);
 }
 
 static void pvclock_wait(struct pvclock *c)
@@ -209,16 +152,15 @@ void pvclock_end(struct vm *vm)
 	cancel_delayed_work_sync(&vm->pvclock.work);
 }
 
-/* Nobody has a clock yet: it is the host's, at the TSC's own pace. */
+/* Nobody has a clock yet. */
 static void pvclock_begin(struct vm *vm)
 {
 	struct pvclock *c = &vm->pvclock;
+	u64 tsc, ns;
 
-	pvclock_sample(vm, &c->host_tsc, &c->host_ns);
-	c->tsc = c->host_tsc;
-	c->ns = c->host_ns;
+	pvclock_sample(vm, &tsc, &ns);
+	steering_begin(&c->clock, tsc_khz * 1000ULL, tsc, ns);
 	c->version += 2;
-	pvclock_pace(c, NSEC_PER_SEC);
 	pvclock_wait(c);
 }
 

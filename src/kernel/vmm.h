@@ -30,6 +30,7 @@
 #include <linux/xarray.h>
 
 #include "lapic.h"
+#include "steering.h"
 #include "vmm_uapi.h"
 
 struct eventfd_ctx;
@@ -145,17 +146,12 @@ struct mem_range {
 	unsigned long	 hva;		/* I */
 };
 
-/* The guest's clock: `ns` at `tsc`, and so many ns a tick from then on. */
+/* The guest's clock. */
 struct pvclock {
 	u64			 msr[VMM_MAX_VCPUS];	/* m, where pages are */
 	u64			 base;		/* I, the host's at its 0, ns */
-	u64			 tsc;		/* m, of the guest */
-	u64			 ns;		/* m */
-	u32			 mul;		/* m */
-	s8			 shift;		/* m */
+	struct steering		 clock;		/* m */
 	u32			 version;	/* m, even */
-	u64			 host_tsc;	/* m, when the host's was seen */
-	u64			 host_ns;	/* m */
 	struct delayed_work	 work;
 };
 

@@ -41,7 +41,6 @@
 #include "vmm/machine.h"
 #include "vmm/msrs.h"
 
-#define HALT_CHECK_S	1.0
 #define MIB		(UINT64_C(1) << 20)
 
 struct guest {
@@ -53,13 +52,13 @@ struct guest {
 
 	struct crew		*crew;		/* i */
 	struct deadline		*deadline;	/* i; set by t */
-	ev_timer		 halt_timer;	/* l */
+	ev_timer		 second_timer;	/* l */
 	uint64_t		 last_exits;	/* l */
 	bool			 stopping;	/* l */
 	bool			 running;	/* l */
 
 	struct gmem		 gm;		/* t */
-	struct hv_vm		*hv_vm;		/* t */
+	struct hv_vm		*hv_vm;		/* t; l while it runs */
 	struct hv_vcpu		*hv_vcpu;	/* t */
 	struct machine		*machine;	/* t */
 	struct msrs		 msrs;		/* i, with a lock of its own */
@@ -312,17 +311,27 @@ input_ready(void *cookie)
  * kick that asks counts as an exit, hence every other time.
  */
 static void
-halt_check(struct ev_loop *ev, ev_timer *t, int revents)
+halt_check(struct guest *g)
 {
-	struct guest *g = t->data;
 	struct vm_stats st;
 
-	(void)ev;
-	(void)revents;
 	guest_stats(g, &st);
 	if (st.exits == g->last_exits)
 		crew_check_halt(g->crew);
 	g->last_exits = st.exits;
+}
+
+static void
+on_second(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct guest *g = t->data;
+
+	(void)ev;
+	(void)revents;
+	if (g->env->hv->keeps_hlt)
+		halt_check(g);
+	if (g->env->hv->tick != NULL)
+		g->env->hv->tick(g->hv_vm);
 }
 
 static void
@@ -347,8 +356,8 @@ on_prepared(void *cookie, int error)
 	for (i = 0; i < g->ndisks; i++)
 		disk_attach(g->disk[i], g->env->aio);
 	console_set_input_ready(g->console, input_ready, g);
-	if (g->env->hv->keeps_hlt)
-		ev_timer_start(loop_ev(g->env->loop), &g->halt_timer);
+	if (g->env->hv->keeps_hlt || g->env->hv->tick != NULL)
+		ev_timer_start(loop_ev(g->env->loop), &g->second_timer);
 	g->running = true;
 	crew_run(g->crew);
 	g->ops->running(g->cookie);
@@ -370,7 +379,7 @@ guest_unplug(struct guest *g)
 		return;
 	g->running = false;
 	console_set_input_ready(g->console, NULL, NULL);
-	ev_timer_stop(loop_ev(g->env->loop), &g->halt_timer);
+	ev_timer_stop(loop_ev(g->env->loop), &g->second_timer);
 }
 
 static void
@@ -465,8 +474,8 @@ guest_create(struct guest **gp, const struct vm_env *env,
 	g->console = console;
 	g->ops = ops;
 	g->cookie = cookie;
-	ev_timer_init(&g->halt_timer, halt_check, HALT_CHECK_S, HALT_CHECK_S);
-	g->halt_timer.data = g;
+	ev_timer_init(&g->second_timer, on_second, 1.0, 1.0);
+	g->second_timer.data = g;
 	g->conf = vm_config_dup(conf);
 	if (g->conf == NULL) {
 		error = -ENOMEM;

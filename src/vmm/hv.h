@@ -146,6 +146,12 @@ struct hv_ops {
 	void (*vm_destroy)(struct hv_vm *vm);
 
 	/*
+	 * Has the guest's clock follow the host's; to be called once a second.
+	 * Loop thread.  NULL where the backend's kernel does it.
+	 */
+	void (*tick)(struct hv_vm *vm);
+
+	/*
 	 * Has the kernel answer the guest's writes of `size` bytes to `port`
 	 * by a signal to the eventfd `fd`, without an exit, or ends that: 0
 	 * or -errno.  Each write is either a signal or an exit.  Any thread;

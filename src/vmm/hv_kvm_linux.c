@@ -52,12 +52,15 @@ struct hv_vm {
 	size_t		 run_size;
 	unsigned	 ncpus;
 	struct hv_kvm_irq *irq;
+	struct hv_kvm_clock *clock;
 	struct gmem	 gm;		/* ours to unmap */
 };
 
 struct hv_vcpu {
 	struct kvm_run	*run;		/* shared with the kernel */
 	int		 fd;
+	unsigned	 id;
+	struct hv_kvm_clock *clock;	/* the VM's */
 	pthread_t	 thread;	/* runs it */
 	size_t		 run_size;
 	atomic_ullong	 exits;
@@ -79,6 +82,7 @@ static const struct {
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
 	{ KVM_CAP_IOEVENTFD, "ioeventfd" },
 	{ KVM_CAP_X86_USER_SPACE_MSR, "exits by MSRs" },
+	{ KVM_CAP_X86_MSR_FILTER, "a filter of MSRs" },
 };
 
 static int
@@ -131,7 +135,8 @@ setup_machine(int vm, char *err, size_t errlen)
 	};
 	struct kvm_enable_cap msrs = {
 		.cap = KVM_CAP_X86_USER_SPACE_MSR,
-		.args[0] = KVM_MSR_EXIT_REASON_UNKNOWN,
+		.args[0] = KVM_MSR_EXIT_REASON_UNKNOWN |
+		    KVM_MSR_EXIT_REASON_FILTER,
 	};
 	uint64_t identity = IDENTITY_GPA;
 	int error;
@@ -139,7 +144,8 @@ setup_machine(int vm, char *err, size_t errlen)
 	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) == 0 &&
 	    ioctl(vm, KVM_SET_TSS_ADDR, TSS_GPA) == 0 &&
 	    ioctl(vm, KVM_ENABLE_CAP, &irqchip) == 0 &&
-	    ioctl(vm, KVM_ENABLE_CAP, &msrs) == 0)
+	    ioctl(vm, KVM_ENABLE_CAP, &msrs) == 0 &&
+	    hv_kvm_clock_setup(vm) == 0)
 		return 0;
 	error = errno;
 	return hv_fail(err, errlen, error, "backend kvm: setting up a VM: %s",
@@ -261,9 +267,17 @@ kvm_vm_create(struct hv_vm **vmp, struct gmem *gm, unsigned ncpus, char *err,
 	error = add_memory(vm, gm, err, errlen);
 	if (error != 0)
 		goto destroy_irq;
+	error = hv_kvm_clock_create(&vm->clock, vm->fd, &vm->gm);
+	if (error != 0) {
+		hv_fail(err, errlen, -error, "backend kvm: a clock: %s",
+		    strerror(-error));
+		goto unmap;
+	}
 	vm->ncpus = ncpus;
 	*vmp = vm;
 	return 0;
+unmap:
+	hv_ram_unmap(gm);
 destroy_irq:
 	hv_kvm_irq_destroy(vm->irq);
 close:
@@ -276,6 +290,7 @@ free_vm:
 static void
 kvm_vm_destroy(struct hv_vm *vm)
 {
+	hv_kvm_clock_destroy(vm->clock);
 	hv_kvm_irq_destroy(vm->irq);
 	vm_close(vm);
 	hv_ram_unmap(&vm->gm);
@@ -307,6 +322,12 @@ kvm_msi_event(struct hv_vm *vm, unsigned slot, int fd,
     const struct hv_msi *msg)
 {
 	return hv_kvm_irq_event(vm->irq, slot, fd, msg);
+}
+
+static void
+kvm_tick(struct hv_vm *vm)
+{
+	hv_kvm_clock_tick(vm->clock);
 }
 
 static int
@@ -382,6 +403,8 @@ kvm_vcpu_create(struct hv_vcpu **vcpup, struct hv_vm *vm, unsigned id,
 	}
 	v->thread = pthread_self();
 	v->run_size = vm->run_size;
+	v->id = id;
+	v->clock = vm->clock;
 	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
 	if (v->fd == -1) {
 		error = -errno;
@@ -442,17 +465,42 @@ run_failed(struct hv_vcpu *v, struct hv_exit *e)
 		hv_exit_error(e, "KVM_RUN: %s", strerror(errno));
 }
 
+/* Of the clock's registers; the daemon above has nothing to do with them. */
+static void
+exit_clock_msr(struct hv_vcpu *v, struct hv_exit *e)
+{
+	struct kvm_run *run = v->run;
+	uint64_t val = run->msr.data;
+	int error;
+
+	if (run->exit_reason == KVM_EXIT_X86_WRMSR)
+		error = hv_kvm_clock_write(v->clock, v->fd, v->id,
+		    run->msr.index, val);
+	else
+		error = hv_kvm_clock_read(v->clock, v->fd, v->id,
+		    run->msr.index, &val);
+	run->msr.data = val;
+	run->msr.error = error != 0;
+	e->kind = HV_EXIT_NONE;
+}
+
 /* The next run performs the instruction, or raises the #GP. */
 static void
-exit_msr(struct kvm_run *run, struct hv_exit *e)
+exit_msr(struct hv_vcpu *v, struct hv_exit *e)
 {
+	struct kvm_run *run = v->run;
+
+	/* An interrupt now would meet the #GP. */
+	run->ready_for_interrupt_injection = 0;
+	if (hv_kvm_clock_has(run->msr.index)) {
+		exit_clock_msr(v, e);
+		return;
+	}
 	e->kind = HV_EXIT_MSR;
 	e->msr.index = run->msr.index;
 	e->msr.write = run->exit_reason == KVM_EXIT_X86_WRMSR;
 	e->msr.fault = &run->msr.error;
 	e->msr.data = &run->msr.data;
-	/* An interrupt now would meet the #GP. */
-	run->ready_for_interrupt_injection = 0;
 }
 
 /* The exits that end a guest. */
@@ -512,7 +560,7 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 		break;
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:
-		exit_msr(run, e);
+		exit_msr(v, e);
 		break;
 	case KVM_EXIT_IOAPIC_EOI:
 		e->kind = HV_EXIT_EOI;
@@ -641,11 +689,10 @@ kvm_is_halted(struct hv_vcpu *v)
 	    !ev.exception.injected && !ev.smi.pending;
 }
 
-/* Refused where the guest has no paravirtual clock: nobody to be told. */
 static void
 kvm_resumed(struct hv_vcpu *v)
 {
-	(void)ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+	hv_kvm_clock_resumed(v->clock, v->fd, v->id);
 }
 
 static void
@@ -661,6 +708,7 @@ const struct hv_ops hv_kvm_ops = {
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,
+	.tick = kvm_tick,
 	.doorbell = kvm_doorbell,
 	.msi = kvm_msi,
 	.msi_event = kvm_msi_event,

@@ -364,6 +364,21 @@ START_TEST(call_returns)
 }
 END_TEST
 
+/* A clock is steered while the guest runs, and no longer. */
+START_TEST(clock_ticks)
+{
+	unsigned ticks = fakehv_look().ticks;
+
+	start();
+	until(fakehv_look().ticks == ticks + 2);
+	vm_stop(vm, false);
+	wait_for(VM_STOPPED);
+	ticks = fakehv_look().ticks;
+	run_for(1.2);
+	ck_assert_uint_eq(fakehv_look().ticks, ticks);
+}
+END_TEST
+
 /* The thread waits as long as the answer takes, and only then goes on. */
 START_TEST(call_waits)
 {
@@ -657,6 +672,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, call_returns);
+	tcase_add_test(tc, clock_ticks);
 	tcase_add_test(tc, call_waits);
 	tcase_add_test(tc, stop_waits_for_requests);
 	tcase_add_test(tc, force_leaves_memory);

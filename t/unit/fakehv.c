@@ -376,6 +376,16 @@ fake_resumed(struct hv_vcpu *v)
 }
 
 static void
+fake_tick(struct hv_vm *vm)
+{
+	(void)vm;
+	pthread_mutex_lock(&mtx);
+	assert(fake.vms > 0);
+	fake.ticks++;
+	pthread_mutex_unlock(&mtx);
+}
+
+static void
 fake_stats(struct hv_vcpu *v, struct hv_stats *st)
 {
 	(void)v;
@@ -391,6 +401,7 @@ const struct hv_ops fakehv_ops = {
 	.probe = fake_probe,
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,
+	.tick = fake_tick,
 	.doorbell = fake_doorbell,
 	.msi = fake_msi,
 	.msi_event = fake_msi_event,

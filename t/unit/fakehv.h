@@ -38,6 +38,7 @@ struct fakehv {
 	unsigned	 routes;	/* calls of ioapic_route() */
 	unsigned	 kicks;
 	unsigned	 checks;	/* is_halted() was asked */
+	unsigned	 ticks;
 	unsigned	 resumed;	/* resumed() was told */
 	unsigned	 injected;
 	uint8_t		 vector;	/* the last of them */
