@@ -26,10 +26,11 @@
 #define POST_LEVEL	0x02		/* and in posted[1] */
 #define POST_NMI	0x04
 #define POST_TIMER	0x08
-#define POST_FAST	0x0f
-#define POST_INIT	0x10		/* these need memory, and time */
-#define POST_SIPI	0x20
-#define POST_SLOW	0x30
+#define POST_KICK	0x10
+#define POST_FAST	0x1f
+#define POST_INIT	0x20		/* these need memory, and time */
+#define POST_SIPI	0x40
+#define POST_SLOW	0x60
 
 #define MSR_X2APIC_END	(APIC_BASE_MSR + 0xff)
 
@@ -122,6 +123,14 @@ void apic_send(struct vm *vm, const struct lapic_msg *m, u32 sender)
 		apic_post_message(apic_find(vm, __ffs64(match)), m);
 }
 
+void apic_kick(struct vm *vm, u32 id)
+{
+	struct vcpu *v = apic_find(vm, id);
+
+	if (v)
+		apic_post(v, POST_KICK);
+}
+
 static enum hrtimer_restart apic_timer_fire(struct hrtimer *timer)
 {
 	apic_post(container_of(timer, struct vcpu, timer), POST_TIMER);
@@ -182,10 +191,14 @@ bool apic_take(struct vcpu *v)
 		apic_take_vectors(v, true);
 	if (what & POST_TIMER)
 		apic_timer(v);
-	/* One that waits to be started has no use for it. */
-	if ((what & POST_NMI) && v->halted != VMM_HALTED_SIPI)
-		vmm_cpu->inject(v, VMM_EVENT_VALID | VMM_EVENT_NMI |
-				X86_TRAP_NMI);
+	/* One that waits to be started has no use for them. */
+	if ((what & (POST_NMI | POST_KICK)) && v->halted != VMM_HALTED_SIPI) {
+		if (what & POST_NMI)
+			vmm_cpu->inject(v, VMM_EVENT_VALID | VMM_EVENT_NMI |
+					X86_TRAP_NMI);
+		if (what & POST_KICK)
+			v->kicked = true;
+	}
 	return !(what & POST_SLOW);
 }
 

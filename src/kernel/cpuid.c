@@ -77,7 +77,8 @@
 #define PV_SIGNATURE_EDX	0x0000004d
 #define PV_FEATURES							\
 	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
-	 BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_EOI))
+	 BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_EOI) |	\
+	 BIT(KVM_FEATURE_PV_UNHALT))
 
 /* The leaf of frequencies, VMware's, which other hypervisors took over. */
 #define PV_FREQUENCY	0x40000010
@@ -218,6 +219,13 @@ static const struct vmm_cpuid_entry *find(const struct vm *vm, u32 leaf,
 					e->subleaf == subleaf))
 			return e;
 	return NULL;
+}
+
+bool cpuid_has_unhalt(const struct vm *vm)
+{
+	const struct vmm_cpuid_entry *e = find(vm, KVM_CPUID_FEATURES, 0);
+
+	return e && (e->eax & BIT(KVM_FEATURE_PV_UNHALT));
 }
 
 /* In `flags` of a row: fix() has something to do. */

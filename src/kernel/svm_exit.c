@@ -114,9 +114,21 @@ static enum next exit_io(struct vcpu *v)
 	return NEXT_USER;
 }
 
+static u64 hypercall(struct vcpu *v)
+{
+	const struct vmcb *vmcb = to_vmcb(v);
+
+	if (vmcb->save.rax != KVM_HC_KICK_CPU || !cpuid_has_unhalt(v->vm))
+		return -KVM_ENOSYS;
+	if (vmcb->save.cpl != 0)
+		return -KVM_EPERM;
+	apic_kick(v->vm, v->gpr[VMM_RCX]);
+	return 0;
+}
+
 static enum next exit_vmmcall(struct vcpu *v)
 {
-	to_vmcb(v)->save.rax = -KVM_ENOSYS;
+	to_vmcb(v)->save.rax = hypercall(v);
 	skip(v, 3);
 	return NEXT_ENTER;
 }

@@ -199,7 +199,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 
 bool vcpu_is_stuck(struct vcpu *v)
 {
-	return !atomic_read(&v->posts) &&
+	return !atomic_read(&v->posts) && !v->kicked &&
 	       (v->halted == VMM_HALTED_SIPI ||
 		(v->halted && !static_call(vmm_cpu_intr_ready)(v)));
 }
@@ -215,9 +215,11 @@ static bool vcpu_takes_extint(struct vcpu *v)
 void vcpu_end_hlt(struct vcpu *v)
 {
 	if (v->halted == VMM_HALTED_HLT &&
-	    (vmm_cpu->event_pending(v) ||
-	     (apic_pending(v) >= 0 && static_call(vmm_cpu_intr_ready)(v))))
+	    (v->kicked || vmm_cpu->event_pending(v) ||
+	     (apic_pending(v) >= 0 && static_call(vmm_cpu_intr_ready)(v)))) {
 		v->halted = VMM_HALTED_NO;
+		v->kicked = false;
+	}
 }
 
 static bool vcpu_is_wanted(struct vcpu *v)
@@ -249,16 +251,40 @@ static void vcpu_learn(struct vcpu *v, u64 waited)
 				     min_t(u64, HALT_POLL_START, most), most);
 }
 
+/*
+ * It may well be kicked, as long as another vCPU is not stuck.  The last that
+ * becomes so is not to be missed: each says that it is, then looks.
+ */
+static bool vcpu_expects_kick(struct vcpu *v)
+{
+	unsigned int id, n = READ_ONCE(v->vm->vcpu_end);
+	struct vcpu *other;
+
+	if (v->halted != VMM_HALTED_HLT || !cpuid_has_unhalt(v->vm))
+		return false;
+	/* Between the two, and so is that of the others. */
+	smp_mb();
+	for (id = 0; id < n; id++) {
+		/* Pairs with vcpu_publish(). */
+		other = smp_load_acquire(&v->vm->vcpu[id]);
+		if (other && !READ_ONCE(other->stuck))
+			return true;
+	}
+	return false;
+}
+
 /* Sleeps until somebody posts, or wants the run to end; false: it is over. */
 static bool vcpu_wait(struct vcpu *v)
 {
 	const u64 start = ktime_get_ns();
 
-	/* The daemon is told once. */
+	/* The daemon is told once, or not at all. */
 	if (!v->stuck && vcpu_is_stuck(v)) {
-		v->stuck = true;
-		v->run->reason = VMM_EXIT_HLT;
-		return false;
+		WRITE_ONCE(v->stuck, true);
+		if (!vcpu_expects_kick(v)) {
+			v->run->reason = VMM_EXIT_HLT;
+			return false;
+		}
 	}
 	if (v->halt_poll && !v->stuck)
 		vcpu_poll(v, start + min_t(u64, v->halt_poll,
@@ -304,7 +330,7 @@ static int vcpu_run_loop(struct vcpu *v)
 				return 0;
 			continue;
 		}
-		v->stuck = false;
+		WRITE_ONCE(v->stuck, false);
 		steal_update(v);
 		next = vcpu_run_fast(v);
 		if (next == NEXT_SLOW)
@@ -511,6 +537,8 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 
 static void vcpu_free(struct vcpu *v)
 {
+	/* It kicks nobody any more. */
+	WRITE_ONCE(v->stuck, true);
 	yield_set_task(v, NULL);
 	irq_event_free_all(v);
 	apic_free(v);

@@ -23,6 +23,7 @@ static struct vmm_state *vcpu_state(struct vcpu *v)
 	s->tsc = guest_tsc(v->vm);
 	s->halted = v->halted;
 	s->stuck = vcpu_is_stuck(v);
+	s->kicked = v->kicked;
 	return s;
 }
 
@@ -43,7 +44,7 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 {
 	int ret;
 
-	if (memchr_inv(s->reserved, 0, sizeof(s->reserved)) ||
+	if (s->reserved || s->reserved2 || s->kicked > 1 ||
 	    memchr_inv(s->gdtr.reserved, 0, sizeof(s->gdtr.reserved)) ||
 	    memchr_inv(s->idtr.reserved, 0, sizeof(s->idtr.reserved)) ||
 	    s->halted > VMM_HALTED_SIPI || s->shadow > 1 ||
@@ -57,7 +58,8 @@ static int vcpu_apply_state(struct vcpu *v, const struct vmm_state *s)
 	v->xcr0 = s->xcr0;
 	lapic_set_cr8(&v->lapic, s->cr8);
 	v->halted = s->halted;
-	v->stuck = false;
+	v->kicked = s->kicked;
+	WRITE_ONCE(v->stuck, false);
 	vcpu_end_hlt(v);
 	v->shutdown = false;
 	v->io_in = false;
@@ -106,7 +108,7 @@ static void reset_common(struct vcpu *v, struct vmm_state *s)
 	s->dr6 = 0xffff0ff0;
 	s->dr7 = 0x400;
 	s->event = s->next_event = 0;
-	s->nmi = s->shadow = 0;
+	s->nmi = s->shadow = s->kicked = 0;
 	/* The boot processor begins at once. */
 	s->halted = v->id == 0 ? VMM_HALTED_NO : VMM_HALTED_SIPI;
 }

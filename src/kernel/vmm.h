@@ -213,7 +213,8 @@ struct vcpu {
 	struct irq_event	*irq_event[VMM_MAX_IRQ_EVENTS];	/* vm's m */
 	u64			 tlb_gen;	/* v, vm->tlb_gen at last entry */
 	u8			 halted;	/* v, VMM_HALTED_* */
-	bool			 stuck;		/* v, and the daemon knows */
+	bool			 kicked;	/* v, no HLT keeps it then */
+	bool			 stuck;		/* v, others look; told of, or no need */
 	bool			 shutdown;	/* v, until its state is set */
 	bool			 io_in;		/* v, an IN waits for data */
 	u8			 io_size;	/* v */
@@ -303,6 +304,8 @@ void apic_init(struct vcpu *v);
 void apic_free(struct vcpu *v);
 /* Sends a message from the APIC `sender`, or LAPIC_BROADCAST; any context. */
 void apic_send(struct vm *vm, const struct lapic_msg *m, u32 sender);
+/* Ends the HLT of the vCPU with that APIC id, or its next; any context. */
+void apic_kick(struct vm *vm, u32 id);
 /* Takes in what was posted; false if INIT and the like are left for _all(). */
 bool apic_take(struct vcpu *v);
 int apic_take_all(struct vcpu *v);	/* may sleep */
@@ -437,6 +440,8 @@ void cpuid_supported(struct vmm_cpuid *c);
 /* Notes in the rows of a VM's table what cpuid_exec() has to know. */
 void cpuid_prepare(struct vmm_cpuid_entry *e, u32 n);
 void cpuid_exec(struct vcpu *v);
+/* May the guest wait in HLT without interrupts for a kick? */
+bool cpuid_has_unhalt(const struct vm *vm);
 
 /* msr.c */
 bool pat_valid(u64 val);

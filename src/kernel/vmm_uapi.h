@@ -294,9 +294,11 @@ struct vmm_state {
 	__u32			shadow;		/* interrupt shadow */
 	__u64			next_event;	/* waits for `event` */
 	__u32			nmi;		/* VMM_NMI_* */
-	/* Waits until an NMI, INIT or start-up IPI comes; not taken in. */
+	/* Waits until an NMI, INIT, start-up IPI or kick comes; not taken in. */
 	__u32			stuck;
-	__u64			reserved[2];
+	__u32			kicked;		/* 1: that ends the next HLT */
+	__u32			reserved2;
+	__u64			reserved;
 };
 
 #define VMM_NMI_MASKED		(1U << 0)	/* until the next IRET */

@@ -31,7 +31,8 @@ enum hv_exit_kind {
 	HV_EXIT_MSR,		/* to a register the backend does not know */
 	HV_EXIT_INTR_WINDOW,	/* the guest can take an interrupt now */
 	HV_EXIT_EOI,		/* the end of a level-triggered interrupt */
-	HV_EXIT_HLT,		/* halted, with interrupts disabled; once */
+	/* Halted, with interrupts disabled: once, or of the last one only. */
+	HV_EXIT_HLT,
 	HV_EXIT_SHUTDOWN,	/* triple fault */
 	HV_EXIT_ERROR,		/* the guest cannot go on: see msg */
 };

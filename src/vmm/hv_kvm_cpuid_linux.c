@@ -63,6 +63,7 @@
 			    BIT(KVM_FEATURE_CLOCKSOURCE2) | \
 			    BIT(KVM_FEATURE_STEAL_TIME) | \
 			    BIT(KVM_FEATURE_PV_EOI) | \
+			    BIT(KVM_FEATURE_PV_UNHALT) | \
 			    BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT))
 
 /* Which vCPU a table is for. */

@@ -184,11 +184,13 @@ static const struct bad {
 	BAD(pat, 0x0007040608070406),
 	BAD(halted, 3),
 	BAD(shadow, 2),
+	BAD(kicked, 2),
 	BAD(gdtr.reserved[0], 1),
 	BAD(gdtr.reserved[2], 1),
 	BAD(idtr.reserved[1], 1),
-	BAD(reserved[0], 1),
-	BAD(reserved[1], UPPER),
+	BAD(reserved2, 1),
+	BAD(reserved, 1),
+	BAD(reserved, UPPER),
 };
 
 static void

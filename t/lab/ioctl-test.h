@@ -40,6 +40,7 @@ extern const struct test tests_apic[];
 extern const struct test tests_ipi[];
 extern const struct test tests_halt[];
 extern const struct test tests_eoi[];
+extern const struct test tests_kick[];
 
 _Noreturn void	fail(const char *, ...)
 		    __attribute__((__format__ (printf, 1, 2)));

@@ -31,6 +31,7 @@ static const struct test *const groups[] = {
 	tests_discard, tests_dirty, tests_event, tests_input, tests_nmi,
 	tests_doorbell, tests_irq, tests_debug, tests_cpu, tests_clock,
 	tests_smp, tests_apic, tests_ipi, tests_halt, tests_eoi,
+	tests_kick,
 };
 
 static const char *const counters[] = {

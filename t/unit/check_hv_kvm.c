@@ -181,13 +181,13 @@ START_TEST(topology)
 }
 END_TEST
 
-/* Of KVM's own features the clock, steal time, and EOI. */
+/* Of KVM's own features the clock, steal time, EOI and kicks. */
 START_TEST(paravirtual_features)
 {
 	struct kvm_cpuid_entry2 e = filter(KVM_CPUID_FEATURES);
 
 	ck_assert_uint_eq(e.eax, 1u << 0 | 1u << 1 | 1u << 3 |
-	    1u << 5 | 1u << 6 | 1u << 24);
+	    1u << 5 | 1u << 6 | 1u << 7 | 1u << 24);
 	ck_assert_uint_eq(e.edx, 0);
 	ck_assert_uint_eq(filter(KVM_CPUID_SIGNATURE).ebx, ALL);
 }
