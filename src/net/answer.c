@@ -88,6 +88,37 @@ answer_frame(struct answer *a, const uint8_t *frame, size_t len,
 	    ra_answer(&a->ra, &a->lease, &f, now, out));
 }
 
+/* Copies a frame's first `most` bytes, or all of it: how many. */
+static size_t
+gather(uint8_t *to, size_t most, const struct iovec *iov, unsigned niov)
+{
+	size_t len = 0, n;
+
+	for (; niov > 0 && len < most; iov++, niov--) {
+		n = iov->iov_len < most - len ? iov->iov_len : most - len;
+		if (n > 0)
+			memcpy(to + len, iov->iov_base, n);
+		len += n;
+	}
+	return len;
+}
+
+int
+answer_iov(struct answer *a, const struct iovec *iov, unsigned niov,
+    uint64_t now, uint8_t out[FRAME_MAX])
+{
+	uint8_t frame[ANSWER_LONGEST + 1];
+	size_t len;
+
+	len = gather(frame, ANSWER_HEAD, iov, niov);
+	if (!answer_is_asked(frame, len))
+		return -ENOMSG;
+	len = gather(frame, sizeof(frame), iov, niov);
+	if (len > ANSWER_LONGEST)
+		return -ENOMSG;
+	return answer_frame(a, frame, len, now, out);
+}
+
 uint64_t
 answer_due(const struct answer *a)
 {

@@ -9,12 +9,17 @@
 #ifndef VMMD_ANSWER_H
 #define VMMD_ANSWER_H
 
+#include <sys/uio.h>
+
 #include "net/frame.h"
 #include "net/lease.h"
 #include "net/ra.h"
 
 /* So much of a frame tells whether it may be one to answer. */
 #define ANSWER_HEAD	(FRAME_VNET + FRAME_ETHER + 60 + 8)
+
+/* A longer one is not looked at. */
+#define ANSWER_LONGEST	2048
 
 struct answer {
 	struct lease	lease;
@@ -43,6 +48,13 @@ bool answer_is_asked(const uint8_t *head, size_t len);
  * none and the frame is done with, -ENOMSG if it is to go on its way.
  */
 int answer_frame(struct answer *a, const uint8_t *frame, size_t len,
+    uint64_t now, uint8_t out[FRAME_MAX]);
+
+/*
+ * The same of a frame where the guest has it, who may change it meanwhile: only
+ * one that seems to ask is copied, and the copy judged.
+ */
+int answer_iov(struct answer *a, const struct iovec *iov, unsigned niov,
     uint64_t now, uint8_t out[FRAME_MAX]);
 
 /* What comes unasked: when (RA_NEVER: never), and its length, or 0. */

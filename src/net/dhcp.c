@@ -176,7 +176,8 @@ put_options(struct reply *r)
 		dhcp_put(&r->out, DHCP_TYPE, &r->type, 1);
 		dhcp_put32(&r->out, DHCP_SERVER, r->l->server);
 	}
-	if (m->nclient_id != 0)		/* RFC 6842 */
+	/* RFC 6842; BOOTP has no room for it. */
+	if (m->nclient_id != 0 && r->type != DHCP_BOOTP)
 		dhcp_put(&r->out, DHCP_CLIENT_ID, m->client_id, m->nclient_id);
 	if (r->type == DHCP_NAK) {
 		dhcp_put(&r->out, DHCP_MESSAGE, why, sizeof(why) - 1);

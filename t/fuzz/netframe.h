@@ -117,6 +117,7 @@ netframe_ask(const struct netframe *n, struct answer *a, uint64_t now,
 {
 	uint8_t out[FRAME_MAX + 16], *exact = malloc(len + 1);
 	struct frame asked, answer;
+	struct iovec iov[2];
 	int got;
 
 	if (exact == NULL)
@@ -124,7 +125,11 @@ netframe_ask(const struct netframe *n, struct answer *a, uint64_t now,
 	/* Behind one byte, so that nothing is aligned by chance. */
 	memcpy(exact + 1, frame, len);
 	memset(out, 0xa5, sizeof(out));
-	got = answer_frame(a, exact + 1, len, now, out);
+	/* Odd ones in parts, as guests have them. */
+	iov[0] = (struct iovec){ exact + 1, len / 3 };
+	iov[1] = (struct iovec){ exact + 1 + len / 3, len - len / 3 };
+	got = len % 2 != 0 ? answer_iov(a, iov, 2, now, out) :
+	    answer_frame(a, exact + 1, len, now, out);
 	FUZZ_CHECK(memcmp(exact + 1, frame, len) == 0);
 	FUZZ_CHECK(got == -ENOMSG || answer_is_asked(exact + 1,
 	    len < ANSWER_HEAD ? len : ANSWER_HEAD));

@@ -155,6 +155,7 @@ serve(int fd, struct answer *a)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	uint8_t in[65536], out[FRAME_MAX];
+	struct iovec iov = { .iov_base = in };
 	ssize_t n;
 
 	for (;;) {
@@ -172,9 +173,8 @@ serve(int fd, struct answer *a)
 		n = read(fd, in, sizeof(in));
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			err(1, "read");
-		if (n > 0 && answer_is_asked(in, (size_t)n))
-			put(fd, out, answer_frame(a, in, (size_t)n, now_ns(),
-			    out));
+		iov.iov_len = n > 0 ? (size_t)n : 0;
+		put(fd, out, answer_iov(a, &iov, 1, now_ns(), out));
 	}
 }
 

@@ -82,6 +82,42 @@ START_TEST(each_is_answered)
 }
 END_TEST
 
+/* Wherever the parts of a frame meet; not one byte too long. */
+START_TEST(in_parts)
+{
+	struct lease l;
+	struct answer a;
+	struct wire w, out;
+	struct iovec iov[4];
+	unsigned i;
+	size_t n;
+
+	rig_lease(&l);
+	answer_init(&a, &l, START);
+	for (i = 0; i < NQUESTIONS; i++) {
+		for (n = 0; n <= question(i).len; n++) {
+			w = question(i);
+			iov[0] = (struct iovec){ w.b, n };
+			iov[1] = (struct iovec){ NULL, 0 };
+			iov[2] = (struct iovec){ w.b + n, (w.len - n) / 2 };
+			iov[3].iov_base = w.b + n + iov[2].iov_len;
+			iov[3].iov_len = w.len - n - iov[2].iov_len;
+			out.len = (size_t)answer_iov(&a, iov, 4, START, out.b);
+			wire_judge(&out);
+		}
+	}
+	w = question(DHCP);
+	iov[0] = (struct iovec){ w.b, ANSWER_LONGEST - 1 };
+	iov[1] = (struct iovec){ w.b, 1 };
+	ck_assert_int_gt(answer_iov(&a, iov, 2, START, out.b), 0);
+	iov[1].iov_len = 2;
+	ck_assert_int_eq(answer_iov(&a, iov, 2, START, out.b), -ENOMSG);
+	ck_assert_int_eq(answer_iov(&a, iov, 0, START, out.b), -ENOMSG);
+	w.b[VNET + 13] = 6;
+	ck_assert_int_eq(answer_iov(&a, iov, 1, START, out.b), -ENOMSG);
+}
+END_TEST
+
 /* At every length of a head, in memory of just that size; with IP options. */
 START_TEST(head_is_enough)
 {
@@ -184,6 +220,7 @@ main(void)
 	TCase *tc = tcase_create("answer");
 
 	tcase_add_test(tc, each_is_answered);
+	tcase_add_test(tc, in_parts);
 	tcase_add_test(tc, head_is_enough);
 	tcase_add_test(tc, unasked);
 	tcase_add_test(tc, changed);

@@ -64,9 +64,11 @@ START_TEST(rapid_commit)
 
 	rig_lease(&l);
 	opt(&a, 80, "", 0);
+	rig32(a.b + 12, GUEST_IP + 1);
 	g = tell(&l, &a);
 	want_lease(&g, DHCP_ACK);
 	want(&g, 80, "", 0);
+	ck_assert_uint_eq(frame_get32(g.m + 12), 0);
 	/* It means nothing elsewhere. */
 	a = ask(DHCP_REQUEST);
 	opt32(&a, 50, GUEST_IP);
@@ -225,6 +227,8 @@ START_TEST(bootp)
 
 	rig_lease(&l);
 	a = ask(0);
+	if (_i == 0)
+		opt(&a, 61, "identifier", 10);
 	rig32(a.b + 236, cookies[_i]);
 	/* Which would be a DHCP message, were it not for the cookie. */
 	if (_i > 0)
@@ -242,6 +246,7 @@ START_TEST(bootp)
 	want_none(&g, 54);
 	want_none(&g, 51);
 	want_none(&g, 58);
+	want_none(&g, 61);
 	ck_assert_uint_eq(g.dst, GUEST_IP);
 }
 END_TEST

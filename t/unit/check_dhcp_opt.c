@@ -163,6 +163,53 @@ START_TEST(sizes_and_overload)
 }
 END_TEST
 
+/* However full the first field is, its end and overload have their place. */
+START_TEST(filled_to_the_byte)
+{
+	uint8_t id[255];
+	struct lease l;
+	struct ask a;
+	struct got g;
+	size_t n, full = 0;
+
+	rig_lease(&l);
+	memset(id, 0xa5, sizeof(id));
+	memset(l.domain, 'd', 100);
+	for (n = 1; n < 250; n++) {
+		a = ask(DHCP_DISCOVER);
+		opt(&a, 61, id, n);
+		g = tell(&l, &a);
+		want_lease(&g, DHCP_OFFER);
+		want(&g, 15, l.domain, strlen(l.domain));
+		want32(&g, 59, 3150);
+		ck_assert_uint_le(g.mlen + 28, 576);
+		full += g.mlen + 28 == 576;
+	}
+	ck_assert_uint_gt(full, 0);
+}
+END_TEST
+
+/* What follows one in the field file is not before it in the first. */
+START_TEST(order_over_fields)
+{
+	uint8_t id[250];
+	struct lease l;
+	struct ask a = ask(DHCP_DISCOVER);
+	struct got g;
+
+	rig_lease(&l);
+	memset(id, 0xa5, sizeof(id));
+	memset(l.domain, 'd', 100);
+	opt(&a, 61, id, sizeof(id));
+	opt(&a, 55, "\x0f\x1a", 2);
+	g = tell(&l, &a);
+	want_lease(&g, DHCP_OFFER);
+	ck_assert_uint_eq(g.m[108], 15);
+	ck_assert_uint_eq(g.m[108 + 2 + 100], 26);
+	ck_assert_uint_eq(g.m[44], 0);
+}
+END_TEST
+
 /* What has room nowhere is left out, and the rest is there. */
 START_TEST(no_room)
 {
@@ -326,6 +373,8 @@ main(void)
 	tcase_add_loop_test(tc, classless_routes, 0, 5);
 	tcase_add_test(tc, client_id_comes_back);
 	tcase_add_loop_test(tc, sizes_and_overload, 0, 7);
+	tcase_add_test(tc, filled_to_the_byte);
+	tcase_add_test(tc, order_over_fields);
 	tcase_add_test(tc, no_room);
 	tcase_add_loop_test(tc, overloaded_request, 0, 4);
 	tcase_add_loop_test(tc, malformed, 0, 16);

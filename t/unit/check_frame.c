@@ -202,6 +202,16 @@ START_TEST(these_too)
 	rig16(w.b + ETHER + 46, 0);
 	ck_assert_int_eq(parse(&w, w.len, &f), 0);
 	ck_assert(!f.intact);
+	/* Not even where zero is what it comes to. */
+	wire_udp6(&w, guest_ll, switch_ll, 547, "\0\0", 2);
+	memcpy(w.b + ETHER + 48, w.b + ETHER + 46, 2);
+	wire_seal(&w);
+	ck_assert_uint_eq(frame_get16(w.b + ETHER + 46), 0xffff);
+	ck_assert_int_eq(parse(&w, w.len, &f), 0);
+	ck_assert(f.intact);
+	rig16(w.b + ETHER + 46, 0);
+	ck_assert_int_eq(parse(&w, w.len, &f), 0);
+	ck_assert(!f.intact);
 }
 END_TEST
 
