@@ -37,7 +37,6 @@ struct os_link {
 	uint8_t		 mac[6];
 	uint32_t	 mtu;
 	uint32_t	 group;
-	uint32_t	 pvid;		/* a bridge's default VLAN */
 	bool		 up;		/* switched on */
 	bool		 running;	/* and has a carrier */
 	bool		 isolated;	/* as a port */

@@ -207,7 +207,6 @@ os_nl_bridge(const struct nlattr *data, struct os_link *l)
 
 	os_nl_nest(data, tb, IFLA_BR_MAX);
 	l->vlans = os_nl_number(tb[IFLA_BR_VLAN_FILTERING]) != 0;
-	l->pvid = os_nl_number(tb[IFLA_BR_VLAN_DEFAULT_PVID]);
 }
 
 static void

@@ -260,6 +260,30 @@ draft_addrs(struct draft *d)
 			draft_addr(d, &d->conf->addrs[i], true);
 }
 
+/*
+ * An interface is switched off and on to go into a VRF or out of it, whereby it
+ * loses its IPv6 addresses.
+ */
+static void
+draft_vrf(struct draft *d, uint32_t vrf)
+{
+	struct os_ifaddr *a;
+	char what[128];
+	size_t i;
+
+	if ((uint32_t)d->now.master == vrf)
+		return;
+	for (i = 0; i < d->v->naddrs && d->now.index != 0; i++) {
+		a = &d->v->addrs[i];
+		if (a->index != d->now.index || !a->ours || !a->addr.ipv6)
+			continue;
+		draft_addr(d, &a->addr, false);
+		a->index = 0;
+	}
+	plan_set(d->p, &d->s->index, draft_what(d, what, "vrf", d->conf->vrf),
+	    OS_MASTER, (uint32_t)d->now.master, vrf);
+}
+
 static bool
 draft_ipv6(const struct draft *d)
 {
@@ -433,8 +457,7 @@ draft_own(struct draft *d)
 	snprintf(mtu, sizeof(mtu), "%u", s->ports.mtu);
 	plan_change(d->p, &s->index, draft_what(d, what, "mtu", mtu), OS_MTU,
 	    d->now.mtu, s->ports.mtu);
-	plan_change(d->p, &s->index, draft_what(d, what, "vrf",
-	    d->conf->vrf), OS_MASTER, (uint32_t)d->now.master, vrf);
+	draft_vrf(d, vrf);
 	draft_vlan(d);
 	draft_addrs(d);
 	plan_change(d->p, &s->index, draft_what(d, what, "bridge", s->bridge),

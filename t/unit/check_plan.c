@@ -6,7 +6,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -331,6 +330,9 @@ END_TEST
 
 START_TEST(vrf)
 {
+	struct os_addr both[2] = { addr("192.0.2.1", 24),
+		addr("2001:db8::1", 64) };
+
 	link_add("red")->kind = OS_KIND_VRF;
 	bridge_add("lan", "");
 	conf[0].vrf = "red";
@@ -339,6 +341,17 @@ START_TEST(vrf)
 	steps(1, 0, "");
 	conf[0].vrf = "";
 	steps(1, 0, "2 master 1>0\n");
+	/* IPv6 addresses do not survive it. */
+	ifaddrs[0] = (struct os_ifaddr){ 2, true, addr("192.0.2.1", 24) };
+	ifaddrs[1] = (struct os_ifaddr){ 2, true, addr("2001:db8::1", 64) };
+	view.naddrs = 2;
+	conf[0].addrs = both;
+	conf[0].naddrs = 2;
+	links[1].linklocal = true;
+	steps(1, 0,
+	    "2 addr -32.1.13.184/64\n"
+	    "2 master 1>0\n"
+	    "2 addr +32.1.13.184/64\n");
 	conf[0].vrf = "lo";
 	refused(1, -ENODEV, "switch lan: vrf lo: No such device");
 	link_add("lo");
