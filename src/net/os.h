@@ -109,8 +109,9 @@ int os_group(const char *text, uint32_t *number);
 
 /*
  * A bridge that is down: no spanning tree and no delay before a port forwards,
- * addresses forgotten after five minutes, multicast to all ports, and no VLAN
- * for ports that nobody gave one.
+ * addresses forgotten after five minutes and no more than 16,384 known if the
+ * system can limit them, multicast to all ports, and no VLAN for ports that
+ * nobody gave one.
  */
 int os_bridge_create(struct os *o, const char *name, const uint8_t mac[6],
     int *index);

@@ -10,7 +10,7 @@
  *
  *	switch NAME [bridge=B] [addr=A/P]... [uplink=U] [vlan=N] [mtu=N]
  *	    [vrf=V] [group=G] [isolate]
- *	port VM SWITCH [queues=N] [rate=BYTES] [flood=FRAMES] [rest]
+ *	port VM SWITCH [queues=N] [rate=BYTES] [flood=FRAMES] [rest] [spoof]
  *	ports PREFIX COUNT SWITCHES	(PREFIXi in switch swJ, J below SWITCHES)
  */
 #include <arpa/inet.h>
@@ -142,6 +142,8 @@ read_port(char **at)
 			g->flood = (unsigned)atoi(v);
 		else if (strcmp(word, "rest") == 0)
 			g->rests = true;
+		else if (strcmp(word, "spoof") == 0)
+			g->spoofs = true;
 		else
 			bad(word);
 	}

@@ -52,6 +52,8 @@ guest_send(struct guest *g, const char *name)
 	memset(f.dst, 0xff, sizeof(f.dst));
 	for (p = g->vm; *p != '\0'; p++)
 		h = h * 33 + (unsigned char)*p;
+	if (g->spoofs)
+		h += g->left;
 	f.src[0] = 0x0e;
 	memcpy(f.src + 1, &h, sizeof(h));
 	snprintf(f.name, sizeof(f.name), "%s", name);

@@ -23,6 +23,7 @@ struct guest {
 	unsigned	 left;		/* of those */
 	uint64_t	 began;		/* ns */
 	bool		 rests;		/* has no room for frames */
+	bool		 spoofs;	/* each frame is from another address */
 	bool		 listed;	/* in the file that was read last */
 };
 
