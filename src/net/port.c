@@ -614,6 +614,12 @@ port_plug(struct port *p, struct loop *loop, struct switches *s,
 	return 0;
 }
 
+int
+port_move(struct port *p, const char *name, char *err, size_t errlen)
+{
+	return switches_move(p->switches, &p->sp, name, err, errlen);
+}
+
 void
 port_unplug(struct port *p)
 {

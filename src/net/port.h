@@ -69,15 +69,19 @@ struct nicport *port_nic(struct port *p);
 const char *port_name(const struct port *p);
 int port_index(const struct port *p);
 
-/* Into a switch, and out of it: 0, or -errno and a message. */
+/*
+ * Into a switch, from there to another of the same daemon, with or without a
+ * NIC, and out of it, without one: 0, or -errno and a message.
+ */
 int port_plug(struct port *p, struct loop *loop, struct switches *s,
     const char *name, char *err, size_t errlen);
+int port_move(struct port *p, const char *name, char *err, size_t errlen);
 void port_unplug(struct port *p);
 
 /* NULL: none. */
 void port_set_filter(struct port *p, const struct port_filter *f);
 
-/* Limits of one direction from now on. */
+/* Limits of one direction from now on, while the port is plugged in. */
 void port_set_limit(struct port *p, enum port_dir dir,
     const struct bucket_limit *bytes, const struct bucket_limit *packets);
 

@@ -76,6 +76,16 @@ ports_tell(const struct switches *s, const char *name)
 		}
 }
 
+/* Whoever takes a port out of its bridge takes what it was there from it. */
+static void
+port_moved(struct switch_port *sp, int master, bool isolated)
+{
+	if (sp->set.master != master)
+		sp->set.vlan = 0;
+	sp->set.master = master;
+	sp->set.isolated = isolated;
+}
+
 /* An interface of the host has changed. */
 static void
 switches_heard(void *cookie, const struct os_link *l)
@@ -92,7 +102,7 @@ switches_heard(void *cookie, const struct os_link *l)
 			if (!sp->heard)
 				return;
 			sp->running = l->running && !l->gone;
-			sp->set.master = l->gone ? 0 : l->master;
+			port_moved(sp, l->gone ? 0 : l->master, l->isolated);
 			port_tell(s, sp);
 			return;
 		}
@@ -149,14 +159,14 @@ port_plan(struct plan *p, struct switch_port *sp, const struct os_view *v,
 {
 	const struct switch_state *to = state_find(state, n, sp->name);
 	const struct os_link *l = view_find(v, sp->index);
-	struct port_set now = sp->set;
+	struct port_set now;
 
 	if (l == NULL)
 		return;
-	now.master = l->master;
+	port_moved(sp, l->master, l->isolated);
+	now = sp->set;
 	now.mtu = l->mtu;
 	now.group = l->group;
-	now.isolated = l->isolated;
 	if (to == NULL)
 		plan_port(p, sp->what, &sp->index, l->up, &now, &now, NULL);
 	else
@@ -190,7 +200,7 @@ switches_adopt(struct switches *s, struct switch_state *state, size_t n)
 			if (to != NULL)
 				sp->set = to->ports;
 			else
-				sp->set.master = 0;
+				port_moved(sp, 0, false);
 		}
 	ports_tell(s, NULL);
 }
@@ -284,8 +294,9 @@ switches_close(struct switches *s)
 	free(s);
 }
 
-int
-switches_plug(struct switches *s, struct switch_port *sp, const char *name,
+/* Makes a port one of that switch, which it is told of then. */
+static int
+port_join(struct switches *s, struct switch_port *sp, const char *name,
     char *err, size_t errlen)
 {
 	struct switch_state *to = state_find(s->state, s->n, name);
@@ -306,13 +317,45 @@ switches_plug(struct switches *s, struct switch_port *sp, const char *name,
 		return error;
 	sp->set = to->ports;
 	snprintf(sp->name, sizeof(sp->name), "%s", name);
-	sp->next = *switches_bucket(s, sp->index);
-	*switches_bucket(s, sp->index) = sp;
-	port_tell(s, sp);
+	sp->heard = false;
 	/* It may have changed since it was made. */
 	error = os_watch_ask(s->watch, sp->index);
 	if (error != 0)
 		log_warn("%s: %s", sp->what, strerror(-error));
+	return 0;
+}
+
+int
+switches_plug(struct switches *s, struct switch_port *sp, const char *name,
+    char *err, size_t errlen)
+{
+	int error;
+
+	error = port_join(s, sp, name, err, errlen);
+	if (error != 0)
+		return error;
+	sp->next = *switches_bucket(s, sp->index);
+	*switches_bucket(s, sp->index) = sp;
+	port_tell(s, sp);
+	return 0;
+}
+
+int
+switches_move(struct switches *s, struct switch_port *sp, const char *name,
+    char *err, size_t errlen)
+{
+	int error;
+
+	if (strcmp(sp->name, name) == 0)
+		return 0;
+	error = port_join(s, sp, name, err, errlen);
+	if (error != 0)
+		return error;
+	if (sp->up) {
+		sp->up = false;
+		sp->link(sp, false);
+	}
+	port_tell(s, sp);
 	return 0;
 }
 

@@ -60,11 +60,15 @@ const struct switch_state *switches_find(const struct switches *s,
     const char *name);
 
 /*
- * Plugs a port into a switch, for which it is changed if need be, and unplugs
- * it: 0, or -errno and a message.  In between, link() tells of the link: the
- * tap is up, has a carrier, and is in a bridge that is up.
+ * Plugs a port into a switch, for which it is changed if need be, moves it to
+ * another, and unplugs it: 0, or -errno and a message, and it is where it was.
+ * In between, link() tells of the link: the tap is up, has a carrier, and is in
+ * a bridge that is up.  A move takes it down and up, so that a guest asks for
+ * an address again.
  */
 int switches_plug(struct switches *s, struct switch_port *sp,
+    const char *name, char *err, size_t errlen);
+int switches_move(struct switches *s, struct switch_port *sp,
     const char *name, char *err, size_t errlen);
 void switches_unplug(struct switches *s, struct switch_port *sp);
 

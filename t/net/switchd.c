@@ -286,8 +286,10 @@ apply(void)
 		if (g->port == NULL) {
 			error = start_guest(g, err, sizeof(err));
 			count += error == 0;
-		} else if (g->inuse != g->nqueues) {
-			guest_queues(g);
+		} else {
+			error = port_move(g->port, g->sw, err, sizeof(err));
+			if (g->inuse != g->nqueues)
+				guest_queues(g);
 		}
 	drop_unstarted();
 	if (count > 0)

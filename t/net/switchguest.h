@@ -15,7 +15,7 @@ struct guest {
 	struct guest	*next;
 	struct port	*port;
 	char		 vm[64];
-	char		 sw[64];
+	char		 sw[64];	/* its switch, once it is there */
 	unsigned	 nqueues;	/* to use, at most as many as at first */
 	unsigned	 inuse;
 	uint64_t	 rate;		/* bytes a second of sending, or 0 */
