@@ -126,6 +126,9 @@ static void vcpu_load(struct vcpu *v)
 		 * CPU.
 		 */
 		indirect_branch_prediction_barrier();
+		/* A thread keeps its vCPU; if not, another is yielded to. */
+		if (v->task != current)
+			yield_set_task(v, current);
 	}
 	/* What the guest teaches the predictors is not for the daemon. */
 	kcompat_ibpb_exit_to_user();
@@ -466,8 +469,6 @@ static int vcpu_run(struct vcpu *v)
 
 	if (READ_ONCE(vmm_rebooting))
 		return -ESHUTDOWN;
-	if (unlikely(v->task != current))
-		yield_set_task(v, current);
 	if (v->shutdown) {
 		run->reason = VMM_EXIT_SHUTDOWN;
 	} else {

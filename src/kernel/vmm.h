@@ -480,7 +480,7 @@ void eoi_take(struct vcpu *v);
 void eoi_discard(struct vm *vm, u64 gpa, u64 size);
 
 /* yield.c */
-/* The thread that runs the vCPU from now on, or NULL. */
+/* The thread that runs the vCPU from now on, or NULL; any but interrupts. */
 void yield_set_task(struct vcpu *v, struct task_struct *task);
 /* It spins: another vCPU that wants a CPU gets its own.  May sleep. */
 void yield_spinning(struct vcpu *v);
