@@ -88,7 +88,7 @@ ctl_take_macs(struct ctl_args *a, struct net_macs *t)
 	uint32_t count;
 
 	memset(t, 0, sizeof(*t));
-	if (!ctl_take(a, &count, sizeof(count)) || count > a->left / 6)
+	if (!ctl_take(a, &count, sizeof(count)))
 		return false;
 	if (count > NET_MACS_MAX) {
 		t->overflow = 1;

@@ -507,7 +507,32 @@ START_TEST(one_chain_a_frame)
 }
 END_TEST
 
-/* Chains of up to 256 elements, so that held ones have to move. */
+/* Buffers that are held move to the front when there is no room behind. */
+START_TEST(buffers_go_round)
+{
+	struct fixture *f = setup();
+	unsigned i, k, len, n, at = 0;
+
+	start(f, 256, V1 | MRG | 1ull << 1 | 1ull << 7);
+	rx_fill(f, 0, 200, 400);
+	for (i = 0; i < 2000; i++) {
+		len = 60 + i * 41 % 4000;
+		n = (len + 399) / 400;
+		arrive(f, len);
+		turn(f);
+		rx_expect(f, len, n);
+		for (k = 0; k < n; k++)
+			rx_offer(f, (at + k) % 200);
+		at = (at + n) % 200;
+		vguest_notify(&f->g, 0);
+	}
+	ck_assert(rx_idle(f));
+	ck_assert_uint_eq(stats(f).rx_packets, i);
+	teardown(f);
+}
+END_TEST
+
+/* Chains of up to 256 elements, one at a time. */
 START_TEST(buffers_of_many_elements)
 {
 	struct fixture *f = setup();
@@ -733,6 +758,7 @@ main(void)
 	tcase_add_test(tc, a_long_frame_waits);
 	tcase_add_test(tc, a_frame_for_which_the_ring_is_too_small);
 	tcase_add_test(tc, one_chain_a_frame);
+	tcase_add_test(tc, buffers_go_round);
 	tcase_add_test(tc, buffers_of_many_elements);
 	tcase_add_test(tc, frames_beyond_the_offloads);
 	tcase_add_test(tc, turns_of_receiving);
