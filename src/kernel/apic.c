@@ -131,6 +131,15 @@ void apic_kick(struct vm *vm, u32 id)
 		apic_post(v, POST_KICK);
 }
 
+bool apic_ends_wait(const struct vcpu *v)
+{
+	int what = POST_SLOW;
+
+	if (v->halted != VMM_HALTED_SIPI)
+		what |= POST_NMI | POST_KICK;
+	return atomic_read(&v->posts) & what;
+}
+
 static enum hrtimer_restart apic_timer_fire(struct hrtimer *timer)
 {
 	apic_post(container_of(timer, struct vcpu, timer), POST_TIMER);

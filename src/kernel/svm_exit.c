@@ -114,11 +114,15 @@ static enum next exit_io(struct vcpu *v)
 	return NEXT_USER;
 }
 
+/* Other modes have registers of 32 bits. */
 static u64 hypercall(struct vcpu *v)
 {
 	const struct vmcb *vmcb = to_vmcb(v);
+	bool wide = (vmcb->save.efer & EFER_LMA) &&
+		    (vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK);
+	u64 number = wide ? vmcb->save.rax : (u32)vmcb->save.rax;
 
-	if (vmcb->save.rax != KVM_HC_KICK_CPU || !cpuid_has_unhalt(v->vm))
+	if (number != KVM_HC_KICK_CPU || !cpuid_has_unhalt(v->vm))
 		return -KVM_ENOSYS;
 	if (vmcb->save.cpl != 0)
 		return -KVM_EPERM;

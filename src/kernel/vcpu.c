@@ -187,8 +187,8 @@ static enum next vcpu_run_fast(struct vcpu *v)
 			next = NEXT_LOOP;
 			break;
 		}
-		if (unlikely(v->lapic.irr.used | v->lapic.isr.used |
-			     v->window))
+		if (unlikely((v->lapic.irr.used | v->window) ||
+			     (v->lapic.isr.used && v->eoi.word)))
 			apic_interrupt(v);
 		vcpu_enter(v);
 		next = static_call(vmm_cpu_handle_fast)(v);
@@ -202,7 +202,7 @@ static enum next vcpu_run_fast(struct vcpu *v)
 
 bool vcpu_is_stuck(struct vcpu *v)
 {
-	return !atomic_read(&v->posts) && !v->kicked &&
+	return !apic_ends_wait(v) && !v->kicked && !vmm_cpu->event_pending(v) &&
 	       (v->halted == VMM_HALTED_SIPI ||
 		(v->halted && !static_call(vmm_cpu_intr_ready)(v)));
 }

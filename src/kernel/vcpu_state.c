@@ -32,6 +32,8 @@ int vcpu_get_state(struct vcpu *v, void __user *arg)
 	struct vmm_state *s;
 	int ret;
 
+	/* An NMI or a kick on its way is part of it. */
+	apic_take(v);
 	s = vcpu_state(v);
 	if (!s)
 		return -ENOMEM;

@@ -306,6 +306,8 @@ void apic_free(struct vcpu *v);
 void apic_send(struct vm *vm, const struct lapic_msg *m, u32 sender);
 /* Ends the HLT of the vCPU with that APIC id, or its next; any context. */
 void apic_kick(struct vm *vm, u32 id);
+/* Was something posted that ends a wait in which no interrupt is taken? */
+bool apic_ends_wait(const struct vcpu *v);
 /* Takes in what was posted; false if INIT and the like are left for _all(). */
 bool apic_take(struct vcpu *v);
 int apic_take_all(struct vcpu *v);	/* may sleep */

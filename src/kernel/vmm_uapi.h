@@ -296,7 +296,7 @@ struct vmm_state {
 	__u32			nmi;		/* VMM_NMI_* */
 	/* Waits until an NMI, INIT, start-up IPI or kick comes; not taken in. */
 	__u32			stuck;
-	__u32			kicked;		/* 1: that ends the next HLT */
+	__u32			kicked;		/* 1: ends this HLT or the next */
 	__u32			reserved2;
 	__u64			reserved;
 };

@@ -70,6 +70,9 @@ void yield_spinning(struct vcpu *v)
 	u64 ids = yield_candidates(v);
 	int tries;
 
+	/* Others who wait for this one are to know; until its next entry. */
+	if (ids)
+		steal_preempted(v);
 	for (tries = 0; ids && tries < YIELD_TRIES; tries++) {
 		v->yielded = yield_next(ids, v->yielded);
 		if (yield_to_vcpu(v->vm->vcpu[v->yielded]))
