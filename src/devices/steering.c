@@ -84,7 +84,7 @@ steering_look(struct steering *s, uint64_t tsc, uint64_t ns,
 	pace = passed >> 59 != 0 ? 0 : mul_div(passed, s->hz, ticks);
 	if (pace < NS_PER_S / 8 * 7 || pace > NS_PER_S / 8 * 9) {
 		turn->pace = NS_PER_S;
-		turn->to = ns > s->ns ? ns : s->ns;
+		turn->to = ns;
 		return true;
 	}
 	most = (int64_t)(pace / CORRECTION);
@@ -102,7 +102,10 @@ void
 steering_turn(struct steering *s, uint64_t tsc,
     const struct steering_turn *turn)
 {
-	s->ns = turn->to != 0 ? turn->to : steering_at(s, tsc);
+	/* A TSC that begins anew leaves only what it was at the last turn. */
+	uint64_t now = tsc < s->tsc ? s->ns : steering_at(s, tsc);
+
+	s->ns = turn->to > now ? turn->to : now;
 	s->tsc = tsc;
 	set_pace(s, turn->pace);
 }

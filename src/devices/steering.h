@@ -36,7 +36,7 @@ struct steering {
 /* What is to become of the clock. */
 struct steering_turn {
 	uint64_t	pace;		/* ns in so many ticks as hz */
-	uint64_t	to;		/* the time then; 0: as it goes on */
+	uint64_t	to;		/* the time then, unless it is later */
 };
 
 /* The clock is the host's from now on, at the TSC's own pace. */
@@ -53,7 +53,11 @@ uint64_t steering_at(const struct steering *s, uint64_t tsc);
 bool steering_look(struct steering *s, uint64_t tsc, uint64_t ns,
     struct steering_turn *turn);
 
-/* Turns at `tsc`, which is s->tsc or later; never back. */
+/*
+ * Turns at `tsc`, and never back: what guests have read until then they may not
+ * read again.  Only if the TSC itself is before s->tsc is the clock's time at
+ * the last turn all that it keeps.
+ */
 void steering_turn(struct steering *s, uint64_t tsc,
     const struct steering_turn *turn);
 

@@ -158,6 +158,37 @@ START_TEST(slept)
 }
 END_TEST
 
+/* The TSC went on while the host's clock stood: what was read stays read. */
+START_TEST(stood)
+{
+	setup();
+	pass(S);
+	w.host -= S / 2;
+	ck_assert(look());
+	ck_assert_uint_ge(w.s.ns, S);
+	pass(S);
+	ck_assert(look());
+	ck_assert_uint_ge(w.s.ns, 2 * S - MS * 3);
+}
+END_TEST
+
+/* A TSC that begins anew: the host's time, or that of the last turn. */
+START_TEST(tsc_began_anew)
+{
+	struct steering_turn turn;
+	uint64_t ns;
+
+	setup();
+	pass(S);
+	ck_assert(look());
+	ns = w.s.ns;
+	ck_assert(steering_look(&w.s, 1000, ns + S * _i, &turn));
+	steering_turn(&w.s, 1000, &turn);
+	ck_assert_uint_eq(w.s.ns, ns + S * _i);
+	ck_assert_uint_eq(w.s.tsc, 1000);
+}
+END_TEST
+
 /* Nonsense does not divide by too little, nor set the clock back. */
 START_TEST(nonsense)
 {
@@ -190,6 +221,8 @@ main(void)
 	tcase_add_test(tc, late);
 	tcase_add_test(tc, too_close);
 	tcase_add_test(tc, slept);
+	tcase_add_test(tc, stood);
+	tcase_add_loop_test(tc, tsc_began_anew, 0, 2);
 	tcase_add_test(tc, nonsense);
 	return test_main("steering", tc);
 }
