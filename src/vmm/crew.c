@@ -505,6 +505,15 @@ crew_attention(struct crew *c)
 	vcpu_attention(c->member[0].vcpu);
 }
 
+void
+crew_kick(struct crew *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n; i++)
+		vcpu_attention(c->member[i].vcpu);
+}
+
 /* The vCPU whose thread this is, or NULL: it is the loop. */
 static struct vcpu *
 crew_current(struct crew *c)

@@ -88,6 +88,9 @@ void crew_pin(struct crew *c);
 /* Of vCPU 0, which runs the devices; loop or any thread of the guest. */
 void crew_attention(struct crew *c);
 
+/* Every vCPU leaves the guest, and enters it again; loop thread. */
+void crew_kick(struct crew *c);
+
 /* Ends the guest; after crew_run(), loop or vCPU thread, which runs no more. */
 void crew_end(struct crew *c, enum vm_reason reason);
 

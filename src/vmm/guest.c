@@ -330,8 +330,8 @@ on_second(struct ev_loop *ev, ev_timer *t, int revents)
 	(void)revents;
 	if (g->env->hv->keeps_hlt)
 		halt_check(g);
-	if (g->env->hv->tick != NULL)
-		g->env->hv->tick(g->hv_vm);
+	if (g->env->hv->tick != NULL && g->env->hv->tick(g->hv_vm))
+		crew_kick(g->crew);
 }
 
 static void

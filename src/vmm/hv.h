@@ -148,9 +148,10 @@ struct hv_ops {
 
 	/*
 	 * Has the guest's clock follow the host's; to be called once a second.
-	 * Loop thread.  NULL where the backend's kernel does it.
+	 * True: each vCPU is to be kicked, and does the rest before it runs
+	 * again.  Loop thread.  NULL where the backend's kernel does it.
 	 */
-	void (*tick)(struct hv_vm *vm);
+	bool (*tick)(struct hv_vm *vm);
 
 	/*
 	 * Has the kernel answer the guest's writes of `size` bytes to `port`

@@ -59,7 +59,8 @@ int hv_kvm_irq_route(struct hv_kvm_irq *irq, unsigned pin,
  * The paravirtual clock of a VM's vCPUs.  `vm` and `gm` outlive it.  Once setup
  * is done the registers that hv_kvm_clock_has() exit, and read and write are
  * for them: 0, or -errno for a #GP.  resumed() and tick() are as the operations
- * of hv.h.  Any thread, but what has a `vcpu` is for that one's.
+ * of hv.h; enter() goes before each run.  Any thread, but what has a `vcpu` is
+ * for that one's.
  */
 int hv_kvm_clock_create(struct hv_kvm_clock **clockp, int vm,
     const struct gmem *gm);
@@ -68,10 +69,11 @@ int hv_kvm_clock_setup(int vm);
 bool hv_kvm_clock_has(uint32_t index);
 int hv_kvm_clock_write(struct hv_kvm_clock *clock, int vcpu, unsigned id,
     uint32_t index, uint64_t val);
-int hv_kvm_clock_read(struct hv_kvm_clock *clock, int vcpu, unsigned id,
-    uint32_t index, uint64_t *val);
+uint64_t hv_kvm_clock_read(struct hv_kvm_clock *clock, unsigned id,
+    uint32_t index);
 void hv_kvm_clock_resumed(struct hv_kvm_clock *clock, int vcpu, unsigned id);
-void hv_kvm_clock_tick(struct hv_kvm_clock *clock);
+void hv_kvm_clock_enter(struct hv_kvm_clock *clock, int vcpu, unsigned id);
+bool hv_kvm_clock_tick(struct hv_kvm_clock *clock);
 
 /*
  * The smallest guest there is, to see whether guests run: a page, mapped for

@@ -7,7 +7,15 @@
  * pages are the daemon's: all are turned at once, as the driver `vmm` does it
  * (steering.h), after CLOCK_BOOTTIME, which NTP slews and nobody sets back.
  * Where the host's own clock is not the TSC, KVM's clock is better: then what
- * the guest writes goes on to KVM.
+ * the guest writes goes on to KVM, and so does what it wrote before if the host
+ * leaves its TSC later.
+ *
+ * A guest's TSC is the host's less a constant, found once: so it may not move
+ * it, as on `vmm`.
+ *
+ * An INIT of a vCPU is KVM's affair and not seen here: the page that the vCPU
+ * had named is written on, until the guest names another or none.  Linux takes
+ * the page back before it gives a processor up, kexec included.
  *
  * Layouts: Linux, Documentation/virt/kvm/x86/msr.rst.
  */
@@ -26,6 +34,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "base/log.h"
 #include "devices/gmem.h"
 #include "devices/steering.h"
 #include "vmm/hv.h"
@@ -34,8 +43,10 @@
 #define ENABLE		UINT64_C(1)
 #define PAGE		4096
 #define NS_PER_S	UINT64_C(1000000000)
+#define NS_PER_MS	UINT64_C(1000000)
 #define LOOKS		5
 #define MSR_TSC		0x10
+#define MSR_TSC_ADJUST	0x3b
 
 #define FLAG_STABLE	0x01
 #define FLAG_STOPPED	0x02	/* set by the host, cleared by the guest */
@@ -71,10 +82,11 @@ struct hv_kvm_clock {
 	uint64_t	 tsc_base;	/* k: the host's at the guest's zero */
 	struct steering	 clock;		/* k */
 	uint32_t	 version;	/* k: even */
-	bool		 stable;	/* k: TSCs agree */
 	uint64_t	 msr[HV_VCPUS_MAX];	/* k: where pages are */
 	uint64_t	 wall;		/* k */
+	_Atomic uint64_t owed;		/* vCPUs whose page KVM is to learn */
 };
+_Static_assert(HV_VCPUS_MAX <= 64, "a bit each");
 
 static uint64_t
 read_clock(clockid_t id)
@@ -124,7 +136,10 @@ hv_kvm_clock_destroy(struct hv_kvm_clock *c)
 int
 hv_kvm_clock_setup(int vm)
 {
-	/* One bit a register: none is KVM's own business. */
+	/*
+	 * One bit a register: none is KVM's own business, but for reads of the
+	 * TSC.  TSC_ADJUST is for the policy of unknown ones.
+	 */
 	uint64_t none = 0;
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
@@ -133,6 +148,9 @@ hv_kvm_clock_setup(int vm)
 			  MSR_KVM_WALL_CLOCK, (void *)&none },
 			{ KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 2,
 			  MSR_KVM_WALL_CLOCK_NEW, (void *)&none },
+			{ KVM_MSR_FILTER_WRITE, 1, MSR_TSC, (void *)&none },
+			{ KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 1,
+			  MSR_TSC_ADJUST, (void *)&none },
 		},
 	};
 
@@ -144,7 +162,7 @@ hv_kvm_clock_has(uint32_t index)
 {
 	return index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_SYSTEM_TIME ||
 	    index == MSR_KVM_WALL_CLOCK_NEW ||
-	    index == MSR_KVM_SYSTEM_TIME_NEW;
+	    index == MSR_KVM_SYSTEM_TIME_NEW || index == MSR_TSC;
 }
 
 static bool
@@ -243,7 +261,7 @@ write_page(const struct hv_kvm_clock *c, struct time_page *p)
 	memcpy(p->ns, &c->clock.ns, sizeof(p->ns));
 	p->mul = c->clock.mul;
 	p->shift = c->clock.shift;
-	atomic_store(&p->flags, flags | (c->stable ? FLAG_STABLE : 0));
+	atomic_store(&p->flags, flags | FLAG_STABLE);
 	atomic_store(&p->version, c->version);
 }
 
@@ -271,20 +289,79 @@ turn_pages(struct hv_kvm_clock *c, const struct steering_turn *turn)
 		write_page(c, page[i]);
 }
 
-void
+static void
+log_keeper(void)
+{
+	static atomic_bool said;
+
+	if (!atomic_exchange(&said, true))
+		log_info("backend kvm: the host's clock is not the TSC: KVM "
+		    "keeps guests' clocks, which do not follow NTP");
+}
+
+/*
+ * KVM's clock shall go on where this one is.  Each vCPU's page is for its own
+ * thread to give away.
+ */
+static void
+hand_back(struct hv_kvm_clock *c)
+{
+	struct kvm_clock_data data;
+	uint64_t owed = 0;
+	unsigned i;
+
+	memset(&data, 0, sizeof(data));
+	/* Ours may have been ahead, by less than this. */
+	data.clock = read_clock(CLOCK_BOOTTIME) - c->base + NS_PER_MS;
+	/* If it fails the clock jumps, and is KVM's all the same. */
+	(void)ioctl(c->vm, KVM_SET_CLOCK, &data);
+	for (i = 0; i < HV_VCPUS_MAX; i++)
+		if ((c->msr[i] & ENABLE) != 0)
+			owed |= UINT64_C(1) << i;
+	c->keeper = KVM;
+	atomic_store(&c->owed, owed);
+	log_keeper();
+}
+
+bool
 hv_kvm_clock_tick(struct hv_kvm_clock *c)
 {
 	struct steering_turn turn;
 	uint64_t tsc, ns;
+	bool kick = false;
 
-	pthread_mutex_lock(&c->lock);
-	if (c->keeper == WE) {
-		c->stable = tsc_is_stable(c);
+	/* A vCPU may wait for the kernel with it; the loop does not. */
+	if (pthread_mutex_trylock(&c->lock) != 0)
+		return false;
+	if (c->keeper == WE && !tsc_is_stable(c)) {
+		hand_back(c);
+		kick = true;
+	} else if (c->keeper == WE) {
 		sample(c, &tsc, &ns);
 		if (steering_look(&c->clock, tsc, ns, &turn))
 			turn_pages(c, &turn);
 	}
 	pthread_mutex_unlock(&c->lock);
+	return kick;
+}
+
+/* Under the lock, lest it be what the guest wrote before. */
+static void
+give_page(struct hv_kvm_clock *c, int vcpu, unsigned id)
+{
+	pthread_mutex_lock(&c->lock);
+	/* KVM checks what set_page() has checked. */
+	(void)kvm_msr(vcpu, KVM_SET_MSRS, MSR_KVM_SYSTEM_TIME_NEW,
+	    &c->msr[id]);
+	atomic_fetch_and(&c->owed, ~(UINT64_C(1) << id));
+	pthread_mutex_unlock(&c->lock);
+}
+
+void
+hv_kvm_clock_enter(struct hv_kvm_clock *c, int vcpu, unsigned id)
+{
+	if ((atomic_load(&c->owed) >> id & 1) != 0)
+		give_page(c, vcpu, id);
 }
 
 /* When the guest first asks for a clock.  0 or -errno. */
@@ -297,6 +374,7 @@ begin(struct hv_kvm_clock *c, int vcpu)
 	khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 	if (khz <= 0 || !tsc_is_stable(c)) {
 		c->keeper = KVM;
+		log_keeper();
 		return 0;
 	}
 	error = find_tsc_base(c, vcpu);
@@ -304,14 +382,26 @@ begin(struct hv_kvm_clock *c, int vcpu)
 		return error;
 	sample(c, &tsc, &ns);
 	steering_begin(&c->clock, (uint64_t)khz * 1000, tsc, ns);
-	c->stable = true;
 	c->version = 2;
 	c->keeper = WE;
 	return 0;
 }
 
+/* Not one that others read meanwhile takes it for complete. */
+static void
+new_page(struct hv_kvm_clock *c, struct time_page *p)
+{
+	atomic_store(&p->version, c->version + 1);
+	atomic_thread_fence(memory_order_seq_cst);
+	c->version += 2;
+	p->pad0 = 0;
+	atomic_store(&p->flags, 0);
+	memset(p->pad1, 0, sizeof(p->pad1));
+	write_page(c, p);
+}
+
 static int
-set_page(struct hv_kvm_clock *c, unsigned id, uint64_t val)
+set_page(struct hv_kvm_clock *c, uint64_t val)
 {
 	uint64_t gpa = val & ~ENABLE;
 	struct time_page *p;
@@ -322,10 +412,8 @@ set_page(struct hv_kvm_clock *c, unsigned id, uint64_t val)
 		if (gpa % 4 != 0 || gpa % PAGE + sizeof(*p) > PAGE ||
 		    p == NULL)
 			return -EPERM;
-		memset(p, 0, sizeof(*p));
-		write_page(c, p);
+		new_page(c, p);
 	}
-	c->msr[id] = val;
 	return 0;
 }
 
@@ -343,7 +431,6 @@ set_wall(struct hv_kvm_clock *c, uint64_t val)
 
 	if (val % 4 != 0 || gmem_write(c->gm, val, &w, sizeof(w)) != 0)
 		return -EPERM;
-	c->wall = val;
 	return 0;
 }
 
@@ -353,6 +440,8 @@ hv_kvm_clock_write(struct hv_kvm_clock *c, int vcpu, unsigned id,
 {
 	int error = 0;
 
+	if (index == MSR_TSC)
+		return -EPERM;
 	pthread_mutex_lock(&c->lock);
 	if (c->keeper == NOBODY)
 		error = begin(c, vcpu);
@@ -360,23 +449,22 @@ hv_kvm_clock_write(struct hv_kvm_clock *c, int vcpu, unsigned id,
 		error = kvm_msr(vcpu, KVM_SET_MSRS, index, &val);
 	else if (error == 0)
 		error = is_wall(index) ? set_wall(c, val) :
-		    set_page(c, id, val);
+		    set_page(c, val);
+	if (error == 0)
+		*(is_wall(index) ? &c->wall : &c->msr[id]) = val;
 	pthread_mutex_unlock(&c->lock);
 	return error;
 }
 
-int
-hv_kvm_clock_read(struct hv_kvm_clock *c, int vcpu, unsigned id,
-    uint32_t index, uint64_t *val)
+uint64_t
+hv_kvm_clock_read(struct hv_kvm_clock *c, unsigned id, uint32_t index)
 {
-	int error = 0;
+	uint64_t val;
 
 	pthread_mutex_lock(&c->lock);
-	*val = is_wall(index) ? c->wall : c->msr[id];
-	if (c->keeper == KVM)
-		error = kvm_msr(vcpu, KVM_GET_MSRS, index, val);
+	val = is_wall(index) ? c->wall : c->msr[id];
 	pthread_mutex_unlock(&c->lock);
-	return error;
+	return val;
 }
 
 void

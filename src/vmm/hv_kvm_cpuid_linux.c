@@ -48,6 +48,9 @@
 #define PV_FREQUENCY	UINT32_C(0x40000010)
 #define APIC_KHZ	UINT32_C(1000000)	/* of KVM's APIC timer */
 
+/* Leaf 7. */
+#define L7_EBX_TSC_ADJUST	BIT(1)
+
 /* Leaf 0x80000001. */
 #define X1_ECX_CMP_LEG	BIT(1)
 #define X1_ECX_SVM	BIT(2)
@@ -132,6 +135,11 @@ make_row(struct kvm_cpuid_entry2 *e, const struct cpu *c)
 	case 0x4:
 	case 0x8000001d:
 		make_cache(e, c);
+		break;
+	case 0x7:
+		/* Its TSC goes as the paravirtual clock takes it to go. */
+		if (e->index == 0)
+			e->ebx &= ~L7_EBX_TSC_ADJUST;
 		break;
 	case 0x5:		/* MONITOR */
 	case 0xa:		/* performance counters */

@@ -324,10 +324,10 @@ kvm_msi_event(struct hv_vm *vm, unsigned slot, int fd,
 	return hv_kvm_irq_event(vm->irq, slot, fd, msg);
 }
 
-static void
+static bool
 kvm_tick(struct hv_vm *vm)
 {
-	hv_kvm_clock_tick(vm->clock);
+	return hv_kvm_clock_tick(vm->clock);
 }
 
 static int
@@ -470,17 +470,14 @@ static void
 exit_clock_msr(struct hv_vcpu *v, struct hv_exit *e)
 {
 	struct kvm_run *run = v->run;
-	uint64_t val = run->msr.data;
-	int error;
 
+	run->msr.error = 0;
 	if (run->exit_reason == KVM_EXIT_X86_WRMSR)
-		error = hv_kvm_clock_write(v->clock, v->fd, v->id,
-		    run->msr.index, val);
+		run->msr.error = hv_kvm_clock_write(v->clock, v->fd, v->id,
+		    run->msr.index, run->msr.data) != 0;
 	else
-		error = hv_kvm_clock_read(v->clock, v->fd, v->id,
-		    run->msr.index, &val);
-	run->msr.data = val;
-	run->msr.error = error != 0;
+		run->msr.data = hv_kvm_clock_read(v->clock, v->id,
+		    run->msr.index);
 	e->kind = HV_EXIT_NONE;
 }
 
@@ -530,7 +527,7 @@ exit_fatal(const struct kvm_run *run, struct hv_exit *e)
 }
 
 static void
-kvm_run(struct hv_vcpu *v, struct hv_exit *e)
+run_once(struct hv_vcpu *v, struct hv_exit *e)
 {
 	struct kvm_run *run = v->run;
 	int r;
@@ -580,6 +577,13 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *e)
 	}
 }
 
+static void
+kvm_run(struct hv_vcpu *v, struct hv_exit *e)
+{
+	hv_kvm_clock_enter(v->clock, v->fd, v->id);
+	run_once(v, e);
+}
+
 /*
  * A device that makes vCPUs need not be able to run one, as where KVM itself
  * runs in a guest whose hypervisor promises more than it keeps.  So one
@@ -600,7 +604,7 @@ probe_run(struct hv_vcpu *v, char *err, size_t errlen)
 	if (error != 0)
 		return hv_fail(err, errlen, -error, "backend kvm: preparing "
 		    "a guest: %s", strerror(-error));
-	kvm_run(v, &e);
+	run_once(v, &e);
 	timer_delete(timer);
 	return hv_kvm_probe_verdict(&e, err, errlen);
 }

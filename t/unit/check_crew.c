@@ -129,6 +129,25 @@ START_TEST(all_run)
 }
 END_TEST
 
+static bool
+all_kicked(const struct fakehv *f)
+{
+	return f->kicks >= CPUS;
+}
+
+/* A tick of the clock may ask for it; a look at who is halted kicks one. */
+START_TEST(tick_kicks_all)
+{
+	const struct fakehv idle = { .tick_kicks = true };
+
+	start_crew(&idle);
+	wait_until(all_inside);
+	wait_until(all_kicked);
+	ck_assert_uint_le(fakehv_look().ticks, 2);
+	stop_vm();
+}
+END_TEST
+
 /* The number of the vCPU is in the name of its thread, however long. */
 START_TEST(threads_are_named)
 {
@@ -490,6 +509,7 @@ main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup_crew, teardown);
 	tcase_add_test(tc, all_run);
+	tcase_add_test(tc, tick_kicks_all);
 	tcase_add_loop_test(tc, threads_are_named, 0, 3);
 	tcase_add_test(tc, devices_are_shared);
 	tcase_add_test(tc, msrs_are_shared);

@@ -221,6 +221,7 @@ END_TEST
 START_TEST(no_invariant_tsc)
 {
 	ck_assert_uint_eq(filter(0x80000007).edx, ALL & ~(1u << 8));
+	ck_assert_uint_eq(filter(7).ebx, ALL & ~(1u << 1));	/* TSC_ADJUST */
 }
 END_TEST
 

@@ -375,14 +375,18 @@ fake_resumed(struct hv_vcpu *v)
 	pthread_mutex_unlock(&mtx);
 }
 
-static void
+static bool
 fake_tick(struct hv_vm *vm)
 {
+	bool kick;
+
 	(void)vm;
 	pthread_mutex_lock(&mtx);
 	assert(fake.vms > 0);
 	fake.ticks++;
+	kick = fake.tick_kicks;
 	pthread_mutex_unlock(&mtx);
+	return kick;
 }
 
 static void

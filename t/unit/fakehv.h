@@ -23,6 +23,7 @@ struct fakehv {
 			    struct hv_exit *e);
 	bool		 intr_ready;	/* answer of hv->intr_ready() */
 	bool		 halted;	/* answer of hv->is_halted() */
+	bool		 tick_kicks;	/* answer of hv->tick() */
 	uint64_t	 awake;		/* vCPUs for which it is no all the same */
 	const char	*fail_vm;	/* vm_create() fails so */
 	const char	*fail_vcpu;	/* vcpu_create() does */
