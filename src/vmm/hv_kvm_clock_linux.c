@@ -282,7 +282,8 @@ turn_pages(struct hv_kvm_clock *c, const struct steering_turn *turn)
 	}
 	for (i = 0; i < n; i++)
 		atomic_store(&page[i]->version, c->version + 1);
-	atomic_thread_fence(memory_order_seq_cst);
+	/* The processor waits for these stores; the compiler shall, too. */
+	atomic_signal_fence(memory_order_seq_cst);
 	steering_turn(&c->clock, host_tsc() - c->tsc_base, turn);
 	c->version += 2;
 	for (i = 0; i < n; i++)
@@ -392,7 +393,7 @@ static void
 new_page(struct hv_kvm_clock *c, struct time_page *p)
 {
 	atomic_store(&p->version, c->version + 1);
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_signal_fence(memory_order_seq_cst);
 	c->version += 2;
 	p->pad0 = 0;
 	atomic_store(&p->flags, 0);
