@@ -80,7 +80,10 @@ struct nicport_ops {
 	/* NICPORT_RECV and NICPORT_SEND, as wanted from now on. */
 	void	(*want)(struct nicport *p, unsigned queue, unsigned what);
 
-	/* Uses the first n queues of the port: 0 or -errno. */
+	/*
+	 * Uses the first n queues of the port, by and by: 0 or -errno.  One
+	 * that is not yet in use takes and gives nothing for now.
+	 */
 	int	(*queues)(struct nicport *p, unsigned n);
 
 	/*

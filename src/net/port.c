@@ -28,7 +28,8 @@
 struct port_lane {
 	struct port		*port;
 	struct bucket		 bucket;
-	uint64_t		 owed;		/* bytes of the last frame */
+	uint64_t		 owed;		/* bytes of frames that passed */
+	uint64_t		 packets;	/* how many, not yet paid for */
 	bool			 limited;
 	bool			 waits;		/* the timer runs */
 	ev_timer		 timer;
@@ -63,9 +64,10 @@ struct port {
 	struct port_frame	*answers[PORT_ANSWERS];
 	unsigned		 nanswers;
 	ev_timer		 answer;	/* the next turn of the loop */
-	ev_timer		 surplus;	/* the same, for queues */
+	ev_timer		 change;	/* the same, for queues */
 	bool			 up;
 	bool			 broken;	/* the tap was taken away */
+	unsigned		 offload;	/* of the tap */
 	unsigned		 inuse;		/* queues, of */
 	unsigned		 nqueues;
 	struct port_queue	 queues[];
@@ -98,7 +100,7 @@ queue_update(struct port_queue *q)
 	ev = loop_ev(p->loop);
 	port_watch(ev, &q->readable, (q->want & NICPORT_RECV) && q->used &&
 	    !p->lanes[PORT_RECV].waits && !p->broken);
-	port_watch(ev, &q->writable, (q->want & NICPORT_SEND) &&
+	port_watch(ev, &q->writable, (q->want & NICPORT_SEND) && q->used &&
 	    !p->lanes[PORT_SEND].waits && !p->broken);
 	if (q->number != 0)
 		return;
@@ -134,14 +136,15 @@ lane_open(struct port_lane *l)
 {
 	uint64_t now, then;
 
-	if (!l->limited || l->owed == 0)
+	if (!l->limited || l->packets == 0)
 		return true;
 	if (l->waits)
 		return false;
 	now = loop_now_ns();
-	then = bucket_take(&l->bucket, now, l->owed, 1);
+	then = bucket_take(&l->bucket, now, l->owed,
+	    l->packets);
 	if (then == 0) {
-		l->owed = 0;
+		l->owed = l->packets = 0;
 		return true;
 	}
 	l->waits = true;
@@ -154,14 +157,28 @@ lane_open(struct port_lane *l)
 	return false;
 }
 
+static size_t
+frame_bytes(size_t len)
+{
+	return len > NICPORT_HEADER ? len - NICPORT_HEADER : 0;
+}
+
+/* Answers pass a lane that is not open, so what is owed adds up. */
+static void
+lane_owes(struct port_lane *l, size_t len)
+{
+	if (!l->limited)
+		return;
+	l->owed += frame_bytes(len);
+	l->packets++;
+}
+
 static void
 lane_passed(struct port_lane *l, size_t len)
 {
-	size_t bytes = len > NICPORT_HEADER ? len - NICPORT_HEADER : 0;
-
 	l->counters.packets++;
-	l->counters.bytes += bytes;
-	l->owed = bytes;
+	l->counters.bytes += frame_bytes(len);
+	lane_owes(l, len);
 }
 
 static void
@@ -202,7 +219,7 @@ port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
 	int error;
 
 	assert(queue < p->nqueues);
-	if (!lane_open(l))
+	if (!p->queues[queue].used || !lane_open(l))
 		return -EAGAIN;
 	if (p->filter.frame != NULL &&
 	    p->filter.frame(p->filter.cookie, iov, niov)) {
@@ -219,7 +236,9 @@ port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
 		return -EAGAIN;
 	if (error == EBADFD)
 		port_break(p);
+	/* To refuse it was work, too. */
 	l->counters.lost++;
+	lane_owes(l, iov_length(iov, niov));
 	return -error;
 }
 
@@ -259,7 +278,7 @@ port_recv(struct nicport *nic, unsigned queue, const struct iovec *iov,
 		lane_passed(l, (size_t)len);
 		return len;
 	}
-	if (!lane_open(l))
+	if (!p->queues[queue].used || !lane_open(l))
 		return -EAGAIN;
 	len = readv(p->queues[queue].fd, iov, (int)niov);
 	if (len > 0) {
@@ -297,50 +316,51 @@ queue_use(struct port_queue *q, bool on)
 	return 0;
 }
 
-/* The last queue that is used and should not be, or NULL. */
+/* The first queue that is used and should not be, or the reverse, or NULL. */
 static struct port_queue *
-port_surplus(struct port *p)
+port_odd_queue(struct port *p)
 {
 	unsigned i;
 
-	for (i = p->nqueues; i-- > p->inuse;)
-		if (p->queues[i].used)
+	for (i = 0; i < p->nqueues; i++)
+		if (p->queues[i].used != (i < p->inuse))
 			return &p->queues[i];
 	return NULL;
 }
 
 /*
- * The kernel waits for all its CPUs before it lets go of a queue, a tenth of a
- * millisecond: one a turn, so that a guest of many cannot hold up others.
+ * Each change waits for the lock of all the host's interfaces, and the kernel
+ * for all its CPUs before it lets go of a queue: one a turn, so that a guest of
+ * many cannot hold up others.
  */
 static void
-surplus_due(struct ev_loop *ev, ev_timer *t, int revents)
+change_due(struct ev_loop *ev, ev_timer *t, int revents)
 {
 	struct port *p = t->data;
-	struct port_queue *q = port_surplus(p);
+	struct port_queue *q = port_odd_queue(p);
+	int error;
 
 	(void)revents;
-	if (q != NULL && queue_use(q, false) == 0)
+	if (q == NULL)
+		return;
+	error = queue_use(q, !q->used);
+	if (error == 0)
 		ev_timer_start(ev, t);
+	else
+		log_warn("%s: queue %u: %s", p->sp.what, q->number,
+		    strerror(-error));
 }
 
 static int
 port_queues(struct nicport *nic, unsigned n)
 {
 	struct port *p = port_of(nic);
-	unsigned i;
-	int error;
 
 	if (n < 1 || n > p->nqueues)
 		return -EINVAL;
-	for (i = 0; i < n; i++) {
-		error = queue_use(&p->queues[i], true);
-		if (error != 0)
-			return error;
-	}
 	p->inuse = n;
-	if (port_surplus(p) != NULL)
-		ev_timer_start(loop_ev(p->loop), &p->surplus);
+	if (port_odd_queue(p) != NULL)
+		ev_timer_start(loop_ev(p->loop), &p->change);
 	return 0;
 }
 
@@ -348,10 +368,17 @@ static int
 port_offload(struct nicport *nic, unsigned flags)
 {
 	struct port *p = port_of(nic);
+	int error;
 
 	if (flags & ~p->nic.offloads)
 		return -EINVAL;
-	return os_tap_offload(p->queues[0].fd, flags);
+	/* It waits for the lock of all the host's interfaces. */
+	if (flags == p->offload)
+		return 0;
+	error = os_tap_offload(p->queues[0].fd, flags);
+	if (error == 0)
+		p->offload = flags;
+	return error;
 }
 
 static void
@@ -501,8 +528,8 @@ port_alloc(const struct port_conf *c)
 	}
 	ev_timer_init(&p->answer, answer_ready, 0., 0.);
 	p->answer.data = p;
-	ev_timer_init(&p->surplus, surplus_due, 0., 0.);
-	p->surplus.data = p;
+	ev_timer_init(&p->change, change_due, 0., 0.);
+	p->change.data = p;
 	p->inuse = 1;
 	p->nqueues = c->nqueues;
 	for (i = 0; i < c->nqueues; i++) {
@@ -626,7 +653,7 @@ port_unplug(struct port *p)
 	assert(p->ops == NULL);
 	switches_unplug(p->switches, &p->sp);
 	port_forget_answers(p);
-	ev_timer_stop(loop_ev(p->loop), &p->surplus);
+	ev_timer_stop(loop_ev(p->loop), &p->change);
 	lane_stop(&p->lanes[PORT_SEND]);
 	lane_stop(&p->lanes[PORT_RECV]);
 	port_update(p);
@@ -650,14 +677,13 @@ port_set_limit(struct port *p, enum port_dir dir,
 	struct port_lane *l = &p->lanes[dir];
 
 	assert(p->loop != NULL);
-	/* What is owed was free until now. */
-	if (!l->limited) {
+	if (!l->limited)
 		bucket_init(&l->bucket, bytes, packets, loop_now_ns());
-		l->owed = 0;
-	} else {
+	else
 		bucket_set(&l->bucket, bytes, packets, loop_now_ns());
-	}
 	l->limited = bytes->rate != 0 || packets->rate != 0;
+	if (!l->limited)
+		l->owed = l->packets = 0;
 	/* It may be over sooner now. */
 	lane_stop(l);
 	port_update(p);
