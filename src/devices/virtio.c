@@ -673,7 +673,7 @@ virtio_load(struct virtio *v, struct state_reader *r)
 	for (i = 0; error == 0 && i < v->ops->nqueues; i++)
 		error = virtio_load_queue(&v->queue[i], s.status, r);
 	if (error == 0 && v->ops->load != NULL)
-		error = v->ops->load(v->dev, r);
+		error = v->ops->load(v->dev, v->features, r);
 	if (error != 0) {
 		virtio_clear(v);
 		return error;

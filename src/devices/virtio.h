@@ -72,9 +72,13 @@ struct virtio_dev_ops {
 	 */
 	void		(*reset)(void *dev);
 
-	/* As in struct dev_ops, while stopped; NULL if there is no state. */
+	/*
+	 * As in struct dev_ops, while stopped; NULL if there is no state.  One
+	 * that is loaded is that of a driver with these features.
+	 */
 	int		(*save)(const void *dev, struct state_writer *w);
-	int		(*load)(void *dev, struct state_reader *r);
+	int		(*load)(void *dev, uint64_t features,
+			    struct state_reader *r);
 };
 
 /* `name` begins its log lines ("vm web1: disk 0").  NULL with errno set. */

@@ -616,12 +616,13 @@ blk_save(const void *dev, struct state_writer *w)
 }
 
 static int
-blk_load(void *dev, struct state_reader *r)
+blk_load(void *dev, uint64_t features, struct state_reader *r)
 {
 	const struct virtio_blk *b = dev;
 	struct blk_state s;
 	int error;
 
+	(void)features;
 	error = state_get(r, "virtio-blk", BLK_STATE_VERSION, &s, sizeof(s));
 	if (error != 0)
 		return error;

@@ -56,11 +56,13 @@ struct net_state {
 	uint64_t		offloads;
 	uint16_t		pairs;
 	uint16_t		max_pairs;
+	uint16_t		mtu;		/* that the driver has found */
 	uint8_t			mac[6];
 	uint8_t			offloads_set;
 	uint8_t			announce;
+	uint8_t			told;		/* status, when last told */
 	struct net_filter	filter;
-	uint8_t			pad[7];
+	uint8_t			pad[4];
 };
 _Static_assert(sizeof(struct net_state) == 1312, "no hidden padding");
 
@@ -79,7 +81,9 @@ net_flags(uint64_t features, bool guest)
 		if ((features & bits) == bits)
 			flags |= net_offloads[i].flag;
 	}
-	/* The others stand on this one (5.1.3.1). */
+	/* ECN stands on segments of TCP, all on the checksum (5.1.3.1). */
+	if ((flags & (NICPORT_TSO4 | NICPORT_TSO6)) == 0)
+		flags &= ~NICPORT_ECN;
 	return (flags & NICPORT_CSUM) != 0 ? flags : 0;
 }
 
@@ -185,11 +189,15 @@ int
 vnet_set_offloads(struct virtio_net *n, uint64_t offloads)
 {
 	unsigned flags = net_flags(offloads & n->features, true);
+	bool less = (n->recv_flags & ~flags) != 0;
+	unsigned i;
 	int error;
 
 	error = n->port->ops->offload(n->port, flags);
 	if (error != 0)
 		return error;
+	for (i = 0; less && i < n->pairs; i++)
+		vnet_rx_forget(n, i);
 	n->offloads = offloads;
 	n->recv_flags = flags;
 	n->rx_need = net_rx_need(n);
@@ -447,8 +455,10 @@ net_save(const void *dev, struct state_writer *w)
 		.offloads = n->offloads_set ? n->offloads : 0,
 		.pairs = (uint16_t)n->pairs,
 		.max_pairs = (uint16_t)n->params.pairs,
+		.mtu = atomic_load(&n->mtu),
 		.offloads_set = n->offloads_set,
 		.announce = (atomic_load(&n->status) & NET_S_ANNOUNCE) != 0,
+		.told = (uint8_t)n->told,
 		.filter = n->filter,
 	};
 	uint64_t mac = atomic_load(&n->mac);
@@ -458,23 +468,28 @@ net_save(const void *dev, struct state_writer *w)
 }
 
 static bool
-net_state_ok(const struct virtio_net *n, const struct net_state *s)
+net_state_ok(const struct virtio_net *n, uint64_t features,
+    const struct net_state *s)
 {
 	return s->max_pairs == n->params.pairs && s->pairs >= 1 &&
-	    s->pairs <= n->params.pairs && s->offloads_set <= 1 &&
+	    s->pairs <= n->params.pairs &&
+	    (s->pairs == 1 || (features & NET_F_MQ) != 0) &&
+	    s->offloads_set <= 1 &&
 	    (s->offloads & ~NET_GUEST_OFFLOADS) == 0 && s->announce <= 1 &&
+	    s->mtu >= VIRTIO_NET_MTU_MIN &&
+	    (s->told & ~(NET_S_LINK_UP | NET_S_ANNOUNCE)) == 0 &&
 	    vnet_filter_ok(&s->filter);
 }
 
 static int
-net_load(void *dev, struct state_reader *r)
+net_load(void *dev, uint64_t features, struct state_reader *r)
 {
 	struct virtio_net *n = dev;
 	struct net_state s;
 	int error;
 
 	error = state_get(r, "virtio-net", NET_STATE_VERSION, &s, sizeof(s));
-	if (error == 0 && !net_state_ok(n, &s))
+	if (error == 0 && !net_state_ok(n, features, &s))
 		error = -EINVAL;
 	if (error != 0)
 		return error;
@@ -483,6 +498,9 @@ net_load(void *dev, struct state_reader *r)
 	n->pairs = s.pairs;
 	n->filter = s.filter;
 	net_store_mac(n, s.mac);
+	atomic_store(&n->mtu, s.mtu);
+	/* The link may be another here: start() tells of it then. */
+	n->told = s.told;
 	if (s.announce != 0)
 		atomic_fetch_or(&n->status, NET_S_ANNOUNCE);
 	return 0;

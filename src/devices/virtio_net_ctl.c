@@ -13,7 +13,7 @@
 #define CTL_OK			0
 #define CTL_ERR			1
 
-/* Commands of one turn; they change what the loop does, by system calls. */
+/* Commands of one turn, of which one that changes the port is the last. */
 #define CTL_TURN		16
 
 /* What is left of a chain's readable part. */
@@ -30,6 +30,7 @@ struct ctl_command {
 	bool		(*run)(struct virtio_net *n, unsigned arg,
 			    struct ctl_args *a);
 	unsigned	arg;
+	bool		port;		/* system calls, which wait */
 };
 
 /* Copies, or with dst NULL skips, the next bytes; false if there are less. */
@@ -173,34 +174,40 @@ ctl_offloads(struct virtio_net *n, unsigned arg, struct ctl_args *a)
 }
 
 static const struct ctl_command ctl_commands[] = {
-	{ 0, 0, NET_F_CTRL_RX, ctl_mode, NET_MODE_PROMISC },
-	{ 0, 1, NET_F_CTRL_RX, ctl_mode, NET_MODE_ALLMULTI },
-	{ 0, 2, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_ALLUNI },
-	{ 0, 3, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOMULTI },
-	{ 0, 4, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOUNI },
-	{ 0, 5, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOBCAST },
-	{ 1, 0, NET_F_CTRL_RX, ctl_mac_table, 0 },
-	{ 1, 1, NET_F_CTRL_MAC_ADDR, ctl_mac_addr, 0 },
-	{ 2, 0, NET_F_CTRL_VLAN, ctl_vlan, true },
-	{ 2, 1, NET_F_CTRL_VLAN, ctl_vlan, false },
-	{ 3, 0, NET_F_GUEST_ANNOUNCE, ctl_announced, 0 },
-	{ 4, 0, NET_F_MQ, ctl_pairs, 0 },
-	{ 5, 0, NET_F_CTRL_GUEST_OFFLOADS, ctl_offloads, 0 },
+	{ 0, 0, NET_F_CTRL_RX, ctl_mode, NET_MODE_PROMISC, false },
+	{ 0, 1, NET_F_CTRL_RX, ctl_mode, NET_MODE_ALLMULTI, false },
+	{ 0, 2, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_ALLUNI, false },
+	{ 0, 3, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOMULTI, false },
+	{ 0, 4, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOUNI, false },
+	{ 0, 5, NET_F_CTRL_RX_EXTRA, ctl_mode, NET_MODE_NOBCAST, false },
+	{ 1, 0, NET_F_CTRL_RX, ctl_mac_table, 0, false },
+	{ 1, 1, NET_F_CTRL_MAC_ADDR, ctl_mac_addr, 0, false },
+	{ 2, 0, NET_F_CTRL_VLAN, ctl_vlan, true, false },
+	{ 2, 1, NET_F_CTRL_VLAN, ctl_vlan, false, false },
+	{ 3, 0, NET_F_GUEST_ANNOUNCE, ctl_announced, 0, false },
+	{ 4, 0, NET_F_MQ, ctl_pairs, 0, true },
+	{ 5, 0, NET_F_CTRL_GUEST_OFFLOADS, ctl_offloads, 0, true },
 };
 #define CTL_NCOMMANDS	(sizeof(ctl_commands) / sizeof(ctl_commands[0]))
 
+/* Adds to what was done in this turn. */
 static bool
-ctl_command(struct virtio_net *n, struct ctl_args *a)
+ctl_command(struct virtio_net *n, struct ctl_args *a, unsigned *done)
 {
 	const struct ctl_command *c;
 	uint8_t head[2];
 
+	++*done;
 	if (!ctl_take(a, head, sizeof(head)))
 		return false;
-	for (c = ctl_commands; c < ctl_commands + CTL_NCOMMANDS; c++)
-		if (c->class == head[0] && c->command == head[1])
-			return (n->features & c->feature) != 0 &&
-			    c->run(n, c->arg, a);
+	for (c = ctl_commands; c < ctl_commands + CTL_NCOMMANDS; c++) {
+		if (c->class != head[0] || c->command != head[1])
+			continue;
+		if (c->port)
+			*done = CTL_TURN;
+		return (n->features & c->feature) != 0 &&
+		    c->run(n, c->arg, a);
+	}
 	return false;
 }
 
@@ -209,10 +216,10 @@ vnet_ctl_run(struct virtio_net *n)
 {
 	struct vq_chain *c = &n->chain;
 	struct ctl_args a;
-	unsigned i;
+	unsigned done = 0;
 	uint8_t *ack;
 
-	for (i = 0; i < CTL_TURN; i++) {
+	while (done < CTL_TURN) {
 		if (!virtio_pop(n->v, n->ctl, c))
 			return;
 		if (c->nwrite == 0) {
@@ -222,7 +229,7 @@ vnet_ctl_run(struct virtio_net *n)
 		}
 		a = (struct ctl_args){ .iov = c->iov, .left = c->read_len };
 		ack = c->iov[c->nread].iov_base;
-		*ack = ctl_command(n, &a) ? CTL_OK : CTL_ERR;
+		*ack = ctl_command(n, &a, &done) ? CTL_OK : CTL_ERR;
 		virtio_push(n->v, n->ctl, c->head, 1);
 	}
 	virtio_notify(n->v, n->ctl);

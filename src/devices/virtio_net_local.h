@@ -223,8 +223,12 @@ void vnet_announced(struct virtio_net *n);
 void vnet_tx_run(struct virtio_net *n, unsigned pair);
 void vnet_tx_quiet(struct virtio_net *n, unsigned pair);
 
-/* virtio_net_rx.c: goes on receiving; gives back what is held. */
+/*
+ * virtio_net_rx.c: goes on receiving; drops a frame that waits for room, since
+ * it does more than is allowed now; gives back what is held.
+ */
 void vnet_rx_run(struct virtio_net *n, unsigned pair);
+void vnet_rx_forget(struct virtio_net *n, unsigned pair);
 void vnet_rx_quiet(struct virtio_net *n, unsigned pair);
 
 /* virtio_net_ctl.c: carries out what waits in the control queue. */

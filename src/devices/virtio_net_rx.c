@@ -234,6 +234,18 @@ vnet_rx_run(struct virtio_net *n, unsigned pair)
 }
 
 void
+vnet_rx_forget(struct virtio_net *n, unsigned pair)
+{
+	struct net_rx *rx = &n->pair[pair].rx;
+
+	if (rx->waiting == 0)
+		return;
+	rx->waiting = 0;
+	n->stats.rx_malformed++;
+	virtio_notify(n->v, 2 * pair);
+}
+
+void
 vnet_rx_quiet(struct virtio_net *n, unsigned pair)
 {
 	struct net_rx *rx = &n->pair[pair].rx;

@@ -275,12 +275,13 @@ net_save(struct net_machine *m, struct buf *out)
 	FUZZ_CHECK(virtio_save(m->v, &w) == 0);
 }
 
-/* What a reset leaves is what was made. */
+/* What a reset leaves is what was made, but for the link. */
 static inline void
 net_reset(struct net_rig *r, struct net_machine *m)
 {
 	struct buf now;
 
+	m->ops->link(m->nic, true);
 	virtio_set_status(m->v, 0, 0);
 	net_save(m, &now);
 	FUZZ_CHECK(now.len == r->pristine.len);
@@ -371,6 +372,7 @@ net_make(struct net_rig *r, unsigned offloads, unsigned pairs)
 	}
 	r->m = &r->machine[0];
 	r->spare = &r->machine[1];
+	virtio_set_status(r->m->v, 0, 0);
 	net_save(r->m, &r->pristine);
 }
 

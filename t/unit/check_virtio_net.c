@@ -605,6 +605,10 @@ START_TEST(frames_beyond_the_offloads)
 		bad += !row[i].passes;
 		ck_assert_uint_eq(stats(f).rx_malformed, bad);
 	}
+	/* ECN stands on segments. */
+	start(f, 16, V1 | 1 << 1 | 1 << 9);
+	ck_assert_uint_eq(f->port.offload, NICPORT_CSUM);
+	rx_fill(f, 0, 1, 1600);
 	/* And those that are none. */
 	arrive(f, 0);
 	arrive(f, HDR + 13);

@@ -273,9 +273,13 @@ START_TEST(chains_of_commands)
 }
 END_TEST
 
-/* A flood of commands leaves other queues their turns. */
+/*
+ * A flood of commands leaves other queues their turns; those that change the
+ * port, here to nothing, all but one.
+ */
 START_TEST(turns_of_commands)
 {
+	static const unsigned many[2] = { 16, 1 }, last[2] = { 40, 3 };
 	struct fixture *f = setup();
 	uint32_t id, len;
 	unsigned i, n = 0;
@@ -284,11 +288,13 @@ START_TEST(turns_of_commands)
 	vguest_queue(&f->g, &f->ctl, 2, 256);
 	vguest_set_status(&f->g, 0x0f);
 	turns(f);
-	memset(f->mem + CTL_MEM, 0, 3);
+	memset(f->mem + CTL_MEM, 0, 16);
+	f->mem[CTL_MEM] = _i == 0 ? RX : OFFLOADS;
 	for (i = 0; i < 40; i++) {
-		vring_desc(&f->ctl, 2 * i, CTL_MEM, 3, VRING_NEXT,
-		    (uint16_t)(2 * i + 1));
-		vring_desc(&f->ctl, 2 * i + 1, CTL_MEM + 8, 1, VRING_WRITE, 0);
+		vring_desc(&f->ctl, 2 * i, CTL_MEM, _i == 0 ? 3 : 10,
+		    VRING_NEXT, (uint16_t)(2 * i + 1));
+		vring_desc(&f->ctl, 2 * i + 1, CTL_MEM + 16, 1, VRING_WRITE,
+		    0);
 		vring_offer(&f->ctl, (uint16_t)(2 * i));
 	}
 	vguest_notify(&f->g, 2);
@@ -296,7 +302,7 @@ START_TEST(turns_of_commands)
 		turn(f);
 		while (vring_take(&f->ctl, &id, &len))
 			n++;
-		ck_assert_uint_eq(n, i < 2 ? 16 * (i + 1) : 40);
+		ck_assert_uint_eq(n, i < 2 ? many[_i] * (i + 1) : last[_i]);
 	}
 	teardown(f);
 }
@@ -433,6 +439,37 @@ set_pairs(struct fixture *f, uint16_t n, uint8_t answer)
 	ck_assert_uint_eq(command(f, PAIRS, 0, &n, 2), answer);
 }
 
+/* A frame that waits for room does more than is allowed from now on. */
+START_TEST(offloads_change_while_a_frame_waits)
+{
+	struct fixture *f = setup();
+	uint64_t set = 1 << 1;
+
+	start(f, 64, V1 | MRG | CTL | 1 << 2 | 1ull << 1 | 1ull << 7);
+	rx_fill(f, 0, 10, 1536);
+	arrive_as(f, 60000, 1, 1, own_mac);
+	arrive(f, 100);
+	turns(f);
+	ck_assert(rx_idle(f));
+	ck_assert_uint_eq(f->port.wanted[0], 0);
+	ck_assert_uint_eq(command(f, OFFLOADS, 0, &set, 8), 0);
+	turns(f);
+	ck_assert_uint_eq(stats(f).rx_malformed, 1);
+	rx_expect(f, 100, 1);
+	/* What allows more leaves what waits. */
+	set |= 1 << 7;
+	ck_assert_uint_eq(command(f, OFFLOADS, 0, &set, 8), 0);
+	arrive_as(f, 60000, 1, 1, own_mac);
+	turns(f);
+	ck_assert(rx_idle(f));
+	ck_assert_uint_eq(command(f, OFFLOADS, 0, &set, 8), 0);
+	rx_fill(f, 10, 31, 1536);
+	turns(f);
+	rx_expect(f, 60000, 40);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(pairs_of_queues)
 {
 	struct fixture *f = setup_with(ALL_OFFLOADS, 3);
@@ -505,6 +542,7 @@ START_TEST(saved_and_loaded)
 	uint32_t len = put_tables(tables, 64);
 	uint8_t mac[6] = { 2, 3, 3, 3, 3, 3 };
 
+	virtio_net_set_mtu(f->nic, 1400);
 	start(f, 16, CTRL_ALL | MQ);
 	rx_fill(f, 0, 16, 128);
 	ck_assert_uint_eq(set_byte(f, RX, 0, 0), 0);
@@ -539,6 +577,59 @@ START_TEST(saved_and_loaded)
 	ck_assert(reaches(to, other_mac, 77));
 	ck_assert(!reaches(to, group_mac, 78));
 	ck_assert_uint_eq(vguest_in(&to->g, 0x86, 2), 3);
+	ck_assert_uint_eq(vguest_in(&to->g, 0x8a, 2), 1400);
+	teardown(f);
+	teardown(to);
+}
+END_TEST
+
+/* A driver that was loaded is told of the link only if it is another. */
+START_TEST(link_after_loading)
+{
+	struct fixture *f = setup(), *to = setup();
+	bool was = (_i & 1) != 0, is = (_i & 2) != 0;
+
+	start(f, 16, CTRL_ALL);
+	f->port.ops->link(f->port.nic, was);
+	(void)vguest_in(&f->g, 0x40, 1);
+	stop(f);
+	stop(to);
+	to->port.ops->link(to->port.nic, is);
+	testhost_round_trip(&virtio_pci_ops, f->vp, to->vp);
+	memcpy(to->mem, f->mem, VGUEST_MEM);
+	vguest_set_conf(&to->g, 1, 0x04, 2, 1);
+	virtio_pci_resume(to->vp);
+	turns(to);
+	ck_assert_uint_eq(vguest_in(&to->g, 0x40, 1),
+	    was != is ? VIRTIO_ISR_CONFIG : 0);
+	ck_assert_uint_eq(vguest_in(&to->g, 0x86, 2), is);
+	teardown(f);
+	teardown(to);
+}
+END_TEST
+
+/* More pairs than a driver without that feature has queues for. */
+START_TEST(pairs_that_were_not_agreed_on)
+{
+	struct fixture *f = setup_with(ALL_OFFLOADS, 2);
+	struct fixture *to = setup_with(ALL_OFFLOADS, 2);
+	const struct virtio_dev_ops *ops = virtio_net_ops(f->nic);
+	struct state_writer w;
+	struct state_reader r;
+	struct buf b;
+
+	buf_init(&b, 4096);
+	w = (struct state_writer){ &b };
+	start(f, 16, CTRL_ALL | MQ);
+	set_pairs(f, 2, 0);
+	stop(f);
+	stop(to);
+	ck_assert_int_eq(ops->save(f->nic, &w), 0);
+	r = (struct state_reader){ (const uint8_t *)buf_head(&b), b.len };
+	ck_assert_int_eq(ops->load(to->nic, CTRL_ALL, &r), -EINVAL);
+	r = (struct state_reader){ (const uint8_t *)buf_head(&b), b.len };
+	ck_assert_int_eq(ops->load(to->nic, CTRL_ALL | MQ, &r), 0);
+	buf_free(&b);
 	teardown(f);
 	teardown(to);
 }
@@ -652,13 +743,16 @@ main(void)
 	tcase_add_test(tc, address);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, chains_of_commands);
-	tcase_add_test(tc, turns_of_commands);
+	tcase_add_loop_test(tc, turns_of_commands, 0, 2);
 	tcase_add_test(tc, link_status);
 	tcase_add_test(tc, announcing);
 	tcase_add_test(tc, mtu);
 	tcase_add_test(tc, offloads);
+	tcase_add_test(tc, offloads_change_while_a_frame_waits);
 	tcase_add_test(tc, pairs_of_queues);
 	tcase_add_test(tc, saved_and_loaded);
+	tcase_add_loop_test(tc, link_after_loading, 0, 4);
+	tcase_add_test(tc, pairs_that_were_not_agreed_on);
 	tcase_add_test(tc, corrupt_states);
 	tcase_add_test(tc, a_vcpu_reads_what_the_loop_changes);
 	return test_main("virtio_net_ctl", tc);
