@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As much as the kernel puts into one part of a dump. */
-#define OS_NL_BUFFER	32768
-
 /* How often a dump is begun again because something changed meanwhile. */
 #define OS_NL_TRIES	8
 
@@ -71,34 +68,45 @@ os_nl_begin(struct os *o, uint16_t type, uint16_t flags)
 	return n;
 }
 
+int
+os_nl_error(const struct nlmsghdr *n)
+{
+	int error;
+
+	/* Both begin with it; the end of a dump may be without. */
+	if (mnl_nlmsg_get_payload_len(n) < sizeof(error))
+		return n->nlmsg_type == NLMSG_DONE ? 0 : -EPROTO;
+	memcpy(&error, mnl_nlmsg_get_payload(n), sizeof(error));
+	return error <= 0 ? error : -EPROTO;
+}
+
 /*
  * What has come, of answers to request `n`: MNL_CB_OK if there is more to
- * come, MNL_CB_STOP at the end, and the error then.
+ * come, MNL_CB_STOP at the end.  After the first error, which is kept, they are
+ * only taken off the socket.
  */
 static int
 os_nl_answers(struct os *o, const struct nlmsghdr *n, ssize_t len,
     mnl_cb_t fn, void *cookie, int *error)
 {
 	const struct nlmsghdr *a = (const void *)o->in;
-	const struct nlmsgerr *e;
-	int left = (int)len;
+	int left = (int)len, result;
 
 	for (; mnl_nlmsg_ok(a, left); a = mnl_nlmsg_next(a, &left)) {
 		/* The rest of an answer that nobody waited for. */
 		if (a->nlmsg_seq != n->nlmsg_seq)
 			continue;
-		if (a->nlmsg_flags & NLM_F_DUMP_INTR)
+		if ((a->nlmsg_flags & NLM_F_DUMP_INTR) && *error == 0)
 			*error = -EINTR;
-		if (a->nlmsg_type == NLMSG_ERROR) {
-			e = mnl_nlmsg_get_payload(a);
-			*error = mnl_nlmsg_get_payload_len(a) < sizeof(*e) ?
-			    -EPROTO : e->error;
+		if (a->nlmsg_type == NLMSG_ERROR ||
+		    a->nlmsg_type == NLMSG_DONE) {
+			if (*error == 0)
+				*error = os_nl_error(a);
 			return MNL_CB_STOP;
 		}
-		if (a->nlmsg_type == NLMSG_DONE)
-			return MNL_CB_STOP;
-		if (fn != NULL)
-			fn(a, cookie);
+		result = fn != NULL && *error == 0 ? fn(a, cookie) : 0;
+		if (result < 0)
+			*error = result;
 	}
 	return MNL_CB_OK;
 }
@@ -237,7 +245,7 @@ os_nl_ipv6(const struct nlattr *spec, struct os_link *l)
 	const struct nlattr *family[AF_INET6 + 1] = { NULL };
 	const struct nlattr *tb[IFLA_INET6_MAX + 1] = { NULL };
 	const struct nlattr *conf;
-	int32_t ra;
+	uint32_t ra;
 
 	os_nl_nest(spec, family, AF_INET6);
 	if (family[AF_INET6] == NULL)
@@ -250,7 +258,7 @@ os_nl_ipv6(const struct nlattr *spec, struct os_link *l)
 	    (DEVCONF_ACCEPT_RA + 1) * sizeof(ra)) {
 		memcpy(&ra, (const char *)mnl_attr_get_payload(conf) +
 		    DEVCONF_ACCEPT_RA * sizeof(ra), sizeof(ra));
-		l->ra = ra != 0;
+		l->ra = ra;
 	}
 }
 
@@ -289,23 +297,21 @@ os_nl_link(const struct nlmsghdr *n, struct os_link *l)
 struct os_nl_list {
 	struct os_view	*v;
 	size_t		 cap;
-	int		 error;
 };
 
 /* Room for element n of a list, which moves: NULL if there is none. */
 static void *
 os_nl_room(struct os_nl_list *list, void **array, size_t n, size_t size)
 {
+	size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
 	void *p = *array;
 
 	if (n == list->cap) {
-		list->cap = list->cap == 0 ? 64 : 2 * list->cap;
-		p = reallocarray(p, list->cap, size);
-		if (p == NULL) {
-			list->error = -ENOMEM;
+		p = reallocarray(p, cap, size);
+		if (p == NULL)
 			return NULL;
-		}
 		*array = p;
+		list->cap = cap;
 	}
 	return (char *)p + n * size;
 }
@@ -319,7 +325,7 @@ os_nl_add_link(const struct nlmsghdr *n, void *cookie)
 	l = os_nl_room(list, (void **)&list->v->links, list->v->nlinks,
 	    sizeof(*l));
 	if (l == NULL)
-		return MNL_CB_ERROR;
+		return -ENOMEM;
 	if (os_nl_link(n, l) == 0)
 		list->v->nlinks++;
 	return MNL_CB_OK;
@@ -347,7 +353,7 @@ os_nl_add_addr(const struct nlmsghdr *n, void *cookie)
 	a = os_nl_room(list, (void **)&list->v->addrs, list->v->naddrs,
 	    sizeof(*a));
 	if (a == NULL)
-		return MNL_CB_ERROR;
+		return -ENOMEM;
 	memset(a, 0, sizeof(*a));
 	a->index = (int)ifa->ifa_index;
 	a->ours = os_nl_number(tb[IFA_PROTO]) == OS_NL_PROTO;
@@ -370,14 +376,12 @@ os_view_try(struct os *o, struct os_view *v)
 	n = os_nl_begin(o, RTM_GETLINK, 0);
 	os_nl_put_getlink(n, 0);
 	error = os_nl_dump(o, n, os_nl_add_link, &links);
-	if (error == 0 && links.error == 0) {
+	if (error == 0) {
 		n = os_nl_begin(o, RTM_GETADDR, 0);
 		ifa = mnl_nlmsg_put_extra_header(n, sizeof(*ifa));
 		ifa->ifa_family = AF_UNSPEC;
 		error = os_nl_dump(o, n, os_nl_add_addr, &addrs);
 	}
-	if (error == 0)
-		error = links.error != 0 ? links.error : addrs.error;
 	if (error != 0)
 		os_view_free(v);
 	return error;
