@@ -37,12 +37,12 @@ struct os_link {
 	uint8_t		 mac[6];
 	uint32_t	 mtu;
 	uint32_t	 group;
+	uint32_t	 ra;		/* hears router advertisements: 0: no */
 	bool		 up;		/* switched on */
 	bool		 running;	/* and has a carrier */
 	bool		 isolated;	/* as a port */
 	bool		 vlans;		/* a bridge that tells VLANs apart */
 	bool		 linklocal;	/* makes itself an IPv6 address */
-	bool		 ra;		/* hears router advertisements */
 	/* os_watch only: */
 	bool		 gone;
 	bool		 asked;		/* an answer, not a change */
@@ -79,8 +79,8 @@ enum os_attr {
 	OS_UP,		/* number: 0 or 1, as all that follow */
 	OS_ISOLATED,	/* exchanges no frames with other isolated ports */
 	OS_VLANS,
-	OS_LINKLOCAL,
-	OS_RA,
+	OS_LINKLOCAL,	/* nothing where there is no IPv6 */
+	OS_RA,		/* number: one that the system gave, or 0 */
 };
 
 struct os_value {

@@ -85,17 +85,19 @@ os_put_bridge(struct nlmsghdr *n)
 
 /* net.ipv4.conf and net.ipv6.conf, for which there is no message. */
 static int
-os_sysctl(const char *family, const char *name, const char *key, bool on)
+os_sysctl(const char *family, const char *name, const char *key,
+    uint32_t number)
 {
-	char path[96];
-	int fd, error = 0;
+	char path[96], text[16];
+	int fd, len, error = 0;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family,
 	    name, key);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd == -1)
 		return -errno;
-	if (write(fd, on ? "1" : "0", 1) != 1)
+	len = snprintf(text, sizeof(text), "%u", number);
+	if (write(fd, text, (size_t)len) != len)
 		error = -errno;
 	close(fd);
 	return error;
@@ -120,23 +122,23 @@ os_bridge_create(struct os *o, const char *name, const uint8_t mac[6],
 	if (*index == 0)
 		return -errno;
 	/* An address that goes takes others of its subnet along otherwise. */
-	error = os_sysctl("ipv4", name, "promote_secondaries", true);
+	error = os_sysctl("ipv4", name, "promote_secondaries", 1);
 	if (error != 0)
 		(void)os_link_delete(o, *index);
 	return error;
 }
 
 static int
-os_set_ra(int index, bool on)
+os_set_ra(int index, uint32_t ra)
 {
 	char name[IF_NAMESIZE];
 	int error;
 
 	if (if_indextoname((unsigned)index, name) == NULL)
 		return -errno;
-	error = os_sysctl("ipv6", name, "accept_ra", on);
+	error = os_sysctl("ipv6", name, "accept_ra", ra);
 	/* A host without IPv6 hears none. */
-	return error == -ENOENT && !on ? 0 : error;
+	return error == -ENOENT && ra == 0 ? 0 : error;
 }
 
 static void
@@ -165,10 +167,15 @@ os_put_isolated(struct nlmsghdr *n, bool on)
 	mnl_attr_nest_end(n, info);
 }
 
-static void
-os_put_linklocal(struct nlmsghdr *n, bool on)
+/*
+ * A host without IPv6 has no such setting, nor has an interface whose MTU is
+ * too small for it: it has no address either.
+ */
+static int
+os_set_linklocal(struct os *o, struct nlmsghdr *n, bool on)
 {
 	struct nlattr *spec, *family;
+	int error;
 
 	spec = mnl_attr_nest_start(n, IFLA_AF_SPEC);
 	family = mnl_attr_nest_start(n, AF_INET6);
@@ -176,6 +183,8 @@ os_put_linklocal(struct nlmsghdr *n, bool on)
 	    on ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(n, family);
 	mnl_attr_nest_end(n, spec);
+	error = os_nl_send(o, n);
+	return error == -EAFNOSUPPORT ? 0 : error;
 }
 
 static void
@@ -194,7 +203,7 @@ os_link_set(struct os *o, int index, enum os_attr attr,
 	struct nlmsghdr *n;
 
 	if (attr == OS_RA)
-		return os_set_ra(index, v->number != 0);
+		return os_set_ra(index, v->number);
 	n = os_link_begin(o, RTM_NEWLINK, index, AF_UNSPEC);
 	switch (attr) {
 	case OS_MARK:
@@ -222,8 +231,7 @@ os_link_set(struct os *o, int index, enum os_attr attr,
 		os_put_vlans(n, v->number != 0);
 		break;
 	case OS_LINKLOCAL:
-		os_put_linklocal(n, v->number != 0);
-		break;
+		return os_set_linklocal(o, n, v->number != 0);
 	case OS_RA:
 		break;
 	}
@@ -234,8 +242,8 @@ os_link_set(struct os *o, int index, enum os_attr attr,
  * What the kernel deletes in one go is a group: these become one that nobody
  * else has, since its number is drawn from a billion.
  */
-int
-os_links_delete(struct os *o, const int *index, size_t n)
+static int
+os_group_delete(struct os *o, const int *index, size_t n)
 {
 	struct os_value group = { .number = 0 };
 	struct nlmsghdr *msg;
@@ -243,10 +251,6 @@ os_links_delete(struct os *o, const int *index, size_t n)
 	size_t i;
 	int error;
 
-	if (n == 0)
-		return 0;
-	if (n == 1)
-		return os_link_delete(o, index[0]);
 	if (getrandom(&group.number, sizeof(group.number), 0) !=
 	    (ssize_t)sizeof(group.number))
 		return -EIO;
@@ -262,6 +266,23 @@ os_links_delete(struct os *o, const int *index, size_t n)
 	msg = os_link_begin(o, RTM_DELLINK, 0, AF_UNSPEC);
 	mnl_attr_put_u32(msg, IFLA_GROUP, group.number);
 	return os_nl_send(o, msg);
+}
+
+int
+os_links_delete(struct os *o, const int *index, size_t n)
+{
+	int error = 0, one;
+	size_t i;
+
+	if (n > 1 && os_group_delete(o, index, n) == 0)
+		return 0;
+	/* One of them that cannot be must not keep the others. */
+	for (i = 0; i < n; i++) {
+		one = os_link_delete(o, index[i]);
+		if (error == 0)
+			error = one;
+	}
+	return error;
 }
 
 /* All of the host part's bits are ones; networks of two hosts have none. */
@@ -308,6 +329,7 @@ os_vlan_change(struct os *o, int index, bool self,
 	struct nlmsghdr *n;
 	struct nlattr *spec;
 	unsigned i;
+	int error;
 
 	n = os_link_begin(o, on ? RTM_SETLINK : RTM_DELLINK, index,
 	    AF_BRIDGE);
@@ -317,7 +339,9 @@ os_vlan_change(struct os *o, int index, bool self,
 	for (i = 0; i < count; i++)
 		mnl_attr_put(n, IFLA_BRIDGE_VLAN_INFO, sizeof(v[i]), &v[i]);
 	mnl_attr_nest_end(n, spec);
-	return os_nl_send(o, n);
+	error = os_nl_send(o, n);
+	/* What somebody took out of its bridge is in no VLAN. */
+	return error == -EOPNOTSUPP && !on ? 0 : error;
 }
 
 int

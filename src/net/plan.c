@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define PLAN_MTU	1500
+#define PLAN_MTU6	1280	/* IPv6 wants that much (RFC 8200, 5) */
 
 /* One switch while it is planned. */
 struct draft {
@@ -174,7 +175,8 @@ draft_resolve(struct draft *d)
 	if (l == NULL) {
 		/* As the system makes them. */
 		d->now.mtu = PLAN_MTU;
-		d->now.linklocal = d->now.ra = true;
+		d->now.linklocal = true;
+		d->now.ra = 1;
 		memcpy(d->now.mac, d->mac, sizeof(d->mac));
 		return 0;
 	}
@@ -427,6 +429,28 @@ draft_uplink(struct draft *d)
 		    d->conf->vlan, true, false);
 }
 
+/* Guests would tell a host without IPv6 there of routes otherwise. */
+static void
+draft_ipv6_set(struct draft *d)
+{
+	bool linklocal = d->now.linklocal;
+	uint32_t ra = d->now.ra;
+	char what[128];
+
+	/* Nothing is there to set below, and all is new above. */
+	if (d->s->ports.mtu < PLAN_MTU6)
+		return;
+	if (d->now.mtu < PLAN_MTU6) {
+		linklocal = true;
+		ra = 1;
+	}
+	draft_what(d, what, "bridge", d->s->bridge);
+	plan_change(d->p, &d->s->index, what, OS_LINKLOCAL, linklocal,
+	    draft_ipv6(d) || d->uplink != NULL);
+	plan_change(d->p, &d->s->index, what, OS_RA, ra,
+	    d->uplink != NULL ? ra : 0);
+}
+
 static int
 draft_own(struct draft *d)
 {
@@ -446,17 +470,13 @@ draft_own(struct draft *d)
 		memcpy(step->to.mac, d->mac, sizeof(d->mac));
 	}
 	draft_mark(d, what);
-	/* Guests would tell a host without IPv6 there of routes otherwise. */
-	plan_change(d->p, &s->index, what, OS_LINKLOCAL, d->now.linklocal,
-	    draft_ipv6(d) || d->uplink != NULL);
-	plan_change(d->p, &s->index, what, OS_RA, d->now.ra,
-	    d->now.ra && d->uplink != NULL);
 	plan_change(d->p, &s->index, what, OS_GROUP, d->now.group,
 	    s->ports.group);
 	draft_mac(d, what);
 	snprintf(mtu, sizeof(mtu), "%u", s->ports.mtu);
 	plan_change(d->p, &s->index, draft_what(d, what, "mtu", mtu), OS_MTU,
 	    d->now.mtu, s->ports.mtu);
+	draft_ipv6_set(d);
 	draft_vrf(d, vrf);
 	draft_vlan(d);
 	draft_addrs(d);

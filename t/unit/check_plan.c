@@ -187,9 +187,9 @@ START_TEST(fresh)
 	steps(1, 0,
 	    "create vmmd-lan\n"
 	    "0 mark vmmd vmmd: switch lan\n"
+	    "0 mtu 1500>9000\n"
 	    "0 linklocal 1>0\n"
 	    "0 ra 1>0\n"
-	    "0 mtu 1500>9000\n"
 	    "0 addr +192.0.2.1/24\n"
 	    "0 up 0>1\n");
 	ck_assert(state[0].owned);
@@ -241,10 +241,10 @@ START_TEST(ipv6)
 
 	conf[0].addrs = &a;
 	conf[0].naddrs = 1;
-	l->ra = true;
+	l->ra = 2;
 	steps(1, 0,
 	    "1 linklocal 0>1\n"
-	    "1 ra 1>0\n"
+	    "1 ra 2>0\n"
 	    "1 addr +32.1.13.184/64\n");
 	link_add("eth0")->up = true;
 	memcpy(links[1].mac, l->mac, 6);
@@ -254,6 +254,33 @@ START_TEST(ipv6)
 	    "1 mark vmmd vmmd: switch lan, uplink eth0\n"
 	    "1 linklocal 0>1\n"
 	    "2 master 0>@1\n");
+}
+END_TEST
+
+/* Below 1,280 bytes an interface has no IPv6; beyond it is all new. */
+START_TEST(small_mtu)
+{
+	struct os_link *l = bridge_add("lan", "eth0");
+
+	conf[0].uplink = "eth0";
+	conf[0].mtu = l->mtu = 1279;
+	*link_add("eth0") = (struct os_link){ .index = 2, .name = "eth0",
+	    .mtu = 1500, .up = true, .master = 1 };
+	memcpy(links[1].mac, l->mac, 6);
+	steps(1, 0, "");
+	conf[0].mtu = 1280;
+	steps(1, 0, "1 mtu 1279>1280\n");
+	conf[0].uplink = "";
+	strcpy(l->mark, "vmmd vmmd: switch lan");
+	links[1].master = 0;
+	steps(1, 0,
+	    "1 mtu 1279>1280\n"
+	    "1 linklocal 1>0\n"
+	    "1 ra 1>0\n");
+	l->mtu = 1500;
+	l->linklocal = true;
+	conf[0].mtu = 1000;
+	steps(1, 0, "1 mtu 1500>1000\n");
 }
 END_TEST
 
@@ -469,6 +496,7 @@ main(void)
 	tcase_add_test(tc, nothing_to_do);
 	tcase_add_test(tc, addresses);
 	tcase_add_test(tc, ipv6);
+	tcase_add_test(tc, small_mtu);
 	tcase_add_test(tc, uplink_moves);
 	tcase_add_test(tc, vlan);
 	tcase_add_test(tc, vrf);
