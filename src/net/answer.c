@@ -18,16 +18,31 @@ answer_init(struct answer *a, const struct lease *l, uint64_t now)
 	ra_init(&a->ra, l, now);
 }
 
+static bool
+prefix_differs(const struct lease *a, const struct lease *b)
+{
+	return a->prefix6_len != b->prefix6_len ||
+	    memcmp(a->prefix6, b->prefix6, sizeof(a->prefix6)) != 0;
+}
+
+static bool
+names_differ(const struct lease *a, const struct lease *b)
+{
+	return a->ndns6 != b->ndns6 ||
+	    memcmp(a->dns6, b->dns6, a->ndns6 * sizeof(a->dns6[0])) != 0 ||
+	    strcmp(a->domain, b->domain) != 0;
+}
+
 int
 answer_change(struct answer *a, const struct lease *l, uint64_t now,
     uint8_t out[FRAME_MAX])
 {
 	int len = 0;
 
-	if (a->lease.prefix6_len != 0 &&
-	    (a->lease.prefix6_len != l->prefix6_len ||
-	    memcmp(a->lease.prefix6, l->prefix6, sizeof(l->prefix6)) != 0))
+	if (a->lease.prefix6_len != 0 && prefix_differs(&a->lease, l))
 		len = ra_withdraw(&a->lease, out);
+	else if (a->lease.prefix6_len != 0 && names_differ(&a->lease, l))
+		len = ra_withdraw_names(&a->lease, out);
 	a->lease = *l;
 	ra_init(&a->ra, l, now);
 	return len;

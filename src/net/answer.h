@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * All that a port answers its guest itself: DHCP, router advertisements,
- * stateless DHCPv6.  No socket hears any of it, and nothing of it reaches the
- * bridge.
+ * stateless DHCPv6.  No socket hears any of it.
+ *
+ * What an honest client sends is seen, and goes no further.  It is no barrier:
+ * the same goes on to the bridge behind a VLAN tag, be it one of VLAN 0, in
+ * fragments, behind extension headers, longer than ANSWER_LONGEST, or to
+ * another's MAC.  What a guest may send is the firewall's business.
  *
  * Time is an argument, in ns of one clock that does not go back.
  */

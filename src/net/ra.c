@@ -42,6 +42,13 @@ static const uint8_t all_nodes_mac[6] = { 0x33, 0x33, 0, 0, 0, 1 };
 static const uint8_t all_routers[16] = { 0xff, 2, [15] = 2 };
 static const uint8_t unspecified[16];
 
+/* What an advertisement takes back. */
+enum last {
+	LAST_NONE,
+	LAST_NAMES,
+	LAST_ALL,
+};
+
 /* Appends an option of `len` bytes, a multiple of 8, all zero but its head. */
 static uint8_t *
 put(uint8_t **p, enum option type, size_t len)
@@ -92,7 +99,8 @@ put_names(uint8_t **p, const struct lease *l, bool last)
 
 /* RFC 4861, 4.2. */
 static int
-advertise(const struct lease *l, const uint8_t *dst, bool last, uint8_t *out)
+advertise(const struct lease *l, const uint8_t *dst, enum last last,
+    uint8_t *out)
 {
 	uint8_t *start = out + FRAME_ICMP6_DATA, *p = start + 16;
 	const struct frame_to to = {
@@ -107,13 +115,13 @@ advertise(const struct lease *l, const uint8_t *dst, bool last, uint8_t *out)
 	start[4] = HOP_LIMIT;
 	if (l->ndns6 > 0 || l->domain[0] != '\0')
 		start[5] = OTHER_CONFIG;
-	if (l->router6 && !last)
+	if (l->router6 && last != LAST_ALL)
 		frame_put16(start + 6, LIFETIME);
 	memcpy(put(&p, SOURCE_LINK, 8) + 2, l->server_mac, 6);
 	if (l->mtu >= MTU_LEAST)
 		frame_put32(put(&p, MTU, 8) + 4, l->mtu);
-	put_prefix(&p, l, last);
-	put_names(&p, l, last);
+	put_prefix(&p, l, last == LAST_ALL);
+	put_names(&p, l, last != LAST_NONE);
 	return (int)frame_icmp6(out, &to, (size_t)(p - start));
 }
 
@@ -153,7 +161,7 @@ ra_periodic(struct ra *ra, const struct lease *l, uint64_t now,
 	if (l->prefix6_len == 0 || now < ra->due)
 		return 0;
 	schedule(ra, now);
-	return advertise(l, all_nodes, false, out);
+	return advertise(l, all_nodes, LAST_NONE, out);
 }
 
 /* RFC 4861, 6.1.1. */
@@ -191,18 +199,24 @@ ra_answer(struct ra *ra, const struct lease *l, const struct frame *f,
 		return 0;
 	/* At once: on this link there is one who asks and one who answers. */
 	if (memcmp(f->src, unspecified, 16) != 0)
-		return advertise(l, f->src, false, out);
+		return advertise(l, f->src, LAST_NONE, out);
 	if (now < ra->quiet) {
 		if (ra->due > ra->quiet)
 			ra->due = ra->quiet;
 		return 0;
 	}
 	schedule(ra, now);
-	return advertise(l, all_nodes, false, out);
+	return advertise(l, all_nodes, LAST_NONE, out);
 }
 
 int
 ra_withdraw(const struct lease *l, uint8_t out[FRAME_MAX])
 {
-	return advertise(l, all_nodes, true, out);
+	return advertise(l, all_nodes, LAST_ALL, out);
+}
+
+int
+ra_withdraw_names(const struct lease *l, uint8_t out[FRAME_MAX])
+{
+	return advertise(l, all_nodes, LAST_NAMES, out);
 }

@@ -49,4 +49,7 @@ int ra_periodic(struct ra *ra, const struct lease *l, uint64_t now,
  */
 int ra_withdraw(const struct lease *l, uint8_t out[FRAME_MAX]);
 
+/* The same of its name servers and domain alone, when they are others. */
+int ra_withdraw_names(const struct lease *l, uint8_t out[FRAME_MAX]);
+
 #endif /* VMMD_RA_H */

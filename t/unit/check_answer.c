@@ -189,6 +189,8 @@ START_TEST(changed)
 	struct lease l;
 	struct answer a;
 	struct wire w, out;
+	const uint8_t *p;
+	unsigned i;
 
 	rig_lease(&l);
 	answer_init(&a, &l, START);
@@ -200,6 +202,22 @@ START_TEST(changed)
 	w = question(DHCP);
 	ck_assert_int_gt(answer_frame(&a, w.b, w.len, START, out.b), 0);
 	ck_assert_uint_eq(frame_get32(out.b + ETHER + 28 + 16), GUEST_IP + 1);
+	/* Names that are others now: the old ones only. */
+	for (i = 0; i < 3; i++) {
+		l.dns6[0][15] += i == 0;
+		l.ndns6 -= i == 1;
+		strcpy(l.domain, i == 2 ? "" : "example.org");
+		out.len = (size_t)answer_change(&a, &l, START, out.b);
+		wire_judge(&out);
+		ck_assert_uint_eq(frame_get16(out.b + ETHER + 46), 1800);
+		for (p = out.b + ETHER + 56; *p != 31; p += p[1] * 8)
+			if (*p == 3)
+				ck_assert_uint_ne(frame_get32(p + 4), 0);
+			else if (*p == 25)
+				ck_assert_uint_eq(frame_get32(p + 4), 0);
+		ck_assert_uint_eq(frame_get32(p + 4), 0);
+		ck_assert_int_eq(answer_change(&a, &l, START, out.b), 0);
+	}
 	l.prefix6[7]++;
 	out.len = (size_t)answer_change(&a, &l, START, out.b);
 	wire_judge(&out);
