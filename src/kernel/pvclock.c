@@ -168,6 +168,7 @@ static int pvclock_enable(struct vm *vm, unsigned int id, u64 msr)
 {
 	const u64 gpa = msr & ~PVCLOCK_ENABLE;
 	struct pvclock_vcpu_time_info *page;
+	struct pvclock *c = &vm->pvclock;
 
 	/* Aligned to 4 bytes, and never over the end of a page. */
 	if (!IS_ALIGNED(gpa, 4) ||
@@ -178,8 +179,15 @@ static int pvclock_enable(struct vm *vm, unsigned int id, u64 msr)
 		pvclock_begin(vm);
 	vm->pvclock.msr[id] = msr;
 	page = pvclock_page(vm, id);
-	memset(page, 0, sizeof(*page));
-	pvclock_write(&vm->pvclock, page);
+	/* It may be in use already, by others: a version of its own. */
+	WRITE_ONCE(page->version, c->version + 1);
+	c->version += 2;
+	/* Pairs with the guest's barrier before its second look. */
+	smp_wmb();
+	page->pad0 = 0;
+	page->flags = 0;
+	memset(page->pad, 0, sizeof(page->pad));
+	pvclock_write(c, page);
 	return 0;
 }
 
