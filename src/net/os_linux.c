@@ -141,29 +141,18 @@ os_set_ra(int index, uint32_t ra)
 	return error == -ENOENT && ra == 0 ? 0 : error;
 }
 
+/* A flag of a bridge, or of an interface in one: what it is of says `kind`. */
 static void
-os_put_vlans(struct nlmsghdr *n, bool on)
+os_put_flag(struct nlmsghdr *n, uint16_t kind, uint16_t data, uint16_t flag,
+    bool on)
 {
-	struct nlattr *info, *data;
+	struct nlattr *info, *flags;
 
 	info = mnl_attr_nest_start(n, IFLA_LINKINFO);
-	mnl_attr_put_strz(n, IFLA_INFO_KIND, "bridge");
-	data = mnl_attr_nest_start(n, IFLA_INFO_DATA);
-	mnl_attr_put_u8(n, IFLA_BR_VLAN_FILTERING, on);
-	mnl_attr_nest_end(n, data);
-	mnl_attr_nest_end(n, info);
-}
-
-static void
-os_put_isolated(struct nlmsghdr *n, bool on)
-{
-	struct nlattr *info, *data;
-
-	info = mnl_attr_nest_start(n, IFLA_LINKINFO);
-	mnl_attr_put_strz(n, IFLA_INFO_SLAVE_KIND, "bridge");
-	data = mnl_attr_nest_start(n, IFLA_INFO_SLAVE_DATA);
-	mnl_attr_put_u8(n, IFLA_BRPORT_ISOLATED, on);
-	mnl_attr_nest_end(n, data);
+	mnl_attr_put_strz(n, kind, "bridge");
+	flags = mnl_attr_nest_start(n, data);
+	mnl_attr_put_u8(n, flag, on);
+	mnl_attr_nest_end(n, flags);
 	mnl_attr_nest_end(n, info);
 }
 
@@ -225,10 +214,12 @@ os_link_set(struct os *o, int index, enum os_attr attr,
 		os_put_up(n, v->number != 0);
 		break;
 	case OS_ISOLATED:
-		os_put_isolated(n, v->number != 0);
+		os_put_flag(n, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA,
+		    IFLA_BRPORT_ISOLATED, v->number != 0);
 		break;
 	case OS_VLANS:
-		os_put_vlans(n, v->number != 0);
+		os_put_flag(n, IFLA_INFO_KIND, IFLA_INFO_DATA,
+		    IFLA_BR_VLAN_FILTERING, v->number != 0);
 		break;
 	case OS_LINKLOCAL:
 		return os_set_linklocal(o, n, v->number != 0);
