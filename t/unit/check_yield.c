@@ -2,9 +2,9 @@
 /* yield_next(): everyone has a turn, and nobody but who wants one. */
 #include <check.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include "kernel/yield.h"
+#include "testhost.h"
 
 #define MANY	64u
 
@@ -41,17 +41,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("yield");
 	TCase *tc = tcase_create("yield");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tc, test_alone);
 	tcase_add_test(tc, test_circle);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+	return test_main("yield", tc);
 }

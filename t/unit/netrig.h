@@ -99,6 +99,25 @@ struct wire {
 	size_t	len;
 };
 
+/* A copy of a frame, behind whose end a sanitizer sees what is read. */
+static inline uint8_t *
+wire_exact(const struct wire *w)
+{
+	uint8_t *exact = malloc(w->len);
+
+	ck_assert_ptr_nonnull(exact);
+	memcpy(exact, w->b, w->len);
+	return exact;
+}
+
+/* Ends it: nobody has changed it. */
+static inline void
+wire_exact_end(uint8_t *exact, const struct wire *w)
+{
+	ck_assert_mem_eq(exact, w->b, w->len);
+	free(exact);
+}
+
 /* The transport header's place and its checksum's offset in it. */
 static inline uint8_t *
 wire_transport(struct wire *w, unsigned *csum)
