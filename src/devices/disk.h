@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "devices/aio.h"
+#include "devices/disk_file.h"
 
 #define DISK_SECTOR	512
 #define DISK_IOV_MAX	256
@@ -47,12 +48,25 @@ struct disk_req {
 
 	/* The engine's. */
 	struct disk	*disk;
-	struct aio_op	 aio;
+	struct disk_file_op file;
 	size_t		 moved;		/* bytes transferred so far */
 	size_t		 held;		/* bytes of iov[0] for a later turn */
 	unsigned	 retries;
 	bool		 written;	/* DISK_ZERO: by writing zeroes */
 	struct iovec	 zeroes;
+};
+
+/* Where a guest's write is, from when it is complete until a flush. */
+enum disk_cache {
+	DISK_WRITEBACK,		/* in the host's cache */
+	DISK_WRITETHROUGH,	/* there, too, and on the disk */
+	DISK_NONE,		/* in no cache but the disk's own */
+};
+
+/* How a disk is to be opened. */
+struct disk_how {
+	bool		readonly;	/* which others may do, too */
+	enum disk_cache	cache;
 };
 
 /* What never changes about an open disk. */
@@ -61,15 +75,15 @@ struct disk_info {
 	uint32_t	block_size;	/* bytes that the host can address */
 	uint32_t	physical_size;	/* bytes that it writes at once */
 	bool		readonly;
+	bool		writethrough;	/* the caller flushes each write */
 };
 
 /*
- * Opens and locks `path`, which must lie within `in` (raw) for reading and writing, or for reading only,
- * which others may do too.  On failure NULL, and `err` says why in one line
- * that begins with "disk PATH: ".
+ * Opens and locks `path`, which must lie within `in` (raw).  On failure NULL,
+ * and `err` says why in one line that begins with "disk PATH: ".
  */
 struct disk *disk_open(const struct confine *in, const char *path,
-    bool readonly, char *err, size_t errlen);
+    const struct disk_how *how, char *err, size_t errlen);
 
 /* Any thread; valid until the close. */
 const struct disk_info *disk_info(const struct disk *d);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include "base/confine.h"
 #include "devices/disk.h"
 #include "devices/disk_device.h"
+#include "devices/disk_file.h"
 #include "devices/disk_lock.h"
 
 #define DISK_PIECE_MAX		(1u << 20)
@@ -29,27 +31,26 @@
 
 /* Immutable after disk_attach(). */
 struct disk {
-	int			 fd;
+	struct disk_file	*file;
 	struct disk_info	 info;
-	struct aio		*aio;
 };
 
 static const char in_use[] = "is in use by another guest or process";
 
-static const uint8_t disk_zeroes[64 << 10];
+alignas(4096) static const uint8_t disk_zeroes[64 << 10];
 
 /* Size and blocks of what is open; NULL, or what is wrong. */
 static const char *
-disk_measure(struct disk *d)
+disk_measure(struct disk *d, int fd)
 {
 	struct disk_info *i = &d->info;
 	struct stat st;
 	int error;
 
-	if (fstat(d->fd, &st) == -1)
+	if (fstat(fd, &st) == -1)
 		return strerror(errno);
 	if (S_ISBLK(st.st_mode)) {
-		error = disk_device_info(d->fd, i);
+		error = disk_device_info(fd, i);
 		return error != 0 ? strerror(-error) : NULL;
 	}
 	if (!S_ISREG(st.st_mode))
@@ -64,34 +65,75 @@ disk_measure(struct disk *d)
 
 /* Says why the file that is open is of no use, or NULL; fills in d->info. */
 static const char *
-disk_check(struct disk *d)
+disk_check(struct disk *d, int fd)
 {
 	const char *why;
 	int error;
 
-	why = disk_measure(d);
+	why = disk_measure(d, fd);
 	if (why != NULL)
 		return why;
-	error = disk_lock(d->fd, d->info.readonly);
+	error = disk_lock(fd, d->info.readonly);
 	if (error == -EAGAIN)
 		return in_use;
 	if (error != 0)
 		return strerror(-error);
 	/* Again: who held the lock until now may have changed the size. */
-	why = disk_measure(d);
+	why = disk_measure(d, fd);
 	if (why != NULL)
 		return why;
 	/* O_NONBLOCK was for the open of something like a FIFO. */
-	if (fcntl(d->fd, F_SETFL, 0) == -1)
+	if (fcntl(fd, F_SETFL, 0) == -1)
 		return strerror(errno);
 	return NULL;
 }
 
-struct disk *
-disk_open(const struct confine *in, const char *path, bool readonly, char *err,
-    size_t errlen)
+/* Makes d->file of the open file, or says why it is of no use. */
+static const char *
+disk_set_file(struct disk *d, int fd, bool direct)
 {
-	int flags = readonly ? O_RDONLY : O_RDWR | O_EXCL;
+	size_t align;
+	int error;
+
+	error = disk_file_create(&d->file, fd, direct);
+	if (error == -EOPNOTSUPP)
+		return "cache=none: its file system needs the host's cache";
+	if (error != 0)
+		return strerror(-error);
+	align = disk_file_align(d->file);
+	if (d->info.size % align != 0)
+		return "cache=none: its size is not a multiple of the host's "
+		    "blocks";
+	if (d->info.physical_size < align)
+		d->info.physical_size = (uint32_t)align;
+	return NULL;
+}
+
+/* All that makes a disk of `path`; NULL, or what is wrong. */
+static const char *
+disk_prepare(struct disk *d, const struct confine *in, const char *path,
+    const struct disk_how *how)
+{
+	int flags = how->readonly ? O_RDONLY : O_RDWR | O_EXCL;
+	const char *why;
+	int fd;
+
+	/* O_EXCL: not a block device that the host has mounted. */
+	fd = confine_open(in, path, flags | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return fd == -EBUSY ? in_use : confine_strerror(-fd);
+	why = disk_check(d, fd);
+	if (why == NULL)
+		why = disk_set_file(d, fd, how->cache == DISK_NONE);
+	if (d->file == NULL)
+		close(fd);
+	return why;
+}
+
+struct disk *
+disk_open(const struct confine *in, const char *path,
+    const struct disk_how *how, char *err, size_t errlen)
+{
 	const char *why;
 	struct disk *d;
 
@@ -100,26 +142,15 @@ disk_open(const struct confine *in, const char *path, bool readonly, char *err,
 		snprintf(err, errlen, "disk %s: %s", path, strerror(ENOMEM));
 		return NULL;
 	}
-	d->info.readonly = readonly;
-	/* O_EXCL: not a block device that the host has mounted. */
-	d->fd = confine_open(in, path, flags | O_NOCTTY | O_NONBLOCK);
-	if (d->fd < 0) {
-		snprintf(err, errlen, "disk %s: %s", path, d->fd == -EBUSY ?
-		    in_use : confine_strerror(-d->fd));
-		goto fail_open;
-	}
-	why = disk_check(d);
+	d->info.readonly = how->readonly;
+	d->info.writethrough = how->cache == DISK_WRITETHROUGH;
+	why = disk_prepare(d, in, path, how);
 	if (why != NULL) {
 		snprintf(err, errlen, "disk %s: %s", path, why);
-		goto fail_check;
+		disk_close(d);
+		return NULL;
 	}
 	return d;
-
-fail_check:
-	close(d->fd);
-fail_open:
-	free(d);
-	return NULL;
 }
 
 const struct disk_info *
@@ -131,7 +162,7 @@ disk_info(const struct disk *d)
 void
 disk_attach(struct disk *d, struct aio *aio)
 {
-	d->aio = aio;
+	disk_file_attach(d->file, aio);
 }
 
 void
@@ -139,7 +170,7 @@ disk_close(struct disk *d)
 {
 	if (d == NULL)
 		return;
-	close(d->fd);
+	disk_file_destroy(d->file);
 	free(d);
 }
 
@@ -163,9 +194,9 @@ disk_next(struct disk_req *req)
 		n = 1;
 	}
 	if (req->op == DISK_READ)
-		aio_readv(d->aio, d->fd, req->iov, n, off, &req->aio);
+		disk_file_readv(d->file, req->iov, n, off, &req->file);
 	else
-		aio_writev(d->aio, d->fd, req->iov, n, off, &req->aio);
+		disk_file_writev(d->file, req->iov, n, off, &req->file);
 }
 
 /* Moves the request on by what was transferred. */
@@ -197,12 +228,12 @@ disk_zero(struct disk_req *req)
 		req->zeroes.iov_base = (void *)(uintptr_t)disk_zeroes;
 		req->zeroes.iov_len = left < sizeof(disk_zeroes) ? left :
 		    sizeof(disk_zeroes);
-		aio_writev(d->aio, d->fd, &req->zeroes, 1,
-		    req->offset + req->moved, &req->aio);
+		disk_file_writev(d->file, &req->zeroes, 1,
+		    req->offset + req->moved, &req->file);
 	} else if (req->unmap) {
-		aio_punch(d->aio, d->fd, req->offset, req->len, &req->aio);
+		disk_file_punch(d->file, req->offset, req->len, &req->file);
 	} else {
-		aio_zero(d->aio, d->fd, req->offset, req->len, &req->aio);
+		disk_file_zero(d->file, req->offset, req->len, &req->file);
 	}
 }
 
@@ -217,10 +248,10 @@ disk_start(struct disk_req *req)
 		disk_next(req);
 		break;
 	case DISK_FLUSH:
-		aio_fdatasync(d->aio, d->fd, &req->aio);
+		disk_file_sync(d->file, &req->file);
 		break;
 	case DISK_DISCARD:
-		aio_punch(d->aio, d->fd, req->offset, req->len, &req->aio);
+		disk_file_punch(d->file, req->offset, req->len, &req->file);
 		break;
 	case DISK_ZERO:
 		disk_zero(req);
@@ -269,10 +300,10 @@ disk_continue(struct disk_req *req, size_t n)
 }
 
 static void
-disk_aio_done(struct aio_op *op, int res)
+disk_piece_done(struct disk_file_op *op, int res)
 {
 	struct disk_req *req = (struct disk_req *)((char *)op -
-	    offsetof(struct disk_req, aio));
+	    offsetof(struct disk_req, file));
 
 	if (disk_retry(req, res)) {
 		disk_continue(req, 0);
@@ -290,7 +321,7 @@ disk_submit(struct disk *d, struct disk_req *req)
 {
 	assert(req->op == DISK_FLUSH || req->len != 0);
 	req->disk = d;
-	req->aio.done = disk_aio_done;
+	req->file.done = disk_piece_done;
 	req->moved = 0;
 	req->held = 0;
 	req->retries = 0;

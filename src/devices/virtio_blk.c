@@ -4,11 +4,12 @@
  *
  * Requests are made once, one for each entry of the queue, and go round
  * between a free list and the disk.  All on the loop thread, except the
- * configuration space, which never changes.
+ * configuration space, of which only the cache mode changes.
  */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 #define BLK_DEVICE_ID		2
 #define BLK_PCI_CLASS		0x018000	/* mass storage, other */
 #define BLK_QUEUE_MAX		256
-#define BLK_STATE_VERSION	2
+#define BLK_STATE_VERSION	3
 
 /* Feature bits (5.2.3). */
 #define BLK_F_SEG_MAX		(1ULL << 2)
@@ -29,6 +30,7 @@
 #define BLK_F_BLK_SIZE		(1ULL << 6)
 #define BLK_F_FLUSH		(1ULL << 9)
 #define BLK_F_TOPOLOGY		(1ULL << 10)
+#define BLK_F_CONFIG_WCE	(1ULL << 11)
 #define BLK_F_MQ		(1ULL << 12)
 #define BLK_F_DISCARD		(1ULL << 13)
 #define BLK_F_WRITE_ZEROES	(1ULL << 14)
@@ -74,7 +76,7 @@ struct blk_config {
 	uint8_t		alignment_offset;
 	uint16_t	min_io_size;
 	uint32_t	opt_io_size;
-	uint8_t		writeback;
+	uint8_t		writeback;	/* as it is at first */
 	uint8_t		unused0;
 	uint16_t	num_queues;
 	uint32_t	max_discard_sectors;
@@ -118,6 +120,7 @@ struct blk_req {
 	struct blk_header	 head;		/* copied */
 	uint8_t			*status;	/* in guest memory */
 	size_t			 bytes;		/* of data it moves */
+	bool			 stable;	/* once it is complete */
 	struct disk_req		 disk;
 };
 
@@ -128,6 +131,7 @@ struct virtio_blk {
 	char			*name;		/* i */
 	struct blk_config	 config;	/* i */
 	bool			 readonly;	/* i */
+	_Atomic uint8_t		 writeback;	/* set by vCPU threads, too */
 	char			 serial[VIRTIO_BLK_SERIAL_MAX];	/* i */
 	struct virtio		*v;		/* set by start */
 	struct blk_req		*free;
@@ -157,6 +161,7 @@ blk_fill_config(struct blk_config *c, const struct disk_info *i,
 	c->seg_max = BLK_QUEUE_MAX - 2;
 	c->blk_size = i->block_size;
 	c->num_queues = (uint16_t)nqueues;
+	c->writeback = !i->writethrough;
 	for (size = i->block_size; size < i->physical_size; size *= 2)
 		c->physical_block_exp++;
 	if (i->readonly)
@@ -191,6 +196,7 @@ virtio_blk_create(struct disk *disk, const char *serial, const char *name,
 	b->disk = disk;
 	b->readonly = disk_info(disk)->readonly;
 	blk_fill_config(&b->config, disk_info(disk), nqueues);
+	atomic_init(&b->writeback, b->config.writeback);
 	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
 	return b;
 }
@@ -217,7 +223,7 @@ blk_features(const void *dev)
 	const struct virtio_blk *b = dev;
 
 	return BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH | BLK_F_TOPOLOGY |
-	    (b->ops.nqueues > 1 ? BLK_F_MQ : 0) |
+	    BLK_F_CONFIG_WCE | (b->ops.nqueues > 1 ? BLK_F_MQ : 0) |
 	    (b->readonly ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES);
 }
 
@@ -225,10 +231,23 @@ static uint32_t
 blk_config_read(const void *dev, uint32_t off, unsigned size)
 {
 	const struct virtio_blk *b = dev;
+	struct blk_config c = b->config;
 	uint32_t val = 0;
 
-	memcpy(&val, (const uint8_t *)&b->config + off, size);
+	c.writeback = atomic_load(&b->writeback);
+	memcpy(&val, (const uint8_t *)&c + off, size);
 	return val;
+}
+
+/* A guest may do without the cache, but not have one against the host's will. */
+static void
+blk_config_write(void *dev, uint32_t off, unsigned size, uint32_t val)
+{
+	struct virtio_blk *b = dev;
+
+	if (off != offsetof(struct blk_config, writeback) || size != 1)
+		return;
+	atomic_store(&b->writeback, b->config.writeback & val & 1);
 }
 
 static void
@@ -241,6 +260,17 @@ blk_start(void *dev, struct virtio *v)
 	b->starved = 0;
 	b->first = 0;
 	memset(b->owed, 0, sizeof(b->owed));
+	/* Without flushes there is no cache that could be on (5.2.5.2). */
+	if ((virtio_features(v) & BLK_F_FLUSH) == 0)
+		atomic_store(&b->writeback, 0);
+}
+
+static void
+blk_reset(void *dev)
+{
+	struct virtio_blk *b = dev;
+
+	atomic_store(&b->writeback, b->config.writeback);
 }
 
 /*
@@ -355,14 +385,15 @@ blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
 }
 
 /*
- * A driver that does not flush takes a completed write for a stable one
- * (5.2.6.2).
+ * A driver that does not flush, or has switched the cache off, takes a
+ * completed write for a stable one (5.2.6.2).  What it does not know of is the
+ * host's will: that a write is stable in any case.
  */
 static bool
-blk_needs_flush(const struct virtio_blk *b, const struct blk_req *r)
+blk_needs_flush(const struct blk_req *r)
 {
-	return (r->disk.op == DISK_WRITE || r->disk.op == DISK_ZERO) &&
-	    (virtio_features(b->v) & BLK_F_FLUSH) == 0;
+	return r->stable &&
+	    (r->disk.op == DISK_WRITE || r->disk.op == DISK_ZERO);
 }
 
 /*
@@ -393,7 +424,7 @@ blk_disk_done(struct disk_req *req, int res)
 	    offsetof(struct blk_req, disk));
 	struct virtio_blk *b = r->b;
 
-	if (res == 0 && blk_needs_flush(b, r)) {
+	if (res == 0 && blk_needs_flush(r)) {
 		r->disk.op = DISK_FLUSH;
 		disk_submit(b->disk, &r->disk);
 		return;
@@ -416,6 +447,8 @@ blk_submit(struct virtio_blk *b, struct blk_req *r, size_t bytes)
 {
 	b->in_flight++;
 	r->bytes = bytes;
+	r->stable = atomic_load(&b->writeback) == 0 ||
+	    (virtio_features(b->v) & BLK_F_FLUSH) == 0;
 	b->bytes += bytes;
 	r->disk.done = blk_disk_done;
 	disk_submit(b->disk, &r->disk);
@@ -602,7 +635,7 @@ blk_stop(void *dev)
 struct blk_state {
 	struct blk_config	config;
 	uint32_t		readonly;
-	uint32_t		pad;
+	uint32_t		writeback;	/* as the guest set it */
 };
 _Static_assert(sizeof(struct blk_state) == 72, "no hidden padding");
 
@@ -610,7 +643,11 @@ static int
 blk_save(const void *dev, struct state_writer *w)
 {
 	const struct virtio_blk *b = dev;
-	struct blk_state s = { .config = b->config, .readonly = b->readonly };
+	struct blk_state s = {
+		.config = b->config,
+		.readonly = b->readonly,
+		.writeback = atomic_load(&b->writeback),
+	};
 
 	return state_put(w, "virtio-blk", BLK_STATE_VERSION, &s, sizeof(s));
 }
@@ -618,7 +655,7 @@ blk_save(const void *dev, struct state_writer *w)
 static int
 blk_load(void *dev, uint64_t features, struct state_reader *r)
 {
-	const struct virtio_blk *b = dev;
+	struct virtio_blk *b = dev;
 	struct blk_state s;
 	int error;
 
@@ -627,8 +664,9 @@ blk_load(void *dev, uint64_t features, struct state_reader *r)
 	if (error != 0)
 		return error;
 	if (memcmp(&s.config, &b->config, sizeof(s.config)) != 0 ||
-	    s.readonly != b->readonly)
+	    s.readonly != b->readonly || s.writeback > b->config.writeback)
 		return -EINVAL;
+	atomic_store(&b->writeback, (uint8_t)s.writeback);
 	return 0;
 }
 
@@ -641,9 +679,11 @@ static const struct virtio_dev_ops blk_ops = {
 	.config_len = BLK_CONFIG_LEN,
 	.features = blk_features,
 	.config_read = blk_config_read,
+	.config_write = blk_config_write,
 	.start = blk_start,
 	.notify = blk_notify,
 	.stop = blk_stop,
+	.reset = blk_reset,
 	.save = blk_save,
 	.load = blk_load,
 };

@@ -88,7 +88,8 @@ disks_equal(const struct vm_config *a, const struct vm_config *b)
 		return false;
 	for (i = 0; i < a->ndisks; i++)
 		if (strcmp(a->disk[i].path, b->disk[i].path) != 0 ||
-		    a->disk[i].readonly != b->disk[i].readonly)
+		    a->disk[i].how.readonly != b->disk[i].how.readonly ||
+		    a->disk[i].how.cache != b->disk[i].how.cache)
 			return false;
 	return true;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "devices/disk.h"
 #include "vmm/affinity.h"
 #include "vmm/owner.h"
 
@@ -30,8 +31,8 @@ enum on_end {
 };
 
 struct vm_disk {
-	char	*path;
-	bool	 readonly;
+	char		*path;
+	struct disk_how	 how;
 };
 
 struct vm_config {

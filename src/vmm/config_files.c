@@ -39,7 +39,7 @@ config_check_files(const struct config *c, struct buf *warnings)
 		check_file(in, vm, "initrd", vm->initrd, R_OK, warnings);
 		for (i = 0; i < vm->ndisks; i++)
 			check_file(in, vm, "disk", vm->disk[i].path, R_OK |
-			    (vm->disk[i].readonly ? 0 : W_OK), warnings);
+			    (vm->disk[i].how.readonly ? 0 : W_OK), warnings);
 	}
 	confine_destroy(in);
 }

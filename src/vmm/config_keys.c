@@ -242,15 +242,21 @@ print_dirs(const char *dirs, struct buf *b)
 static int
 print_disks(const struct vm_config *vm, struct buf *b)
 {
+	static const char *const cache[] = {
+		[DISK_WRITEBACK] = "",
+		[DISK_WRITETHROUGH] = ",cache=writethrough",
+		[DISK_NONE] = ",cache=none",
+	};
 	unsigned i;
 	int ret = 0;
 
 	if (vm->ndisks == 0)
 		return buf_printf(b, "-");
 	for (i = 0; i < vm->ndisks && ret == 0; i++)
-		ret = buf_printf(b, "%s%s%s", i == 0 ? "" : ", ",
+		ret = buf_printf(b, "%s%s%s%s", i == 0 ? "" : ", ",
 		    vm->disk[i].path,
-		    vm->disk[i].readonly ? ",readonly" : "");
+		    vm->disk[i].how.readonly ? ",readonly" : "",
+		    cache[vm->disk[i].how.cache]);
 	return ret;
 }
 

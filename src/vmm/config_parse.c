@@ -140,6 +140,22 @@ trim(char *s)
 	return s;
 }
 
+static bool
+parse_disk_option(const char *word, struct disk_how *how)
+{
+	if (strcmp(word, "readonly") == 0)
+		how->readonly = true;
+	else if (strcmp(word, "cache=none") == 0)
+		how->cache = DISK_NONE;
+	else if (strcmp(word, "cache=writeback") == 0)
+		how->cache = DISK_WRITEBACK;
+	else if (strcmp(word, "cache=writethrough") == 0)
+		how->cache = DISK_WRITETHROUGH;
+	else
+		return false;
+	return true;
+}
+
 /* "PATH", then perhaps options, each behind a comma. */
 static void
 parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
@@ -150,11 +166,10 @@ parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
 	parse_path(ps, line, k, trim(strsep(&value, ",")), &disk->path);
 	while ((word = strsep(&value, ",")) != NULL) {
 		word = trim(word);
-		if (strcmp(word, "readonly") == 0)
-			disk->readonly = true;
-		else
+		if (!parse_disk_option(word, &disk->how))
 			parser_error(ps, line, "%s: unknown option `%s', "
-			    "write readonly; no path has a comma", k->name,
+			    "write readonly or cache=none, writeback or "
+			    "writethrough; no path has a comma", k->name,
 			    word);
 	}
 }
@@ -540,7 +555,7 @@ check_disk(struct parser *ps, unsigned vm, unsigned disk)
 		for (k = 0; k < n; k++) {
 			other = &c->vm[i].disk[k];
 			if (strcmp(other->path, d->path) != 0 ||
-			    (other->readonly && d->readonly))
+			    (other->how.readonly && d->how.readonly))
 				continue;
 			parser_error(ps, ps->lines[vm].disk[disk], "disk: "
 			    "`%s' is a disk of [vm %s] already, %s", d->path,

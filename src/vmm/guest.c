@@ -81,7 +81,7 @@ open_disks(struct guest *g, char *err, size_t errlen)
 
 	while (g->ndisks < g->conf->ndisks) {
 		conf = &g->conf->disk[g->ndisks];
-		d = disk_open(g->env->files, conf->path, conf->readonly, err,
+		d = disk_open(g->env->files, conf->path, &conf->how, err,
 		    errlen);
 		if (d == NULL) {
 			close_disks(g);

@@ -118,6 +118,8 @@ static void
 disk_complete(struct disk *d, unsigned i, int res)
 {
 	struct disk_req *req = d->held[i];
+	bool wrote = res == 0 &&
+	    (req->op == DISK_WRITE || req->op == DISK_ZERO);
 	unsigned k;
 
 	d->held[i] = d->held[--d->n];
@@ -126,6 +128,8 @@ disk_complete(struct disk *d, unsigned i, int res)
 			memset(req->iov[k].iov_base, 0x5a,
 			    req->iov[k].iov_len);
 	req->done(req, res);
+	/* No answer before it is stable. */
+	FUZZ_CHECK(!wrote || !d->info.writethrough || req->op == DISK_FLUSH);
 }
 
 static void
@@ -527,7 +531,7 @@ step(struct rig *r)
 
 /*
  * By bit 0 the disk is read-only, by bit 1 its blocks are of 4 KiB, and the
- * device has MSI-X.
+ * device has MSI-X; by bit 2 each write is flushed.
  */
 static void
 rig_make(struct rig *r, unsigned kind)
@@ -537,6 +541,7 @@ rig_make(struct rig *r, unsigned kind)
 		.block_size = (kind & 2) != 0 ? 4096 : DISK_SECTOR,
 		.physical_size = 4096,
 		.readonly = (kind & 1) != 0,
+		.writethrough = (kind & 4) != 0,
 	};
 	r->loop = loop_create();
 	r->gm.nranges = 1;
@@ -553,15 +558,15 @@ rig_make(struct rig *r, unsigned kind)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct rig rigs[4];
+	static struct rig rigs[8];
 	struct rig *r;
 
 	log_set_level(LOG_LEVEL_ERROR);
 	if (size == 0)
 		return 0;
-	r = &rigs[data[0] & 3];
+	r = &rigs[data[0] & 7];
 	if (r->loop == NULL)
-		rig_make(r, data[0] & 3);
+		rig_make(r, data[0] & 7);
 	r->in = (struct fuzz_input){ data + 1, size - 1 };
 	r->idx = 0;
 	r->queue = 0;

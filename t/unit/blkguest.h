@@ -20,6 +20,8 @@
 #define BLK_PENDING	0xee	/* what the driver puts there before */
 
 #define BLK_F_FLUSH	(1ull << 9)
+#define BLK_F_WCE	(1ull << 11)
+#define BLK_WRITEBACK	0xa0u		/* the register of it */
 #define BLK_CORE	(1ull << 32 | BLK_F_FLUSH)
 
 /* Headers and status bytes of request i; tables of 16 descriptors. */

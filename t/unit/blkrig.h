@@ -110,7 +110,7 @@ struct fixture {
 };
 
 static inline struct fixture *
-setup_queues(bool readonly, uint64_t size, unsigned nqueues)
+setup_info(const struct disk_info *info, unsigned nqueues)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct loop *loop = loop_create();
@@ -123,10 +123,7 @@ setup_queues(bool readonly, uint64_t size, unsigned nqueues)
 	f->disk.loop = loop;
 	f->disk.task.fn = disk_complete_all;
 	f->disk.task.arg = &f->disk;
-	f->disk.info = (struct disk_info){
-		.size = size, .block_size = 512, .physical_size = 4096,
-		.readonly = readonly,
-	};
+	f->disk.info = *info;
 	for (i = 0; i < sizeof(f->disk.data); i++)
 		f->disk.data[i] = (uint8_t)(i / DISK_SECTOR + i);
 	f->blk = virtio_blk_create(&f->disk, "serial-0", "vm t: d",
@@ -136,6 +133,28 @@ setup_queues(bool readonly, uint64_t size, unsigned nqueues)
 	    virtio_blk_ops(f->blk), f->blk, "vm t: d");
 	ck_assert_ptr_nonnull(f->vp);
 	return f;
+}
+
+static inline struct fixture *
+setup_queues(bool readonly, uint64_t size, unsigned nqueues)
+{
+	struct disk_info info = {
+		.size = size, .block_size = 512, .physical_size = 4096,
+		.readonly = readonly,
+	};
+
+	return setup_info(&info, nqueues);
+}
+
+static inline struct fixture *
+setup_writethrough(void)
+{
+	struct disk_info info = {
+		.size = SECTORS * DISK_SECTOR, .block_size = 512,
+		.physical_size = 4096, .writethrough = true,
+	};
+
+	return setup_info(&info, 1);
 }
 
 static inline struct fixture *

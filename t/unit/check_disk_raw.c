@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,8 +47,22 @@ make(const char *path, off_t size)
 	close(fd);
 }
 
+/* The host's caches; what is past them needs a file system on a disk. */
+static const enum disk_cache caches[] = {
+	DISK_WRITEBACK, DISK_WRITETHROUGH, DISK_NONE,
+};
+static const char disk_dir[] = "/var/tmp";
+
+static struct disk *
+open_disk(struct fixture *f, bool readonly, enum disk_cache cache)
+{
+	struct disk_how how = { .readonly = readonly, .cache = cache };
+
+	return disk_open(NULL, f->path, &how, f->err, sizeof(f->err));
+}
+
 static void
-setup_in(struct fixture *f, const char *parent)
+setup_in(struct fixture *f, const char *parent, enum disk_cache cache)
 {
 	memset(f, 0, sizeof(*f));
 	snprintf(f->dir, sizeof(f->dir), "%s/check_disk.XXXXXX", parent);
@@ -57,7 +72,7 @@ setup_in(struct fixture *f, const char *parent)
 	f->loop = loop_create();
 	f->aio = aio_create(f->loop);
 	ck_assert_ptr_nonnull(f->aio);
-	f->d = disk_open(NULL, f->path, false, f->err, sizeof(f->err));
+	f->d = open_disk(f, false, cache);
 	ck_assert_msg(f->d != NULL, "%s", f->err);
 	disk_attach(f->d, f->aio);
 }
@@ -65,7 +80,7 @@ setup_in(struct fixture *f, const char *parent)
 static void
 setup(struct fixture *f)
 {
-	setup_in(f, "/tmp");
+	setup_in(f, "/tmp", DISK_WRITEBACK);
 }
 
 static void
@@ -155,11 +170,13 @@ START_TEST(written_is_read)
 	struct fixture f;
 	unsigned i;
 
-	setup(&f);
+	setup_in(&f, disk_dir, caches[_i]);
 	ck_assert_uint_eq(disk_info(f.d)->size, SIZE);
 	ck_assert_uint_eq(disk_info(f.d)->block_size, 512);
 	ck_assert_uint_eq(disk_info(f.d)->physical_size, 4096);
 	ck_assert(!disk_info(f.d)->readonly);
+	ck_assert_int_eq(disk_info(f.d)->writethrough,
+	    caches[_i] == DISK_WRITETHROUGH);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		fill(out, SIZE, i + 1);
 		memset(in, 0, SIZE);
@@ -241,12 +258,18 @@ START_TEST(zeroes_and_discards)
 		{ DISK_ZERO, true, 0, SIZE },
 		{ DISK_DISCARD, false, 4096, 1 << 20 },
 	};
-	static const char *const parent[] = { "/tmp", "/dev/shm" };
+	static const struct {
+		const char	*parent;
+		enum disk_cache	 cache;
+	} where[] = {
+		{ "/tmp", DISK_WRITEBACK }, { "/dev/shm", DISK_WRITEBACK },
+		{ disk_dir, DISK_NONE },
+	};
 	uint8_t *want = malloc(SIZE), *got = malloc(SIZE);
 	struct fixture f;
 	unsigned i;
 
-	setup_in(&f, parent[_i]);
+	setup_in(&f, where[_i].parent, where[_i].cache);
 	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		fill(want, SIZE, i + 1);
 		ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, want, SIZE,
@@ -275,7 +298,7 @@ START_TEST(truncated_file)
 	uint8_t *p = malloc(SIZE);
 	struct fixture f;
 
-	setup(&f);
+	setup_in(&f, disk_dir, caches[_i]);
 	ck_assert_int_eq(truncate(f.path, 1024), 0);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1024, 1024), 0);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1536, 1536), -EIO);
@@ -285,12 +308,53 @@ START_TEST(truncated_file)
 }
 END_TEST
 
+/* Bytes of the fixture's file that the host's cache holds. */
+static size_t
+cached(const struct fixture *f)
+{
+	unsigned char in[SIZE / 4096];
+	size_t sum = 0, i;
+	void *p;
+	int fd;
+
+	fd = open(f->path, O_RDONLY);
+	ck_assert_int_ne(fd, -1);
+	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	ck_assert_int_eq(mincore(p, SIZE, in), 0);
+	for (i = 0; i < sizeof(in); i++)
+		sum += (in[i] & 1u) * 4096u;
+	munmap(p, SIZE);
+	close(fd);
+	return sum;
+}
+
+/* Not even what is not aligned in memory leaves anything there. */
+START_TEST(past_the_cache)
+{
+	uint8_t *p = malloc(SIZE + 1);
+	struct fixture f;
+
+	setup_in(&f, disk_dir, DISK_NONE);
+	fill(p + 1, SIZE, 1);
+	ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, p + 1, SIZE, SIZE), 0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p + 1, SIZE, SIZE), 0);
+	ck_assert_uint_eq(cached(&f), 0);
+	disk_close(f.d);
+	f.d = open_disk(&f, false, DISK_WRITEBACK);
+	disk_attach(f.d, f.aio);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, SIZE, SIZE), 0);
+	ck_assert_uint_eq(cached(&f), SIZE);
+	free(p);
+	teardown(&f);
+}
+END_TEST
+
 /* Opens the fixture's path a second time; true if refused with `why`. */
 static bool
 refused(struct fixture *f, bool readonly, const char *why)
 {
-	struct disk *d = disk_open(NULL, f->path, readonly, f->err,
-	    sizeof(f->err));
+	struct disk *d = open_disk(f, readonly, DISK_WRITEBACK);
 	char want[160];
 
 	if (d != NULL) {
@@ -327,9 +391,9 @@ START_TEST(in_use)
 	ck_assert(refused(&f, false, why));
 	close(fd);
 	/* Readers share, and keep a writer out. */
-	f.d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
+	f.d = open_disk(&f, true, DISK_WRITEBACK);
 	ck_assert_ptr_nonnull(f.d);
-	d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
+	d = open_disk(&f, true, DISK_WRITEBACK);
 	ck_assert_ptr_nonnull(d);
 	ck_assert(refused(&f, false, why));
 	disk_close(d);
@@ -344,7 +408,7 @@ START_TEST(readonly_is_not_written)
 
 	setup(&f);
 	disk_close(f.d);
-	f.d = disk_open(NULL, f.path, true, f.err, sizeof(f.err));
+	f.d = open_disk(&f, true, DISK_WRITEBACK);
 	ck_assert_ptr_nonnull(f.d);
 	disk_attach(f.d, f.aio);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 512, 512), 0);
@@ -419,10 +483,11 @@ main(void)
 	TCase *tc = tcase_create("disk_raw");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, written_is_read);
+	tcase_add_loop_test(tc, written_is_read, 0, 3);
 	tcase_add_test(tc, flush);
-	tcase_add_loop_test(tc, zeroes_and_discards, 0, 2);
-	tcase_add_test(tc, truncated_file);
+	tcase_add_loop_test(tc, zeroes_and_discards, 0, 3);
+	tcase_add_loop_test(tc, truncated_file, 0, 3);
+	tcase_add_test(tc, past_the_cache);
 	tcase_add_test(tc, in_use);
 	tcase_add_test(tc, readonly_is_not_written);
 	tcase_add_test(tc, files_that_are_no_disks);

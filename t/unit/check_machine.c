@@ -98,11 +98,13 @@ make_machine(unsigned ndisks)
 		.msi = apics ? on_msi : NULL,
 		.msi_event = on_msi_event, .ioapic_route = on_route,
 	};
+	struct disk_how how = { .readonly = true };
 	struct machine *m;
 	char err[200];
 
 	while (mc.ndisks < ndisks) {
-		mc.disk[mc.ndisks] = disk_open(NULL, image, true, err, sizeof(err));
+		mc.disk[mc.ndisks] = disk_open(NULL, image, &how, err,
+		    sizeof(err));
 		ck_assert_msg(mc.disk[mc.ndisks] != NULL, "%s", err);
 		disks[ndisks_open++] = mc.disk[mc.ndisks++];
 	}

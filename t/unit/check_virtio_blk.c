@@ -18,13 +18,14 @@ START_TEST(what_the_driver_sees)
 	ck_assert_uint_eq(vguest_conf(&f->g, 1, 0, 4), 0x10421af4);
 	ck_assert_uint_eq(vguest_conf(&f->g, 1, 0x0b, 1), 0x01);
 	ck_assert_uint_eq(vguest_offered(&f->g), 1ull << 32 | 1ull << 29 |
-	    1ull << 28 | 1ull << 14 | 1ull << 13 | 1ull << 10 | 1ull << 9 |
-	    1ull << 6 | 1ull << 2);
+	    1ull << 28 | 1ull << 14 | 1ull << 13 | 1ull << 11 | 1ull << 10 |
+	    1ull << 9 | 1ull << 6 | 1ull << 2);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x80, 4), SECTORS);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x84, 4), 0);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x8c, 4), 254);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x94, 4), 512);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x98, 1), 3);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 1);
 	ck_assert_uint_eq(vguest_in(&f->g, 0xa4, 4), DISCARD_MAX);
 	ck_assert_uint_eq(vguest_in(&f->g, 0xa8, 4), 1);
 	ck_assert_uint_eq(vguest_in(&f->g, 0xac, 4), 8);
@@ -36,8 +37,8 @@ START_TEST(what_the_driver_sees)
 	teardown(f);
 	f = setup_disk(true, 1ull << 50);
 	ck_assert_uint_eq(vguest_offered(&f->g), 1ull << 32 | 1ull << 29 |
-	    1ull << 28 | 1ull << 10 | 1ull << 9 | 1ull << 6 | 1ull << 5 |
-	    1ull << 2);
+	    1ull << 28 | 1ull << 11 | 1ull << 10 | 1ull << 9 | 1ull << 6 |
+	    1ull << 5 | 1ull << 2);
 	ck_assert_uint_eq(vguest_in(&f->g, 0xa4, 4), 0);
 	ck_assert_uint_eq(vguest_in(&f->g, 0x84, 4), 1u << 9);
 	teardown(f);
@@ -578,6 +579,50 @@ START_TEST(broken_with_requests_in_flight)
 }
 END_TEST
 
+/* Whatever the guest does and knows, its writes are stable. */
+START_TEST(write_through_at_the_hosts_will)
+{
+	struct fixture *f = setup_writethrough();
+
+	vguest_start(&f->g, &f->r, 16, BLK_CORE);
+	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 1);
+	vguest_start(&f->g, &f->r, 16, BLK_CORE | BLK_F_WCE);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 0);
+	vguest_out(&f->g, BLK_WRITEBACK, 1, 1);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 0);
+	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 2);
+	put_range(f, 8, 1, 0);
+	ck_assert_uint_eq(request(f, BLK_ZEROES, 0, 16), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 3);
+	ck_assert_uint_eq(request(f, BLK_IN, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 3);
+	teardown(f);
+}
+END_TEST
+
+/* Only that byte can be written; a reset undoes what the driver chose. */
+START_TEST(cache_register)
+{
+	struct fixture *f = setup();
+	unsigned off;
+
+	vguest_start(&f->g, &f->r, 16, BLK_CORE | BLK_F_WCE);
+	for (off = 0x80; off < 0x80 + 60; off++)
+		if (off != BLK_WRITEBACK)
+			vguest_out(&f->g, off, 1, 0xff);
+	vguest_out(&f->g, BLK_WRITEBACK, 4, 0);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 1);
+	ck_assert_uint_eq(vguest_in(&f->g, 0x80, 4), SECTORS);
+	vguest_out(&f->g, BLK_WRITEBACK, 1, 0xfe);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 0);
+	vguest_start(&f->g, &f->r, 16, BLK_CORE | BLK_F_WCE);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 1);
+	teardown(f);
+}
+END_TEST
+
 static void
 use(void *dev)
 {
@@ -591,7 +636,8 @@ START_TEST(state_travels)
 	unsigned stopped = 0;
 	struct buf b;
 
-	vguest_start(&f->g, &f->r, 16, BLK_CORE);
+	vguest_start(&f->g, &f->r, 16, BLK_CORE | BLK_F_WCE);
+	vguest_out(&f->g, BLK_WRITEBACK, 1, 0);
 	ck_assert_uint_eq(request(f, BLK_IN, 0, 512), BLK_OK);
 	virtio_pci_stop(f->vp, count, &stopped);
 	memcpy(h->mem, f->mem, VGUEST_MEM);
@@ -600,7 +646,9 @@ START_TEST(state_travels)
 	h->r.mem = h->mem;
 	virtio_pci_resume(h->vp);
 	ck_assert_uint_eq(request(h, BLK_IN, 1, 512), BLK_OK);
+	ck_assert_uint_eq(vguest_in(&h->g, BLK_WRITEBACK, 1), 0);
 	virtio_pci_ops.reset(h->vp);
+	ck_assert_uint_eq(vguest_in(&h->g, BLK_WRITEBACK, 1), 1);
 	testhost_corrupt(&virtio_pci_ops, f->vp, h->vp, use);
 	/* A disk of another size is another disk. */
 	testhost_save(&virtio_pci_ops, f->vp, &b);
@@ -628,6 +676,8 @@ main(void)
 	tcase_add_test(tc, chains_without_header_or_status);
 	tcase_add_test(tc, errors_are_answered_and_logged_once);
 	tcase_add_test(tc, write_through_without_flush);
+	tcase_add_test(tc, write_through_at_the_hosts_will);
+	tcase_add_test(tc, cache_register);
 	tcase_add_test(tc, queue_full_in_flight);
 	tcase_add_test(tc, queues_take_turns);
 	tcase_add_test(tc, queues_share_a_turn);

@@ -38,6 +38,7 @@ static struct fixture *
 setup(void)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct disk_how how = { 0 };
 	char err[128];
 	int fd;
 
@@ -51,7 +52,7 @@ setup(void)
 	vguest_init(&f->g, f->loop);
 	f->aio = aio_create(f->loop);
 	ck_assert_ptr_nonnull(f->aio);
-	f->disk = disk_open(NULL, f->path, false, err, sizeof(err));
+	f->disk = disk_open(NULL, f->path, &how, err, sizeof(err));
 	ck_assert_msg(f->disk != NULL, "%s", err);
 	disk_attach(f->disk, f->aio);
 	f->blk = virtio_blk_create(f->disk, "d", "vm t: d", 1);

@@ -95,6 +95,24 @@ use_flush(struct fixture *f)
 	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 1);
 }
 
+/* Without flushes the cache is off; with them the driver may switch it. */
+static void
+use_config_wce(struct fixture *f)
+{
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 0);
+	vguest_start(&f->g, &f->r, 16, V1 | BLK_F_FLUSH | BLK_F_WCE);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 1);
+	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 0);
+	vguest_out(&f->g, BLK_WRITEBACK, 1, 0);
+	ck_assert_uint_eq(vguest_in(&f->g, BLK_WRITEBACK, 1), 0);
+	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 1);
+	vguest_out(&f->g, BLK_WRITEBACK, 1, 1);
+	ck_assert_uint_eq(request(f, BLK_OUT, 0, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_FLUSH], 1);
+}
+
 static void
 use_topology(struct fixture *f)
 {
@@ -159,6 +177,7 @@ static const struct {
 	{ "BLK_F_BLK_SIZE", 6, false, use_blk_size },
 	{ "BLK_F_FLUSH", 9, false, use_flush },
 	{ "BLK_F_TOPOLOGY", 10, false, use_topology },
+	{ "BLK_F_CONFIG_WCE", 11, false, use_config_wce },
 	{ "BLK_F_MQ", 12, false, use_mq },
 	{ "BLK_F_DISCARD", 13, false, use_discard },
 	{ "BLK_F_WRITE_ZEROES", 14, false, use_write_zeroes },
