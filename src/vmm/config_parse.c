@@ -13,45 +13,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/confine.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_keys.h"
+#include "vmm/config_parser.h"
 #include "vmm/config_value.h"
 #include "vmm/statedir.h"
 
-#define MIB		(1ull << 20)
 #define NOT_GIVEN	UINT64_MAX	/* of a duration */
-#define PLACE_MAX	300
 
 static const char *const section_names[] = {
 	[SECTION_DAEMON] = "daemon",
 	[SECTION_VM] = "vm",
 };
 
-/* Where things were found, for messages; one beside each vm_config. */
-struct vm_lines {
-	unsigned	section;
-	unsigned	key[CONFIG_NKEYS];
-	unsigned	disk[VM_DISKS_MAX];
-};
-
-struct parser {
-	const char	*path;		/* of what is being read */
-	const char	*only;		/* guest that may stand there, or NULL */
-	bool		 request;	/* nobody knows lines in it */
-	struct buf	*errors;
-	unsigned	 nerrors;
-	struct config	*conf;
-	struct vm_lines	*lines;		/* of conf->vm[] */
-	enum section	 section;
-	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
-	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
-};
-
-static void parser_error(struct parser *, unsigned, const char *, ...)
-    __attribute__((__format__(__printf__, 3, 4)));
-
-static void
+void
 parser_error(struct parser *ps, unsigned line, const char *fmt, ...)
 {
 	char text[512];
@@ -70,7 +45,7 @@ parser_error(struct parser *ps, unsigned line, const char *fmt, ...)
 }
 
 /* Where something of a guest stands, as seen from what is being read. */
-static const char *
+const char *
 parser_place(struct parser *ps, const char *file, unsigned line, char *p,
     size_t size)
 {
@@ -87,307 +62,10 @@ parser_place(struct parser *ps, const char *file, unsigned line, char *p,
 	return p;
 }
 
-static struct vm_config *
+struct vm_config *
 parser_vm(struct parser *ps)
 {
 	return &ps->conf->vm[ps->conf->nvms - 1];
-}
-
-static void *
-parser_field(struct parser *ps, const struct key *k)
-{
-	if (k->section == SECTION_DAEMON)
-		return key_field(k, ps->conf);
-	return key_field(k, parser_vm(ps));
-}
-
-static void
-set_string(struct parser *ps, unsigned line, char **field, const char *value)
-{
-	char *s = strdup(value);
-
-	if (s == NULL) {
-		parser_error(ps, line, "out of memory");
-		return;
-	}
-	free(*field);
-	*field = s;
-}
-
-/* Kept even if it is wrong, so that it is not reported as missing too. */
-static void
-parse_path(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, char **field)
-{
-	if (*value != '/')
-		parser_error(ps, line, "%s: `%s' is not absolute, write the "
-		    "whole path from / on", k->name, value);
-	else if (strlen(value) > k->max)
-		parser_error(ps, line, "%s: path is too long, at most %u bytes",
-		    k->name, (unsigned)k->max);
-	set_string(ps, line, field, value);
-}
-
-/* Cuts blanks off the end, and skips those at the beginning. */
-static char *
-trim(char *s)
-{
-	size_t n;
-
-	s += strspn(s, " \t");
-	for (n = strlen(s); n > 0 && strchr(" \t", s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
-	return s;
-}
-
-static bool
-parse_disk_option(const char *word, struct disk_how *how)
-{
-	if (strcmp(word, "readonly") == 0)
-		how->readonly = true;
-	else if (strcmp(word, "cache=none") == 0)
-		how->cache = DISK_NONE;
-	else if (strcmp(word, "cache=writeback") == 0)
-		how->cache = DISK_WRITEBACK;
-	else if (strcmp(word, "cache=writethrough") == 0)
-		how->cache = DISK_WRITETHROUGH;
-	else
-		return false;
-	return true;
-}
-
-/* "PATH", then perhaps options, each behind a comma. */
-static void
-parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
-    struct vm_disk *disk)
-{
-	char *word;
-
-	parse_path(ps, line, k, trim(strsep(&value, ",")), &disk->path);
-	while ((word = strsep(&value, ",")) != NULL) {
-		word = trim(word);
-		if (!parse_disk_option(word, &disk->how))
-			parser_error(ps, line, "%s: unknown option `%s', "
-			    "write readonly or cache=none, writeback or "
-			    "writethrough; no path has a comma", k->name,
-			    word);
-	}
-}
-
-static void
-parse_disks(struct parser *ps, unsigned line, const struct key *k,
-    const char *value)
-{
-	struct vm_config *vm = parser_vm(ps);
-	struct vm_disk *disk;
-	char *copy;
-
-	if (vm->ndisks == VM_DISKS_MAX) {
-		parser_error(ps, line, "%s: too many, at most %d in a guest",
-		    k->name, VM_DISKS_MAX);
-		return;
-	}
-	disk = &vm->disk[vm->ndisks];
-	copy = strdup(value);
-	if (copy == NULL) {
-		parser_error(ps, line, "out of memory");
-		return;
-	}
-	parse_disk(ps, line, k, copy, disk);
-	free(copy);
-	if (disk->path == NULL)
-		return;
-	ps->lines[ps->conf->nvms - 1].disk[vm->ndisks] = line;
-	vm->ndisks++;
-}
-
-/* One line more, so that the list is one string. */
-static void
-parse_dirs(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, char **field)
-{
-	char *one = NULL, *all = NULL;
-
-	parse_path(ps, line, k, value, &one);
-	if (one == NULL)
-		return;
-	if (*field != NULL && strlen(*field) + 1 + strlen(one) > k->max)
-		parser_error(ps, line, "%s: too long, at most %u bytes in all",
-		    k->name, (unsigned)k->max);
-	else if (asprintf(&all, "%s%s%s", *field == NULL ? "" : *field,
-	    *field == NULL ? "" : "\n", one) < 0)
-		parser_error(ps, line, "out of memory");
-	free(one);
-	if (all != NULL) {
-		free(*field);
-		*field = all;
-	}
-}
-
-static void
-parse_text(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, char **field)
-{
-	char *s;
-
-	if (strlen(*field) + 1 + strlen(value) > k->max) {
-		parser_error(ps, line, "%s: too long, at most %u bytes in all",
-		    k->name, (unsigned)k->max);
-		return;
-	}
-	if (asprintf(&s, "%s%s%s", *field, **field == '\0' ? "" : " ",
-	    value) < 0) {
-		parser_error(ps, line, "out of memory");
-		return;
-	}
-	free(*field);
-	*field = s;
-}
-
-static void
-parse_name(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, char **field)
-{
-	bool under = k->type == KEY_USER && *value == '_';
-
-	if (!value_is_name(value + under) || strlen(value) > k->max)
-		parser_error(ps, line, "%s: `%s' is no name, write a letter or "
-		    "digit, then letters, digits, `.', `-', `_', at most %u "
-		    "in all", k->name, value, (unsigned)k->max);
-	else
-		set_string(ps, line, field, value);
-}
-
-/* The index of `value` among the key's words, or -1 and an error. */
-static int
-parse_word(struct parser *ps, unsigned line, const struct key *k,
-    const char *value)
-{
-	char list[64] = "";
-	size_t n = 0;
-	int i;
-
-	for (i = 0; k->words[i] != NULL; i++) {
-		if (strcmp(k->words[i], value) == 0)
-			return i;
-		n += snprintf(list + n, sizeof(list) - n, "%s%s",
-		    i == 0 ? "" : ", ", k->words[i]);
-	}
-	parser_error(ps, line, "%s: unknown value `%s', write one of %s",
-	    k->name, value, list);
-	return -1;
-}
-
-/* What a number of each kind is called, and looks like. */
-static const struct {
-	const char	*what;
-	const char	*advice;
-} number_kinds[] = {
-	[KEY_SIZE] = { "size", "a number and K, M, G or T" },
-	[KEY_DURATION] = { "duration", "a number and ms, s, m or h" },
-	[KEY_NUMBER] = { "number", "digits only" },
-};
-
-static void
-parse_number(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, uint64_t *field)
-{
-	const struct value_unit *units = key_units(k);
-	char min[32], max[32];
-	uint64_t v = 0;
-	int ret;
-
-	ret = value_parse(value, units, &v);
-	value_format(min, sizeof(min), units, k->min);
-	value_format(max, sizeof(max), units, k->max);
-	if (ret == -EINVAL)
-		parser_error(ps, line, "%s: `%s' is no %s, write %s", k->name,
-		    value, number_kinds[k->type].what,
-		    number_kinds[k->type].advice);
-	else if (ret != 0 || v < k->min || v > k->max)
-		parser_error(ps, line, "%s: `%s' is out of range, write %s to "
-		    "%s", k->name, value, min, max);
-	else if (k->type == KEY_SIZE && v % MIB != 0)
-		parser_error(ps, line, "%s: `%s' is no multiple of 1M", k->name,
-		    value);
-	else
-		*field = v;
-}
-
-static void
-parse_owner(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, struct owner *field)
-{
-	bool group = k->type == KEY_GROUP;
-	int ret = owner_parse(value, group, field);
-
-	if (ret == -ENOENT)
-		parser_error(ps, line, "%s: `%s': no such %s on this host",
-		    k->name, value, group ? "group" : "user or group");
-	else if (ret != 0)
-		parser_error(ps, line, "%s: `%s' is no owner, write USER, "
-		    "USER:GROUP or :GROUP", k->name, value);
-}
-
-static void
-parse_affinity(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, struct affinity *field)
-{
-	char why[160];
-
-	if (affinity_add(field, value, why, sizeof(why)) != 0)
-		parser_error(ps, line, "%s: %s", k->name, why);
-}
-
-static void
-parse_value(struct parser *ps, unsigned line, const struct key *k,
-    const char *value)
-{
-	void *field = parser_field(ps, k);
-	int i;
-
-	switch (k->type) {
-	case KEY_NAME:
-	case KEY_USER:
-		parse_name(ps, line, k, value, field);
-		break;
-	case KEY_PATH:
-		parse_path(ps, line, k, value, field);
-		break;
-	case KEY_DIRS:
-		parse_dirs(ps, line, k, value, field);
-		break;
-	case KEY_DISKS:
-		parse_disks(ps, line, k, value);
-		break;
-	case KEY_TEXT:
-		parse_text(ps, line, k, value, field);
-		break;
-	case KEY_AFFINITY:
-		parse_affinity(ps, line, k, value, field);
-		break;
-	case KEY_WORD:
-		if (parse_word(ps, line, k, value) >= 0)
-			set_string(ps, line, field, value);
-		break;
-	case KEY_OWNER:
-	case KEY_GROUP:
-		parse_owner(ps, line, k, value, field);
-		break;
-	case KEY_BOOL:
-		*(bool *)field = parse_word(ps, line, k, value) == 1;
-		break;
-	case KEY_ON_END:
-		i = parse_word(ps, line, k, value);
-		if (i >= 0)
-			*(enum on_end *)field = i;
-		break;
-	case KEY_SIZE:
-	case KEY_DURATION:
-	case KEY_NUMBER:
-		parse_number(ps, line, k, value, field);
-		break;
-	}
 }
 
 static void
@@ -434,7 +112,7 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 		parser_error(ps, line, "%s: no value, write %s = ...", name,
 		    name);
 	else
-		parse_value(ps, line, k, value);
+		parser_value(ps, line, k, value);
 }
 
 /* What the keys of a section are before the file has its say. */
@@ -445,7 +123,7 @@ set_defaults(struct parser *ps, enum section section)
 
 	for (k = config_keys; k < config_keys + CONFIG_NKEYS; k++)
 		if (k->section == section && k->def != NULL)
-			parse_value(ps, 0, k, k->def);
+			parser_value(ps, 0, k, k->def);
 }
 
 static void
@@ -539,80 +217,6 @@ static void
 on_error(void *cookie, unsigned line, const char *text)
 {
 	parser_error(cookie, line, "%s", text);
-}
-
-/* Looks for the disk in what stands before it. */
-static void
-check_disk(struct parser *ps, unsigned vm, unsigned disk)
-{
-	const struct config *c = ps->conf;
-	const struct vm_disk *d = &c->vm[vm].disk[disk], *other;
-	char place[PLACE_MAX];
-	unsigned i, k, n;
-
-	for (i = 0; i <= vm; i++) {
-		n = i == vm ? disk : c->vm[i].ndisks;
-		for (k = 0; k < n; k++) {
-			other = &c->vm[i].disk[k];
-			if (strcmp(other->path, d->path) != 0 ||
-			    (other->how.readonly && d->how.readonly))
-				continue;
-			parser_error(ps, ps->lines[vm].disk[disk], "disk: "
-			    "`%s' is a disk of [vm %s] already, %s", d->path,
-			    c->vm[i].name, parser_place(ps, c->vm[i].file,
-			    ps->lines[i].disk[k], place, sizeof(place)));
-			return;
-		}
-	}
-}
-
-static void
-check_place(struct parser *ps, unsigned line, const char *key,
-    const char *path)
-{
-	if (path != NULL && *path == '/' &&
-	    !confine_covers(ps->conf->path, path))
-		parser_error(ps, line, "%s: `%s' lies outside of [daemon] "
-		    "path, move it or add its directory there", key, path);
-}
-
-/* Where a guest's files lie, once it is known where they may. */
-static void
-check_places(struct parser *ps, unsigned vm)
-{
-	const struct vm_config *v = &ps->conf->vm[vm];
-	const struct vm_lines *lines = &ps->lines[vm];
-	unsigned i;
-
-	if (ps->conf->path == NULL)
-		return;
-	for (i = 0; i < CONFIG_NKEYS; i++)
-		if (config_keys[i].section == SECTION_VM &&
-		    config_keys[i].type == KEY_PATH)
-			check_place(ps, lines->key[i], config_keys[i].name,
-			    *(char *const *)key_field(&config_keys[i], v));
-	for (i = 0; i < v->ndisks; i++)
-		check_place(ps, lines->disk[i], "disk",
-		    v->disk[i].path);
-}
-
-static void
-check_vm(struct parser *ps, unsigned i)
-{
-	const struct vm_config *vm = &ps->conf->vm[i];
-	unsigned k;
-
-	ps->path = vm->file;
-	check_places(ps, i);
-	if (vm->kernel == NULL && *vm->name != '\0')
-		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "
-		    "add kernel = /path/of/bzImage", vm->name);
-	if (affinity_last_vcpu(&vm->affinity) >= (int)vm->cpus)
-		parser_error(ps, ps->lines[i].section, "[vm %s]: cpu-affinity "
-		    "names vCPU %d, of %u by cpus", vm->name,
-		    affinity_last_vcpu(&vm->affinity), (unsigned)vm->cpus);
-	for (k = 0; k < vm->ndisks; k++)
-		check_disk(ps, i, k);
 }
 
 /* What follows the daemon's name or the host unless it is given. */
@@ -724,7 +328,7 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	ret = ret ?: parse_state(ps);
 	set_stop_timeouts(ps->conf);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
-		check_vm(ps, i);
+		parser_check_vm(ps, i);
 	return ret;
 }
 
@@ -771,7 +375,7 @@ parse_request(struct parser *ps, const char *name, const char *file,
 	fclose(f);
 	set_stop_timeouts(ps->conf);
 	if (ret == 0 && ps->conf->nvms > before)
-		check_vm(ps, before);
+		parser_check_vm(ps, before);
 	return ret;
 }
 

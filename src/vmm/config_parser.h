@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the parts of the configuration's parser share; of no use elsewhere.
+ */
+#ifndef VMMD_CONFIG_PARSER_H
+#define VMMD_CONFIG_PARSER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/config.h"
+#include "vmm/config_keys.h"
+
+#define PLACE_MAX	300
+
+/* Where things were found, for messages; one beside each vm_config. */
+struct vm_lines {
+	unsigned	section;
+	unsigned	key[CONFIG_NKEYS];
+	unsigned	disk[VM_DISKS_MAX];
+};
+
+struct parser {
+	const char	*path;		/* of what is being read */
+	const char	*only;		/* guest that may stand there, or NULL */
+	bool		 request;	/* nobody knows lines in it */
+	struct buf	*errors;
+	unsigned	 nerrors;
+	struct config	*conf;
+	struct vm_lines	*lines;		/* of conf->vm[] */
+	enum section	 section;
+	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
+	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
+};
+
+/* Notes what is wrong on a line. */
+void parser_error(struct parser *ps, unsigned line, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+/*
+ * Where something stands that was found before, as seen from what is being
+ * read: `p`, filled.
+ */
+const char *parser_place(struct parser *ps, const char *file, unsigned line,
+    char *p, size_t size);
+
+/* The section that is being read, the last one so far. */
+struct vm_config *parser_vm(struct parser *ps);
+
+/* Takes the value of a key of this section. */
+void parser_value(struct parser *ps, unsigned line, const struct key *k,
+    const char *value);
+
+/* What concerns several values: guest `i`, against those before it. */
+void parser_check_vm(struct parser *ps, unsigned i);
+
+#endif /* VMMD_CONFIG_PARSER_H */
