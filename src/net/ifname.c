@@ -100,15 +100,47 @@ ifname_mark_uplink(const char *mark)
 	return p == NULL ? "" : p + strlen(IFNAME_UPLINK);
 }
 
+/* Has each bit follow from all: names often differ in their last digit. */
+static uint64_t
+hash_mix(uint64_t h)
+{
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9;
+	h = (h ^ h >> 27) * 0x94d049bb133111eb;
+	return h ^ h >> 31;
+}
+
+/* The first byte says unicast, locally administered, and whose kind it is. */
+static void
+mac_hashed(uint8_t mac[6], uint8_t first, uint64_t h)
+{
+	unsigned i;
+
+	mac[0] = first;
+	for (i = 1; i < 6; i++, h >>= 8)
+		mac[i] = (uint8_t)h;
+}
+
 void
 ifname_switch_mac(uint8_t mac[6], const char *host, const char *daemon,
     const char *name)
 {
 	uint64_t h = hash_add(hash_names("mac", daemon, name), host);
-	unsigned i;
 
-	h ^= h >> 32;
-	mac[0] = 0x0a;	/* unicast, locally administered */
-	for (i = 1; i < 6; i++, h >>= 8)
-		mac[i] = (uint8_t)h;
+	mac_hashed(mac, 0x0a, h ^ h >> 32);
+}
+
+void
+ifname_port_mac(uint8_t mac[6], const char *daemon, const char *vm,
+    unsigned nic)
+{
+	char object[80];
+
+	snprintf(object, sizeof(object), "%s.%u", vm, nic);
+	mac_hashed(mac, 0x0e, hash_mix(hash_names("nic", daemon, object)));
+}
+
+uint64_t
+ifname_hash(const char *what, const char *name)
+{
+	return hash_mix(hash_names(what, name, ""));
 }

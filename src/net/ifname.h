@@ -44,4 +44,14 @@ const char *ifname_mark_uplink(const char *mark);
 void ifname_switch_mac(uint8_t mac[6], const char *host, const char *daemon,
     const char *name);
 
+/*
+ * That of a guest's NIC which is given none, from the names of daemon and guest
+ * and its number: the same after each start and on each host.
+ */
+void ifname_port_mac(uint8_t mac[6], const char *daemon, const char *vm,
+    unsigned nic);
+
+/* A number that follows from a name, which is one of `what`. */
+uint64_t ifname_hash(const char *what, const char *name);
+
 #endif /* VMMD_IFNAME_H */

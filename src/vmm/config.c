@@ -26,6 +26,13 @@ free_fields(enum section section, void *base)
 }
 
 static void
+switch_clear(struct config_switch *sw)
+{
+	free_fields(SECTION_SWITCH, sw);
+	free(sw->name);
+}
+
+static void
 vm_config_clear(struct vm_config *c)
 {
 	unsigned i;
@@ -47,6 +54,9 @@ config_free(struct config *c)
 	for (i = 0; i < c->nvms; i++)
 		vm_config_clear(&c->vm[i]);
 	free(c->vm);
+	for (i = 0; i < c->nsws; i++)
+		switch_clear(&c->sw[i]);
+	free(c->sw);
 	free_fields(SECTION_DAEMON, c);
 	free(c);
 }
@@ -68,6 +78,17 @@ config_find_vm(const struct config *c, const char *name)
 	for (i = 0; i < c->nvms; i++)
 		if (strcmp(c->vm[i].name, name) == 0)
 			return &c->vm[i];
+	return NULL;
+}
+
+const struct config_switch *
+config_find_switch(const struct config *c, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nsws; i++)
+		if (strcmp(c->sw[i].name, name) == 0)
+			return &c->sw[i];
 	return NULL;
 }
 
@@ -112,6 +133,11 @@ key_equal(const struct key *k, const void *a, const void *b)
 		return disks_equal(a, b);
 	case KEY_AFFINITY:
 		return affinity_equal(fa, fb);
+	case KEY_ADDRS:
+	case KEY_HOSTS:
+		return addrs_equal(fa, fb);
+	case KEY_NICS:
+		return nics_equal(fa, fb);
 	case KEY_OWNER:
 	case KEY_GROUP:
 		return memcmp(fa, fb, key_size(k)) == 0;
@@ -128,6 +154,15 @@ key_equal(const struct key *k, const void *a, const void *b)
 	return false;
 }
 
+/* Does a change of the key from `a` to `b` count at once? */
+static bool
+is_live(const struct key *k, const void *a, const void *b)
+{
+	if (k->class == CLASS_MIXED)
+		return nics_alike(key_field(k, a), key_field(k, b));
+	return k->class == CLASS_LIVE;
+}
+
 bool
 vm_config_equal(const struct vm_config *a, const struct vm_config *b)
 {
@@ -135,7 +170,7 @@ vm_config_equal(const struct vm_config *a, const struct vm_config *b)
 
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM &&
-		    config_keys[i].class != CLASS_LIVE &&
+		    !is_live(&config_keys[i], a, b) &&
 		    !key_equal(&config_keys[i], a, b))
 			return false;
 	return strcmp(a->name, b->name) == 0;
@@ -149,7 +184,7 @@ vm_config_set_live(struct vm_config *c, const struct vm_config *from)
 
 	for (i = 0; i < CONFIG_NKEYS; i++) {
 		k = &config_keys[i];
-		if (k->section == SECTION_VM && k->class == CLASS_LIVE)
+		if (k->section == SECTION_VM && is_live(k, c, from))
 			memcpy(key_field(k, c), key_field(k, from),
 			    key_size(k));
 	}
@@ -180,7 +215,7 @@ print_change(const struct key *k, const void *from, const void *to, bool first,
 }
 
 static unsigned
-list_changes(const struct vm_config *now, const struct vm_config *next,
+list_changes(enum section section, const void *now, const void *next,
     bool live, struct buf *changes)
 {
 	const struct key *k;
@@ -189,8 +224,7 @@ list_changes(const struct vm_config *now, const struct vm_config *next,
 
 	for (i = 0; i < CONFIG_NKEYS; i++) {
 		k = &config_keys[i];
-		if (k->section == SECTION_VM &&
-		    (k->class == CLASS_LIVE) == live &&
+		if (k->section == section && is_live(k, now, next) == live &&
 		    !key_equal(k, now, next))
 			print_change(k, now, next, n++ == 0, changes);
 	}
@@ -201,14 +235,21 @@ unsigned
 vm_config_changes(const struct vm_config *now, const struct vm_config *next,
     struct buf *changes)
 {
-	return list_changes(now, next, false, changes);
+	return list_changes(SECTION_VM, now, next, false, changes);
 }
 
 unsigned
 vm_config_live_changes(const struct vm_config *now,
     const struct vm_config *next, struct buf *changes)
 {
-	return list_changes(now, next, true, changes);
+	return list_changes(SECTION_VM, now, next, true, changes);
+}
+
+unsigned
+switch_changes(const struct config_switch *now,
+    const struct config_switch *next, struct buf *changes)
+{
+	return list_changes(SECTION_SWITCH, now, next, true, changes);
 }
 
 bool
@@ -284,6 +325,31 @@ vm_config_dup(const struct vm_config *c)
 	return d;
 }
 
+static bool
+switch_copy(struct config_switch *d, const struct config_switch *sw)
+{
+	bool ok;
+
+	*d = *sw;
+	ok = dup_string(&d->name, sw->name);
+	return dup_fields(SECTION_SWITCH, d, sw) && ok;
+}
+
+static bool
+switches_copy(struct config *d, const struct config *c)
+{
+	bool ok;
+
+	d->nsws = 0;
+	d->sw = calloc(c->nsws + 1, sizeof(*d->sw));
+	ok = d->sw != NULL;
+	while (ok && d->nsws < c->nsws) {
+		ok = switch_copy(&d->sw[d->nsws], &c->sw[d->nsws]);
+		d->nsws++;
+	}
+	return ok;
+}
+
 struct config *
 config_dup_without(const struct config *c, const char *name)
 {
@@ -297,6 +363,7 @@ config_dup_without(const struct config *c, const char *name)
 	d->nvms = 0;
 	d->vm = calloc(c->nvms + 1, sizeof(*d->vm));
 	ok = dup_fields(SECTION_DAEMON, d, c) && d->vm != NULL;
+	ok &= switches_copy(d, c);
 	for (i = 0; i < c->nvms && ok; i++)
 		if (strcmp(c->vm[i].name, name) != 0)
 			ok = vm_config_copy(&d->vm[d->nvms++], &c->vm[i]);

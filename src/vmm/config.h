@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "devices/disk.h"
 #include "vmm/affinity.h"
+#include "vmm/config_net.h"
 #include "vmm/owner.h"
 
 #define VM_NAME_MAX		64
@@ -20,6 +21,7 @@
 #define VM_CMDLINE_MAX		2047
 
 #define CONFIG_VMS_MAX		256
+#define CONFIG_SWITCHES_MAX	256
 #define CONFIG_PATH_MAX		4095	/* all of [daemon] path */
 #define CONFIG_ERRORS_MAX	(64 * 1024)
 #define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */
@@ -47,6 +49,7 @@ struct vm_config {
 	uint64_t	 memory;	/* bytes, a multiple of 1 MiB */
 	struct vm_disk	 disk[VM_DISKS_MAX];
 	unsigned	 ndisks;
+	struct vm_nics	 nics;
 	bool		 rng;
 	bool		 ignore_msrs;	/* unknown ones: no #GP */
 	bool		 autostart;
@@ -68,6 +71,8 @@ struct config {
 	uint64_t		 stop_timeout;	/* ns, the bound of SIGTERM */
 	uint64_t		 stagger;	/* ns between autostarts */
 	uint64_t		 parallel;	/* how many of them at once */
+	struct config_switch	*sw;
+	unsigned		 nsws;
 	struct vm_config	*vm;
 	unsigned		 nvms;
 };
@@ -99,6 +104,8 @@ void config_check_files(const struct config *c, struct buf *warnings);
 
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);
+const struct config_switch *config_find_switch(const struct config *c,
+    const char *name);
 
 /*
  * Moves from `old` to `c` what only a restart of the daemon may change.  True
@@ -118,6 +125,10 @@ unsigned vm_config_changes(const struct vm_config *now,
 /* The same for what changes at once, whether the guest runs or not. */
 unsigned vm_config_live_changes(const struct vm_config *now,
     const struct vm_config *next, struct buf *changes);
+
+/* The same for a switch, of which all does. */
+unsigned switch_changes(const struct config_switch *now,
+    const struct config_switch *next, struct buf *changes);
 
 /* Do the two describe the same guest, but for what may change at any time? */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);

@@ -80,4 +80,5 @@ parser_check_vm(struct parser *ps, unsigned i)
 		    affinity_last_vcpu(&vm->affinity), (unsigned)vm->cpus);
 	for (k = 0; k < vm->ndisks; k++)
 		check_disk(ps, i, k);
+	parser_check_nics(ps, i);
 }

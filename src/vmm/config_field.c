@@ -17,6 +17,8 @@ parser_field(struct parser *ps, const struct key *k)
 {
 	if (k->section == SECTION_DAEMON)
 		return key_field(k, ps->conf);
+	if (k->section == SECTION_SWITCH)
+		return key_field(k, parser_switch(ps));
 	return key_field(k, parser_vm(ps));
 }
 
@@ -177,6 +179,29 @@ parse_name(struct parser *ps, unsigned line, const struct key *k,
 		set_string(ps, line, field, value);
 }
 
+static void
+parse_addrs(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, struct config_addrs *field)
+{
+	char why[200];
+
+	if (addrs_add(field, value, k->type == KEY_ADDRS, (unsigned)k->max,
+	    why, sizeof(why)) != 0)
+		parser_error(ps, line, "%s: %s", k->name, why);
+}
+
+static void
+parse_nics(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, struct vm_nics *field)
+{
+	char why[300];
+
+	if (nics_add(field, value, why, sizeof(why)) != 0)
+		parser_error(ps, line, "%s: %s", k->name, why);
+	else
+		ps->lines[ps->conf->nvms - 1].nic[field->n - 1] = line;
+}
+
 /* The index of `value` among the key's words, or -1 and an error. */
 static int
 parse_word(struct parser *ps, unsigned line, const struct key *k,
@@ -284,6 +309,13 @@ parser_value(struct parser *ps, unsigned line, const struct key *k,
 		break;
 	case KEY_AFFINITY:
 		parse_affinity(ps, line, k, value, field);
+		break;
+	case KEY_ADDRS:
+	case KEY_HOSTS:
+		parse_addrs(ps, line, k, value, field);
+		break;
+	case KEY_NICS:
+		parse_nics(ps, line, k, value, field);
 		break;
 	case KEY_WORD:
 		if (parse_word(ps, line, k, value) >= 0)

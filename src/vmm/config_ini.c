@@ -80,7 +80,8 @@ ini_section(struct ini_state *st, char *s)
 	char *kind, *name;
 
 	if (end == NULL || *ini_trim(end + 1) != '\0') {
-		ini_error(st, "not a section, write [daemon] or [vm NAME]");
+		ini_error(st, "not a section, write [daemon], "
+		    "[switch NAME] or [vm NAME]");
 		return;
 	}
 	*end = '\0';

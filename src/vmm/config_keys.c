@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "devices/virtio_net.h"
 #include "vmm/config.h"
 #include "vmm/config_ini.h"
 #include "vmm/config_value.h"
@@ -31,6 +32,8 @@ static const char *const on_end_words[] = {
 };
 
 #define DAEMON(m)	SECTION_DAEMON, .offset = offsetof(struct config, m)
+#define SWITCH(m)	SECTION_SWITCH, \
+	.offset = offsetof(struct config_switch, m)
 #define VM(m)		SECTION_VM, .offset = offsetof(struct vm_config, m)
 
 const struct key config_keys[] = {
@@ -61,6 +64,30 @@ const struct key config_keys[] = {
 	    .def = "10s" },
 	{ DAEMON(user), .name = "user", .type = KEY_USER,
 	    .class = CLASS_RESTART, .max = VM_NAME_MAX, .def = "_vmmd" },
+	{ SWITCH(addrs), .name = "address", .type = KEY_ADDRS,
+	    .class = CLASS_LIVE, .max = SWITCH_ADDRS_MAX },
+	{ SWITCH(bridge), .name = "bridge", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1,
+	    .derived = "DAEMON-NAME" },
+	{ SWITCH(dns), .name = "dns", .type = KEY_HOSTS,
+	    .class = CLASS_LIVE, .max = LEASE_DNS, .derived = "host's" },
+	{ SWITCH(domain), .name = "domain", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = INI_LINE_MAX },
+	{ SWITCH(group), .name = "group", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = VM_NAME_MAX },
+	{ SWITCH(isolate), .name = "isolate", .type = KEY_BOOL,
+	    .class = CLASS_LIVE, .words = bool_words, .def = "no" },
+	{ SWITCH(mtu), .name = "mtu", .type = KEY_NUMBER,
+	    .class = CLASS_LIVE, .min = VIRTIO_NET_MTU_MIN,
+	    .max = VIRTIO_NET_MTU_MAX, .derived = "uplink's, 1500" },
+	{ SWITCH(router), .name = "router", .type = KEY_HOSTS,
+	    .class = CLASS_LIVE, .max = 1, .derived = "the host" },
+	{ SWITCH(uplink), .name = "uplink", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1 },
+	{ SWITCH(vlan), .name = "vlan", .type = KEY_NUMBER,
+	    .class = CLASS_LIVE, .min = 1, .max = 4094 },
+	{ SWITCH(vrf), .name = "vrf", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1 },
 	{ VM(autostart), .name = "autostart", .type = KEY_BOOL,
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
@@ -80,6 +107,8 @@ const struct key config_keys[] = {
 	{ VM(memory), .name = "memory", .type = KEY_SIZE,
 	    .class = CLASS_PENDING, .min = 16 * MIB, .max = 128 * 1024 * MIB,
 	    .def = "512M" },
+	{ VM(nics), .name = "nic", .type = KEY_NICS,
+	    .class = CLASS_MIXED, .max = INI_LINE_MAX },
 	{ VM(on_crash), .name = "on-crash", .type = KEY_ON_END,
 	    .class = CLASS_PENDING, .words = on_end_words, .def = "stop" },
 	{ VM(on_reboot), .name = "on-reboot", .type = KEY_ON_END,
@@ -150,7 +179,9 @@ bool
 key_repeats(const struct key *k)
 {
 	return k->type == KEY_TEXT || k->type == KEY_DIRS ||
-	    k->type == KEY_DISKS || k->type == KEY_AFFINITY;
+	    k->type == KEY_DISKS || k->type == KEY_AFFINITY ||
+	    k->type == KEY_NICS || k->type == KEY_ADDRS ||
+	    (k->type == KEY_HOSTS && k->max > 1);
 }
 
 const char *
@@ -160,6 +191,7 @@ key_class_name(const struct key *k)
 		[CLASS_LIVE] = "live",
 		[CLASS_PENDING] = "pending",
 		[CLASS_RESTART] = "restart",
+		[CLASS_MIXED] = "mixed",
 	};
 
 	return name[k->class];
@@ -207,6 +239,13 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "text, repeatable");
 	case KEY_AFFINITY:
 		return buf_printf(b, "vcpus:cpus, repeatable");
+	case KEY_ADDRS:
+		return buf_printf(b, "address/bits, repeatable");
+	case KEY_HOSTS:
+		return buf_printf(b, "address%s", k->max > 1 ?
+		    ", repeatable" : "");
+	case KEY_NICS:
+		return buf_printf(b, "switch and options, repeatable");
 	case KEY_OWNER:
 		return buf_printf(b, "user[:group]");
 	case KEY_GROUP:
@@ -265,6 +304,9 @@ print_number(const struct key *k, uint64_t value, struct buf *b)
 {
 	char text[32];
 
+	/* What is not given and follows from elsewhere. */
+	if (value == 0 && k->min > 0)
+		return buf_printf(b, "-");
 	value_format(text, sizeof(text), key_units(k), value);
 	return buf_printf(b, "%s", text);
 }
@@ -289,6 +331,11 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		return print_disks(base, b);
 	case KEY_AFFINITY:
 		return affinity_print(field, b);
+	case KEY_ADDRS:
+	case KEY_HOSTS:
+		return addrs_print(field, b);
+	case KEY_NICS:
+		return nics_print(field, b);
 	case KEY_OWNER:
 	case KEY_GROUP:
 		return owner_print(field, k->type == KEY_GROUP, b);
@@ -318,6 +365,11 @@ key_size(const struct key *k)
 		return sizeof(enum on_end);
 	case KEY_AFFINITY:
 		return sizeof(struct affinity);
+	case KEY_ADDRS:
+	case KEY_HOSTS:
+		return sizeof(struct config_addrs);
+	case KEY_NICS:
+		return sizeof(struct vm_nics);
 	default:
 		return sizeof(uint64_t);
 	}

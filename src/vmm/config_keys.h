@@ -17,6 +17,7 @@ enum section {
 	SECTION_START,		/* before the first header */
 	SECTION_UNKNOWN,	/* its keys are skipped */
 	SECTION_DAEMON,
+	SECTION_SWITCH,
 	SECTION_VM,
 };
 
@@ -35,7 +36,10 @@ enum key_type {
 	KEY_GROUP,		/* struct owner without a user */
 	KEY_SIZE,		/* uint64_t: min to max, multiples of 1M */
 	KEY_DURATION,		/* uint64_t: min to max */
-	KEY_NUMBER,		/* uint64_t: min to max */
+	KEY_NUMBER,		/* uint64_t: min to max; 0 if not given */
+	KEY_ADDRS,		/* struct config_addrs: at most `max` */
+	KEY_HOSTS,		/* the same without subnets */
+	KEY_NICS,		/* struct vm_nics */
 };
 
 /* When a changed value counts. */
@@ -43,6 +47,7 @@ enum key_class {
 	CLASS_LIVE,		/* with the reload */
 	CLASS_PENDING,		/* with the next start of the guest */
 	CLASS_RESTART,		/* with the next start of the daemon */
+	CLASS_MIXED,		/* live, but of some options pending */
 };
 
 struct key {
@@ -57,7 +62,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	26
+#define CONFIG_NKEYS	38
 
 extern const struct key config_keys[CONFIG_NKEYS];
 
@@ -66,7 +71,7 @@ const struct key *key_find(enum section section, const char *name);
 /* The key of `section` that `name` is most likely meant to be, or NULL. */
 const struct key *key_nearest(enum section section, const char *name);
 
-/* Where the key's value is in `base`, a struct config or vm_config. */
+/* Where the key's value is in `base`, a struct config, config_switch, vm_config. */
 void *key_field(const struct key *k, const void *base);
 
 /* Is the value one string of its own? */

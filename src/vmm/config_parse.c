@@ -23,6 +23,7 @@
 
 static const char *const section_names[] = {
 	[SECTION_DAEMON] = "daemon",
+	[SECTION_SWITCH] = "switch",
 	[SECTION_VM] = "vm",
 };
 
@@ -91,7 +92,8 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 
 	if (ps->section == SECTION_START)
 		parser_error(ps, line, "`%s' stands before the first section, "
-		    "write [daemon] or [vm NAME] above it", name);
+		    "write [daemon], [switch NAME] or [vm NAME] above it",
+		    name);
 	if (ps->section <= SECTION_UNKNOWN)
 		return;
 	k = key_find(ps->section, name);
@@ -108,6 +110,9 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 	*seen = line;
 	if (ps->section == SECTION_VM)
 		ps->lines[ps->conf->nvms - 1].key[k - config_keys] = line;
+	if (ps->section == SECTION_SWITCH)
+		ps->switch_lines[ps->conf->nsws - 1].key[k - config_keys] =
+		    line;
 	if (*value == '\0')
 		parser_error(ps, line, "%s: no value, write %s = ...", name,
 		    name);
@@ -161,6 +166,63 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 	set_defaults(ps, SECTION_VM);
 }
 
+struct config_switch *
+parser_switch(struct parser *ps)
+{
+	return &ps->conf->sw[ps->conf->nsws - 1];
+}
+
+static void
+add_switch(struct parser *ps, unsigned line, const char *name)
+{
+	struct config *c = ps->conf;
+	struct config_switch *sw;
+	struct switch_lines *lines;
+	char *own_name = strdup(name);
+
+	sw = reallocarray(c->sw, c->nsws + 1, sizeof(*sw));
+	if (sw != NULL)
+		c->sw = sw;
+	lines = reallocarray(ps->switch_lines, c->nsws + 1, sizeof(*lines));
+	if (lines != NULL)
+		ps->switch_lines = lines;
+	if (sw == NULL || lines == NULL || own_name == NULL) {
+		free(own_name);
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	ps->section = SECTION_SWITCH;
+	lines[c->nsws] = (struct switch_lines){ .section = line };
+	sw[c->nsws++] = (struct config_switch){ .name = own_name };
+	set_defaults(ps, SECTION_SWITCH);
+}
+
+static void
+on_switch(struct parser *ps, unsigned line, const char *name)
+{
+	const struct config_switch *first;
+
+	if (*name == '\0') {
+		parser_error(ps, line, "[switch]: a switch needs a name, "
+		    "write [switch NAME]");
+		return;
+	}
+	first = config_find_switch(ps->conf, name);
+	if (!value_is_name(name) || strlen(name) > VM_NAME_MAX)
+		parser_error(ps, line, "[switch %s]: no valid name, write a "
+		    "letter or digit, then letters, digits, `.', `-', `_', at "
+		    "most %d in all", name, VM_NAME_MAX);
+	else if (first != NULL)
+		parser_error(ps, line, "[switch %s]: given twice, first on "
+		    "line %u", name,
+		    ps->switch_lines[first - ps->conf->sw].section);
+	else if (ps->conf->nsws == CONFIG_SWITCHES_MAX)
+		parser_error(ps, line, "[switch %s]: too many switches, at "
+		    "most %d", name, CONFIG_SWITCHES_MAX);
+	else
+		add_switch(ps, line, name);
+}
+
 static void
 on_vm(struct parser *ps, unsigned line, const char *name)
 {
@@ -199,6 +261,8 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 		    ps->only);
 	else if (strcmp(kind, section_names[SECTION_VM]) == 0) {
 		on_vm(ps, line, name);
+	} else if (strcmp(kind, section_names[SECTION_SWITCH]) == 0) {
+		on_switch(ps, line, name);
 	} else if (strcmp(kind, section_names[SECTION_DAEMON]) == 0 &&
 	    *name == '\0') {
 		if (ps->daemon_line != 0)
@@ -208,7 +272,7 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 		ps->section = SECTION_DAEMON;
 	} else {
 		parser_error(ps, line, "unknown section [%s%s%s], write "
-		    "[daemon] or [vm NAME]", kind, *name == '\0' ? "" : " ",
+		    "[daemon], [switch NAME] or [vm NAME]", kind, *name == '\0' ? "" : " ",
 		    name);
 	}
 }
@@ -327,6 +391,9 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	ret = ret ?: set_derived(ps->conf);
 	ret = ret ?: parse_state(ps);
 	set_stop_timeouts(ps->conf);
+	ps->path = path;
+	for (i = 0; i < ps->conf->nsws && ret == 0; i++)
+		parser_check_switch(ps, i);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
 		parser_check_vm(ps, i);
 	return ret;
@@ -349,6 +416,7 @@ config_read(const char *path, struct buf *errors)
 	ret = ps.conf == NULL ? -ENOMEM : parse_all(&ps, f, path);
 	fclose(f);
 	free(ps.lines);
+	free(ps.switch_lines);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s: %s\n", path, strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {

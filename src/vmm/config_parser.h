@@ -18,6 +18,19 @@ struct vm_lines {
 	unsigned	section;
 	unsigned	key[CONFIG_NKEYS];
 	unsigned	disk[VM_DISKS_MAX];
+	unsigned	nic[VM_NICS_MAX];
+	/* Who its NICs are, once they have been looked at. */
+	bool		resolved;
+	struct nic_id {
+		uint8_t		mac[6];
+		uint32_t	ip;		/* 0: none */
+	}		id[VM_NICS_MAX];
+};
+
+/* The same beside each config_switch. */
+struct switch_lines {
+	unsigned	section;
+	unsigned	key[CONFIG_NKEYS];
 };
 
 struct parser {
@@ -28,6 +41,7 @@ struct parser {
 	unsigned	 nerrors;
 	struct config	*conf;
 	struct vm_lines	*lines;		/* of conf->vm[] */
+	struct switch_lines *switch_lines;	/* of conf->sw[] */
 	enum section	 section;
 	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
 	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
@@ -45,13 +59,20 @@ const char *parser_place(struct parser *ps, const char *file, unsigned line,
     char *p, size_t size);
 
 /* The section that is being read, the last one so far. */
+struct config_switch *parser_switch(struct parser *ps);
 struct vm_config *parser_vm(struct parser *ps);
 
 /* Takes the value of a key of this section. */
 void parser_value(struct parser *ps, unsigned line, const struct key *k,
     const char *value);
 
-/* What concerns several values: guest `i`, against those before it. */
+/* The line of a key of a switch, or that of its section. */
+unsigned parser_switch_line(const struct parser *ps, unsigned sw,
+    const char *key);
+
+/* What concerns several values: guest or switch `i`, and those before it. */
 void parser_check_vm(struct parser *ps, unsigned i);
+void parser_check_nics(struct parser *ps, unsigned vm);
+void parser_check_switch(struct parser *ps, unsigned i);
 
 #endif /* VMMD_CONFIG_PARSER_H */

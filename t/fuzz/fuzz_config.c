@@ -32,7 +32,8 @@ check_values(const struct config *c, enum section section, const void *base)
 		    k->type == KEY_NUMBER) {
 			uint64_t v = *(uint64_t *)key_field(k, base);
 
-			FUZZ_CHECK(v >= k->min && v <= k->max);
+			FUZZ_CHECK((v >= k->min && v <= k->max) ||
+			    (v == 0 && k->def == NULL));
 		}
 		buf_free(&b);
 	}
@@ -62,15 +63,40 @@ check_vm(const struct config *c, const struct vm_config *vm)
 	vm_config_free(copy);
 }
 
+/* Each NIC has a switch, a unicast address, and an IP address of a host. */
+static void
+check_nics(const struct config *c, const struct vm_config *vm)
+{
+	const struct config_switch *sw;
+	struct addr_net ip;
+	uint8_t mac[6];
+	unsigned i;
+
+	FUZZ_CHECK(vm->nics.n <= VM_NICS_MAX);
+	for (i = 0; i < vm->nics.n; i++) {
+		sw = config_find_switch(c, vm->nics.nic[i].sw);
+		FUZZ_CHECK(sw != NULL);
+		nic_mac(mac, c->name, vm, i);
+		FUZZ_CHECK((mac[0] & 1) == 0);
+		if (nic_address(sw, vm, i, &ip) == 0)
+			FUZZ_CHECK(addr_is_host(&ip, ip.ip));
+	}
+}
+
 static void
 check_config(const struct config *c)
 {
 	unsigned i;
 
 	FUZZ_CHECK(c->nvms <= CONFIG_VMS_MAX);
+	FUZZ_CHECK(c->nsws <= CONFIG_SWITCHES_MAX);
+	for (i = 0; i < c->nsws; i++)
+		check_values(c, SECTION_SWITCH, &c->sw[i]);
 	check_values(c, SECTION_DAEMON, c);
-	for (i = 0; i < c->nvms; i++)
+	for (i = 0; i < c->nvms; i++) {
 		check_vm(c, &c->vm[i]);
+		check_nics(c, &c->vm[i]);
+	}
 }
 
 /*

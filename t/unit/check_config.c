@@ -61,10 +61,52 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 		buf_printf(b, " rng=0\n");
 	if (vm->ignore_msrs)
 		buf_printf(b, " unknown-msr=1\n");
+	if (vm->nics.n > 0) {
+		buf_printf(b, " nic=");
+		nics_print(&vm->nics, b);
+		buf_printf(b, "\n");
+	}
 	for (i = 0; i < vm->ndisks; i++)
 		buf_printf(b, " disk=%s%s cache=%d\n", vm->disk[i].path,
 		    vm->disk[i].how.readonly ? " readonly" : "",
 		    (int)vm->disk[i].how.cache);
+}
+
+/* The addresses that it is given or has by its names. */
+static void
+dump_nics(struct buf *b, const struct config *c, const struct vm_config *vm)
+{
+	const struct config_switch *sw;
+	struct addr_net ip;
+	uint8_t m[6];
+	unsigned i;
+
+	for (i = 0; i < vm->nics.n; i++) {
+		sw = config_find_switch(c, vm->nics.nic[i].sw);
+		nic_mac(m, c->name, vm, i);
+		buf_printf(b, "  %02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
+		    m[2], m[3], m[4], m[5]);
+		if (nic_address(sw, vm, i, &ip) == 0)
+			buf_printf(b, " %u.%u.%u.%u/%u", ip.ip >> 24,
+			    ip.ip >> 16 & 255, ip.ip >> 8 & 255, ip.ip & 255,
+			    ip.prefix);
+		buf_printf(b, "\n");
+	}
+}
+
+static void
+dump_switch(struct buf *b, const struct config_switch *sw)
+{
+	const struct key *k;
+
+	buf_printf(b, "switch name=%s", sw->name);
+	for (k = config_keys; k < config_keys + CONFIG_NKEYS; k++) {
+		if (k->section != SECTION_SWITCH)
+			continue;
+		buf_printf(b, " %s=", k->name);
+		key_print(k, sw, b);
+	}
+	buf_printf(b, "\n");
 }
 
 static void
@@ -80,8 +122,12 @@ dump(struct buf *b, const struct config *c)
 	buf_printf(b, "daemon name=%s backend=%s socket=%s stop-timeout=%s "
 	    "stagger=%s parallel=%u\n", c->name, c->backend, c->socket,
 	    timeout, stagger, (unsigned)c->parallel);
-	for (i = 0; i < c->nvms; i++)
+	for (i = 0; i < c->nsws; i++)
+		dump_switch(b, &c->sw[i]);
+	for (i = 0; i < c->nvms; i++) {
 		dump_vm(b, &c->vm[i]);
+		dump_nics(b, c, &c->vm[i]);
+	}
 }
 
 static void
@@ -98,7 +144,7 @@ slurp(const char *path, char *p, size_t size)
 
 static const char *const golden[] = {
 	"full", "empty", "dialect", "sections", "values", "bytes",
-	"continued", "path",
+	"continued", "path", "net", "switches", "nics",
 };
 
 START_TEST(golden_files)
@@ -284,6 +330,59 @@ START_TEST(unreadable_files)
 }
 END_TEST
 
+/* What of a NIC counts at once, and what makes the guest another one. */
+START_TEST(nics_change)
+{
+	static const char base[] = "[switch a]\naddress=10.0.0.1/24\n"
+	    "[switch b]\n[vm g]\nkernel=/k\n%s";
+	static const struct {
+		const char	*nics;
+		bool		 live;
+	} to[] = {
+		{ "nic=b\n", true },
+		{ "nic=a,limit-in=1M\n", true },
+		{ "nic=a,packets-out=7\n", true },
+		{ "nic=a,link=down\n", true },
+		{ "nic=a,address=10.0.0.9\n", true },
+		{ "nic=a,address=none\n", true },
+		{ "nic=a,hostname=x\n", true },
+		{ "nic=a,lladdr=02:00:00:00:00:01\n", false },
+		{ "nic=a,queues=1\n", false },
+		{ "nic=a,mtu=1400\n", false },
+		{ "nic=a\nnic=a\n", false },
+		{ "", false },
+	};
+	struct config *c, *o;
+	struct buf live, rest;
+	char text[512];
+	size_t i;
+
+	snprintf(text, sizeof(text), base, "nic=a\n");
+	c = read_text(text);
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	for (i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		snprintf(text, sizeof(text), base, to[i].nics);
+		o = read_text(text);
+		ck_assert_msg(o != NULL, "%s", buf_head(&errors));
+		buf_init(&live, CONFIG_CHANGES_MAX);
+		buf_init(&rest, CONFIG_CHANGES_MAX);
+		ck_assert_uint_eq(vm_config_live_changes(&c->vm[0], &o->vm[0],
+		    &live), to[i].live);
+		ck_assert_uint_eq(vm_config_changes(&c->vm[0], &o->vm[0],
+		    &rest), !to[i].live);
+		ck_assert(vm_config_equal(&c->vm[0], &o->vm[0]) ==
+		    to[i].live);
+		vm_config_set_live(&o->vm[0], &c->vm[0]);
+		ck_assert(nics_equal(&c->vm[0].nics, &o->vm[0].nics) ==
+		    to[i].live);
+		buf_free(&live);
+		buf_free(&rest);
+		config_free(o);
+	}
+	config_free(c);
+}
+END_TEST
+
 /* Each key of a guest but the live ones makes it another one. */
 START_TEST(equality)
 {
@@ -440,7 +539,8 @@ summary(struct buf *b, enum section section)
 /* Every key with values, default and class, in this order and none else. */
 START_TEST(manual_follows_the_table)
 {
-	static const enum section sections[] = { SECTION_DAEMON, SECTION_VM };
+	static const enum section sections[] = { SECTION_DAEMON, SECTION_SWITCH,
+	    SECTION_VM };
 	static char page[256 << 10];
 	struct buf b;
 	char *rows, *end;
@@ -505,10 +605,11 @@ config_case(void)
 	tcase_add_test(tc, socket_path_fits_its_address);
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
+	tcase_add_test(tc, nics_change);
 	tcase_add_test(tc, fixed_keys_are_kept);
 	tcase_add_test(tc, kept_numbers_and_accounts);
 	tcase_add_test(tc, changes_are_told);
-	tcase_add_loop_test(tc, manual_follows_the_table, 0, 2);
+	tcase_add_loop_test(tc, manual_follows_the_table, 0, 3);
 	tcase_add_test(tc, manual_describes_each_key);
 	tcase_add_test(tc, classes_fit_their_sections);
 	return tc;

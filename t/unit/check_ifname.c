@@ -146,6 +146,29 @@ START_TEST(macs)
 }
 END_TEST
 
+/* Those of NICs tell all names apart, and are none of a switch's. */
+START_TEST(nic_macs)
+{
+	uint8_t a[6], b[6];
+
+	ifname_port_mac(a, "vmmd", "web1", 0);
+	ck_assert_uint_eq(a[0], 0x0e);
+	ifname_port_mac(b, "vmmd", "web1", 0);
+	ck_assert_mem_eq(a, b, 6);
+	ifname_port_mac(b, "vmmd", "web1", 1);
+	ck_assert_mem_ne(a, b, 6);
+	ifname_port_mac(b, "vmmd", "web2", 0);
+	ck_assert_mem_ne(a, b, 6);
+	ifname_port_mac(b, "lab", "web1", 0);
+	ck_assert_mem_ne(a, b, 6);
+	/* No digit moves from one name to the next. */
+	ifname_port_mac(a, "vmmd", "web1", 11);
+	ifname_port_mac(b, "vmmd", "web11", 1);
+	ck_assert_mem_ne(a, b, 6);
+	ck_assert_uint_ne(ifname_hash("vm", "a"), ifname_hash("vm", "b"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -156,5 +179,6 @@ main(void)
 	tcase_add_test(tc, distinct);
 	tcase_add_test(tc, marks);
 	tcase_add_test(tc, macs);
+	tcase_add_test(tc, nic_macs);
 	return test_main("ifname", tc);
 }

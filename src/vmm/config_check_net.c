@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading the configuration: switches and NICs among each other.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/dname.h"
+#include "vmm/config_parser.h"
+#include "vmm/config_value.h"
+
+#define ADDR_TEXT	64
+#define FREE_TRIES	1024	/* to advise a free address */
+
+/* Names further away than this are no misspelling. */
+#define NEAR		3
+
+static const char *
+ip_text(uint32_t ip, char p[ADDR_TEXT])
+{
+	snprintf(p, ADDR_TEXT, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
+	    ip >> 8 & 255, ip & 255);
+	return p;
+}
+
+static const char *
+addr_text(const struct os_addr *a, char p[ADDR_TEXT])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
+	snprintf(p, ADDR_TEXT, "%s/%u", text, a->prefix);
+	return p;
+}
+
+unsigned
+parser_switch_line(const struct parser *ps, unsigned sw, const char *key)
+{
+	const struct key *k = key_find(SECTION_SWITCH, key);
+	unsigned line = ps->switch_lines[sw].key[k - config_keys];
+
+	return line != 0 ? line : ps->switch_lines[sw].section;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+overlap(const struct os_addr *a, const struct os_addr *b)
+{
+	unsigned bits = a->prefix < b->prefix ? a->prefix : b->prefix;
+	unsigned bytes = bits / 8, rest = bits % 8;
+
+	return a->ipv6 == b->ipv6 && memcmp(a->bytes, b->bytes, bytes) == 0 &&
+	    (rest == 0 ||
+	    (a->bytes[bytes] ^ b->bytes[bytes]) >> (8 - rest) == 0);
+}
+
+/* A host has each subnet once, unless a VRF keeps them apart. */
+static void
+check_overlap(struct parser *ps, unsigned i, unsigned before)
+{
+	const struct config_switch *a = &ps->conf->sw[i];
+	const struct config_switch *b = &ps->conf->sw[before];
+	char ta[ADDR_TEXT], tb[ADDR_TEXT];
+	unsigned m, n;
+
+	/* One bridge may be several switches'. */
+	if (!same_text(a->vrf, b->vrf) ||
+	    (a->bridge != NULL && same_text(a->bridge, b->bridge)))
+		return;
+	for (m = 0; m < a->addrs.n; m++)
+		for (n = 0; n < b->addrs.n; n++)
+			if (overlap(&a->addrs.addr[m], &b->addrs.addr[n]))
+				parser_error(ps, parser_switch_line(ps, i,
+				    "address"), "address: the subnet of %s is "
+				    "that of [switch %s], %s, too",
+				    addr_text(&a->addrs.addr[m], ta), b->name,
+				    addr_text(&b->addrs.addr[n], tb));
+}
+
+static void
+check_router(struct parser *ps, unsigned i)
+{
+	const struct config_switch *sw = &ps->conf->sw[i];
+	const struct os_addr *r = sw->router.addr;
+	char text[ADDR_TEXT];
+
+	if (sw->router.n == 0)
+		return;
+	if (r->ipv6)
+		parser_error(ps, parser_switch_line(ps, i, "router"),
+		    "router: it is an IPv6 address, write an IPv4 address");
+	else if (switch_subnet(sw, addr_ip(r)) == NULL)
+		parser_error(ps, parser_switch_line(ps, i, "router"),
+		    "router: %s lies in no subnet of [switch %s], add its "
+		    "address there", ip_text(addr_ip(r), text), sw->name);
+}
+
+void
+parser_check_switch(struct parser *ps, unsigned i)
+{
+	const struct config_switch *sw = &ps->conf->sw[i], *other;
+	uint8_t wire[DNAME_MAX];
+	unsigned k;
+
+	check_router(ps, i);
+	if (sw->domain != NULL && dname_encode(wire, sw->domain) == 0)
+		parser_error(ps, parser_switch_line(ps, i, "domain"),
+		    "domain: `%s' is none, write labels of at most 63 letters "
+		    "with dots between", sw->domain);
+	if (sw->uplink != NULL && same_text(sw->uplink, sw->bridge))
+		parser_error(ps, parser_switch_line(ps, i, "uplink"),
+		    "uplink: `%s' is the bridge itself, write the interface "
+		    "that it is to join", sw->uplink);
+	for (k = 0; k < i; k++) {
+		other = &ps->conf->sw[k];
+		check_overlap(ps, i, k);
+		if (sw->uplink != NULL && same_text(sw->uplink, other->uplink))
+			parser_error(ps, parser_switch_line(ps, i, "uplink"),
+			    "uplink: `%s' is that of [switch %s] already, on "
+			    "line %u", sw->uplink, other->name,
+			    parser_switch_line(ps, k, "uplink"));
+	}
+}
+
+static void
+no_switch(struct parser *ps, unsigned line, const char *name)
+{
+	const struct config *c = ps->conf;
+	const char *near = NULL;
+	unsigned i, d, best = NEAR + 1;
+
+	for (i = 0; i < c->nsws; i++) {
+		d = value_distance(name, c->sw[i].name);
+		if (d < best && d < strlen(c->sw[i].name)) {
+			best = d;
+			near = c->sw[i].name;
+		}
+	}
+	if (near != NULL)
+		parser_error(ps, line, "nic: there is no [switch %s], did you "
+		    "mean `%s'?", name, near);
+	else
+		parser_error(ps, line, "nic: there is no [switch %s], add "
+		    "that section", name);
+}
+
+/* Why a NIC cannot have its address. */
+static void
+bad_address(struct parser *ps, unsigned line, const struct config_switch *sw,
+    const struct vm_nic *n)
+{
+	const struct os_addr *a = switch_subnet(sw, n->ip);
+	char ip[ADDR_TEXT], net[ADDR_TEXT];
+
+	if (switch_subnet(sw, 0) == NULL)
+		parser_error(ps, line, "nic: address %s: [switch %s] has no "
+		    "IPv4 subnet, add an address there", ip_text(n->ip, ip),
+		    sw->name);
+	else if (a == NULL)
+		parser_error(ps, line, "nic: address %s lies outside of "
+		    "[switch %s], %s", ip_text(n->ip, ip), sw->name,
+		    addr_text(switch_subnet(sw, 0), net));
+	else if (n->ip == 0)
+		parser_error(ps, line, "nic: the subnet %s of [switch %s] has "
+		    "no room, give the NIC an address, or none",
+		    addr_text(a, net), sw->name);
+	else
+		parser_error(ps, line, "nic: address %s is that of [switch "
+		    "%s] itself, or none of a host", ip_text(n->ip, ip),
+		    sw->name);
+}
+
+/* Finds out who the NICs of a guest are; errors only if `tell`. */
+static void
+resolve(struct parser *ps, unsigned vm, bool tell)
+{
+	const struct vm_config *v = &ps->conf->vm[vm];
+	struct vm_lines *l = &ps->lines[vm];
+	const struct config_switch *sw;
+	const struct vm_nic *n;
+	struct addr_net net;
+	unsigned i;
+	int ret;
+
+	if (l->resolved)
+		return;
+	l->resolved = true;
+	for (i = 0; i < v->nics.n; i++) {
+		n = &v->nics.nic[i];
+		nic_mac(l->id[i].mac, ps->conf->name, v, i);
+		sw = config_find_switch(ps->conf, n->sw);
+		if (sw == NULL) {
+			if (tell)
+				no_switch(ps, l->nic[i], n->sw);
+			continue;
+		}
+		ret = nic_address(sw, v, i, &net);
+		if (ret == 0)
+			l->id[i].ip = net.ip;
+		else if (ret == -ERANGE && tell)
+			bad_address(ps, l->nic[i], sw, n);
+		if (tell && sw->mtu != 0 && n->mtu > sw->mtu)
+			parser_error(ps, l->nic[i], "nic: mtu %u is more than "
+			    "that of [switch %s], %u", n->mtu, sw->name,
+			    (unsigned)sw->mtu);
+	}
+}
+
+static bool
+is_taken(const struct parser *ps, uint32_t ip)
+{
+	const struct config *c = ps->conf;
+	unsigned vm, i;
+
+	for (vm = 0; vm < c->nvms; vm++)
+		for (i = 0; i < c->vm[vm].nics.n; i++)
+			if (ps->lines[vm].id[i].ip == ip ||
+			    c->vm[vm].nics.nic[i].ip == ip)
+				return true;
+	return false;
+}
+
+/* The next address that nobody has; 0: none nearby. */
+static uint32_t
+free_address(const struct parser *ps, const char *name, uint32_t ip)
+{
+	const struct os_addr *a = switch_subnet(
+	    config_find_switch(ps->conf, name), ip);
+	struct addr_net net = { .ip = addr_ip(a), .prefix = a->prefix };
+	uint32_t mask = addr_mask(net.prefix);
+	unsigned tries;
+
+	for (tries = 0; tries < FREE_TRIES; tries++) {
+		ip = (ip & mask) | ((ip + 1) & ~mask);
+		if (addr_is_host(&net, ip) && ip != net.ip &&
+		    !is_taken(ps, ip))
+			return ip;
+	}
+	return 0;
+}
+
+static void
+address_taken(struct parser *ps, unsigned vm, unsigned nic, unsigned other,
+    unsigned k)
+{
+	const struct vm_config *v = &ps->conf->vm[vm];
+	uint32_t ip = ps->lines[vm].id[nic].ip;
+	char text[ADDR_TEXT], place[PLACE_MAX], advice[ADDR_TEXT];
+	uint32_t other_ip = free_address(ps, v->nics.nic[nic].sw, ip);
+
+	snprintf(advice, sizeof(advice), "ADDRESS");
+	if (other_ip != 0)
+		ip_text(other_ip, advice);
+	parser_error(ps, ps->lines[vm].nic[nic], "nic: address %s%s is that "
+	    "of nic %u of [vm %s], %s, write address=%s", ip_text(ip, text),
+	    v->nics.nic[nic].ip == 0 ? ", by the guest's name," : "", k,
+	    ps->conf->vm[other].name, parser_place(ps,
+	    ps->conf->vm[other].file, ps->lines[other].nic[k], place,
+	    sizeof(place)), advice);
+}
+
+static void
+mac_taken(struct parser *ps, unsigned vm, unsigned nic, unsigned other,
+    unsigned k)
+{
+	const uint8_t *m = ps->lines[vm].id[nic].mac;
+	char place[PLACE_MAX];
+
+	parser_error(ps, ps->lines[vm].nic[nic], "nic: lladdr %02x:%02x:%02x:"
+	    "%02x:%02x:%02x is that of nic %u of [vm %s], %s", m[0], m[1],
+	    m[2], m[3], m[4], m[5], k, ps->conf->vm[other].name,
+	    parser_place(ps, ps->conf->vm[other].file,
+	    ps->lines[other].nic[k], place, sizeof(place)));
+}
+
+/* Looks for the NIC in what stands before it. */
+static void
+check_nic(struct parser *ps, unsigned vm, unsigned nic)
+{
+	const struct config *c = ps->conf;
+	const struct nic_id *id = &ps->lines[vm].id[nic], *other;
+	unsigned i, k, n;
+
+	for (i = 0; i <= vm; i++) {
+		n = i == vm ? nic : c->vm[i].nics.n;
+		for (k = 0; k < n; k++) {
+			other = &ps->lines[i].id[k];
+			if (memcmp(other->mac, id->mac, sizeof(id->mac)) == 0) {
+				mac_taken(ps, vm, nic, i, k);
+				return;
+			}
+			if (id->ip != 0 && other->ip == id->ip &&
+			    strcmp(c->vm[i].nics.nic[k].sw,
+			    c->vm[vm].nics.nic[nic].sw) == 0) {
+				address_taken(ps, vm, nic, i, k);
+				return;
+			}
+		}
+	}
+}
+
+void
+parser_check_nics(struct parser *ps, unsigned vm)
+{
+	unsigned i;
+
+	/* Before a request there was a sound configuration. */
+	for (i = 0; i < vm; i++)
+		resolve(ps, i, false);
+	resolve(ps, vm, true);
+	for (i = 0; i < ps->conf->vm[vm].nics.n; i++)
+		check_nic(ps, vm, i);
+}

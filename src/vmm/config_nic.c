@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A guest's NIC as the configuration says it: see config_net.h.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "devices/virtio_net.h"
+#include "net/bucket.h"
+#include "vmm/config_net.h"
+#include "vmm/config_value.h"
+
+#define NIC_WORD_MAX	200
+
+/* An option: reads a value, and appends it as a file would say it. */
+struct nic_option {
+	const char	*name;
+	bool		(*set)(struct vm_nic *n, const char *value);
+	int		(*print)(const struct vm_nic *n, struct buf *b);
+	const char	*advice;
+};
+
+/* A unicast address, six pairs of digits. */
+static bool
+set_lladdr(struct vm_nic *n, const char *value)
+{
+	static const uint8_t none[6];
+	unsigned i, byte;
+
+	for (i = 0; i < 6; i++, value += 3) {
+		if (!isxdigit((unsigned char)value[0]) ||
+		    !isxdigit((unsigned char)value[1]) ||
+		    value[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		sscanf(value, "%2x", &byte);
+		n->mac[i] = (uint8_t)byte;
+	}
+	n->has_mac = true;
+	return (n->mac[0] & 1) == 0 && memcmp(n->mac, none, 6) != 0;
+}
+
+static int
+print_lladdr(const struct vm_nic *n, struct buf *b)
+{
+	return n->has_mac ? buf_printf(b, ",lladdr=%02x:%02x:%02x:%02x:%02x:"
+	    "%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
+	    n->mac[5]) : 0;
+}
+
+static bool
+set_address(struct vm_nic *n, const char *value)
+{
+	static const struct addr_net all;
+	struct in_addr in;
+
+	n->no_ip = strcmp(value, "none") == 0;
+	if (n->no_ip)
+		return true;
+	if (inet_pton(AF_INET, value, &in) != 1)
+		return false;
+	n->ip = ntohl(in.s_addr);
+	return addr_is_host(&all, n->ip);
+}
+
+static int
+print_address(const struct vm_nic *n, struct buf *b)
+{
+	if (n->no_ip)
+		return buf_printf(b, ",address=none");
+	return n->ip == 0 ? 0 : buf_printf(b, ",address=%u.%u.%u.%u",
+	    n->ip >> 24, n->ip >> 16 & 255, n->ip >> 8 & 255, n->ip & 255);
+}
+
+static bool
+set_hostname(struct vm_nic *n, const char *value)
+{
+	size_t len = strlen(value), i;
+
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)value[i]) &&
+		    (value[i] != '-' || i == 0 || i == len - 1))
+			return false;
+	if (len == 0 || len > LEASE_LABEL)
+		return false;
+	snprintf(n->hostname, sizeof(n->hostname), "%s", value);
+	return true;
+}
+
+static int
+print_hostname(const struct vm_nic *n, struct buf *b)
+{
+	return n->hostname[0] == '\0' ? 0 :
+	    buf_printf(b, ",hostname=%s", n->hostname);
+}
+
+static bool
+set_number(const char *value, const struct value_unit *units, uint64_t min,
+    uint64_t max, uint64_t *field)
+{
+	return value_parse(value, units, field) == 0 && *field >= min &&
+	    *field <= max;
+}
+
+static int
+print_number(const char *name, const struct value_unit *units, uint64_t v,
+    struct buf *b)
+{
+	char text[32];
+
+	if (v == 0)
+		return 0;
+	value_format(text, sizeof(text), units, v);
+	return buf_printf(b, ",%s=%s", name, text);
+}
+
+static bool
+set_limit_in(struct vm_nic *n, const char *value)
+{
+	return set_number(value, value_size_units, 1, BUCKET_MAX,
+	    &n->bytes[NIC_IN]);
+}
+
+static int
+print_limit_in(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("limit-in", value_size_units, n->bytes[NIC_IN],
+	    b);
+}
+
+static bool
+set_limit_out(struct vm_nic *n, const char *value)
+{
+	return set_number(value, value_size_units, 1, BUCKET_MAX,
+	    &n->bytes[NIC_OUT]);
+}
+
+static int
+print_limit_out(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("limit-out", value_size_units, n->bytes[NIC_OUT],
+	    b);
+}
+
+static bool
+set_packets_in(struct vm_nic *n, const char *value)
+{
+	return set_number(value, value_no_units, 1, BUCKET_MAX,
+	    &n->packets[NIC_IN]);
+}
+
+static int
+print_packets_in(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("packets-in", value_no_units, n->packets[NIC_IN],
+	    b);
+}
+
+static bool
+set_packets_out(struct vm_nic *n, const char *value)
+{
+	return set_number(value, value_no_units, 1, BUCKET_MAX,
+	    &n->packets[NIC_OUT]);
+}
+
+static int
+print_packets_out(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("packets-out", value_no_units,
+	    n->packets[NIC_OUT], b);
+}
+
+static bool
+set_queues(struct vm_nic *n, const char *value)
+{
+	uint64_t v;
+
+	if (!set_number(value, value_no_units, 1, VIRTIO_NET_PAIRS_MAX, &v))
+		return false;
+	n->queues = (unsigned)v;
+	return true;
+}
+
+static int
+print_queues(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("queues", value_no_units, n->queues, b);
+}
+
+static bool
+set_mtu(struct vm_nic *n, const char *value)
+{
+	uint64_t v;
+
+	if (!set_number(value, value_no_units, VIRTIO_NET_MTU_MIN,
+	    VIRTIO_NET_MTU_MAX, &v))
+		return false;
+	n->mtu = (unsigned)v;
+	return true;
+}
+
+static int
+print_mtu(const struct vm_nic *n, struct buf *b)
+{
+	return print_number("mtu", value_no_units, n->mtu, b);
+}
+
+static bool
+set_link(struct vm_nic *n, const char *value)
+{
+	n->down = strcmp(value, "down") == 0;
+	return n->down || strcmp(value, "up") == 0;
+}
+
+static int
+print_link(const struct vm_nic *n, struct buf *b)
+{
+	return n->down ? buf_printf(b, ",link=down") : 0;
+}
+
+static const struct nic_option nic_options[] = {
+	{ "lladdr", set_lladdr, print_lladdr,
+	    "a unicast MAC address as in 0e:12:34:56:78:9a" },
+	{ "address", set_address, print_address,
+	    "an IPv4 address as in 192.0.2.7, or none" },
+	{ "hostname", set_hostname, print_hostname,
+	    "letters, digits and -, at most 63" },
+	{ "limit-in", set_limit_in, print_limit_in,
+	    "bytes a second, as in 10M" },
+	{ "limit-out", set_limit_out, print_limit_out,
+	    "bytes a second, as in 10M" },
+	{ "packets-in", set_packets_in, print_packets_in,
+	    "packets a second, digits only" },
+	{ "packets-out", set_packets_out, print_packets_out,
+	    "packets a second, digits only" },
+	{ "queues", set_queues, print_queues, "1 to 64" },
+	{ "mtu", set_mtu, print_mtu, "68 to 65535" },
+	{ "link", set_link, print_link, "up or down" },
+};
+#define NIC_OPTIONS	(sizeof(nic_options) / sizeof(nic_options[0]))
+
+static int
+unknown_option(const char *name, char *err, size_t errlen)
+{
+	size_t n, i;
+
+	n = (size_t)snprintf(err, errlen, "unknown option `%s', write one of",
+	    name);
+	for (i = 0; i < NIC_OPTIONS && n < errlen; i++)
+		n += (size_t)snprintf(err + n, errlen - n, "%s %s",
+		    i == 0 ? "" : ",", nic_options[i].name);
+	return -EINVAL;
+}
+
+/* "NAME=VALUE"; `seen` has a bit for each option so far. */
+static int
+nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
+    size_t errlen)
+{
+	const char *name = strsep(&word, "=");
+	size_t i;
+
+	for (i = 0; i < NIC_OPTIONS; i++)
+		if (strcmp(nic_options[i].name, name) == 0)
+			break;
+	if (i == NIC_OPTIONS)
+		return unknown_option(name, err, errlen);
+	if ((*seen & 1u << i) != 0) {
+		snprintf(err, errlen, "%s: given twice", name);
+		return -EINVAL;
+	}
+	*seen |= 1u << i;
+	if (word != NULL && nic_options[i].set(n, word))
+		return 0;
+	snprintf(err, errlen, "%s: `%s' is none, write %s", name,
+	    word == NULL ? "" : word, nic_options[i].advice);
+	return -EINVAL;
+}
+
+/* The next word of a list, without blanks around it. */
+static char *
+next_word(char **rest)
+{
+	char *word = strsep(rest, ",");
+	size_t n;
+
+	if (word == NULL)
+		return NULL;
+	word += strspn(word, " \t");
+	for (n = strlen(word); n > 0 && strchr(" \t", word[n - 1]); n--)
+		word[n - 1] = '\0';
+	return word;
+}
+
+int
+nics_add(struct vm_nics *c, const char *value, char *err, size_t errlen)
+{
+	char text[NIC_WORD_MAX], *rest = text, *word;
+	struct vm_nic n = { .queues = 0 };
+	unsigned seen = 0;
+	int ret = 0;
+
+	if (c->n == VM_NICS_MAX) {
+		snprintf(err, errlen, "too many, at most %d in a guest",
+		    VM_NICS_MAX);
+		return -E2BIG;
+	}
+	snprintf(text, sizeof(text), "%s", value);
+	word = next_word(&rest);
+	if (!value_is_name(word) || strlen(word) >= sizeof(n.sw)) {
+		snprintf(err, errlen, "`%s' is no name of a switch, write "
+		    "SWITCH, or SWITCH,OPTION=VALUE", word);
+		return -EINVAL;
+	}
+	memcpy(n.sw, word, strlen(word) + 1);
+	while (ret == 0 && (word = next_word(&rest)) != NULL)
+		ret = nic_option(&n, word, &seen, err, errlen);
+	if (ret == 0)
+		c->nic[c->n++] = n;
+	return ret;
+}
+
+bool
+nics_alike(const struct vm_nics *a, const struct vm_nics *b)
+{
+	const struct vm_nic *na = a->nic, *nb = b->nic;
+	unsigned i;
+
+	if (a->n != b->n)
+		return false;
+	for (i = 0; i < a->n; i++, na++, nb++)
+		if (na->has_mac != nb->has_mac || na->mtu != nb->mtu ||
+		    na->queues != nb->queues ||
+		    memcmp(na->mac, nb->mac, sizeof(na->mac)) != 0)
+			return false;
+	return true;
+}
+
+static bool
+live_equal(const struct vm_nic *a, const struct vm_nic *b)
+{
+	return strcmp(a->sw, b->sw) == 0 &&
+	    strcmp(a->hostname, b->hostname) == 0 &&
+	    a->no_ip == b->no_ip && a->ip == b->ip && a->down == b->down &&
+	    memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0 &&
+	    memcmp(a->packets, b->packets, sizeof(a->packets)) == 0;
+}
+
+bool
+nics_equal(const struct vm_nics *a, const struct vm_nics *b)
+{
+	unsigned i;
+
+	if (!nics_alike(a, b))
+		return false;
+	for (i = 0; i < a->n; i++)
+		if (!live_equal(&a->nic[i], &b->nic[i]))
+			return false;
+	return true;
+}
+
+int
+nics_print(const struct vm_nics *c, struct buf *b)
+{
+	unsigned i;
+	size_t k;
+	int ret = 0;
+
+	if (c->n == 0)
+		return buf_printf(b, "-");
+	for (i = 0; i < c->n && ret == 0; i++) {
+		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", c->nic[i].sw);
+		for (k = 0; k < NIC_OPTIONS && ret == 0; k++)
+			ret = nic_options[k].print(&c->nic[i], b);
+	}
+	return ret;
+}
