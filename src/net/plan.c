@@ -329,6 +329,7 @@ draft_join(struct draft *d)
 			    d->s->bridge, addr_text(&c->addrs[i], text));
 	d->s->ports.mtu = d->now.mtu;
 	d->s->up = d->now.up;
+	memcpy(d->s->mac, d->now.mac, sizeof(d->s->mac));
 	return 0;
 }
 
@@ -375,6 +376,7 @@ draft_mac(struct draft *d, const char *what)
 	struct plan_step *s;
 
 	/* On the uplink's network no two hosts may have the same. */
+	memcpy(d->s->mac, mac, sizeof(d->s->mac));
 	if (memcmp(d->now.mac, mac, sizeof(d->mac)) == 0)
 		return;
 	s = plan_set(d->p, &d->s->index, what, OS_MAC, 0, 0);

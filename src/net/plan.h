@@ -47,6 +47,7 @@ struct switch_state {
 	char		 name[PLAN_NAME];
 	char		 bridge[IFNAME_SIZE];
 	int		 index;		/* of the bridge */
+	uint8_t		 mac[6];	/* its */
 	bool		 owned;		/* else joined */
 	bool		 up;		/* the bridge */
 	bool		 heard;		/* of that since the plan */

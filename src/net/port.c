@@ -689,6 +689,12 @@ port_set_limit(struct port *p, enum port_dir dir,
 	port_update(p);
 }
 
+bool
+port_is_up(const struct port *p)
+{
+	return p->up;
+}
+
 int
 port_set_cable(struct port *p, bool in)
 {

@@ -85,6 +85,9 @@ void port_set_filter(struct port *p, const struct port_filter *f);
 void port_set_limit(struct port *p, enum port_dir dir,
     const struct bucket_limit *bytes, const struct bucket_limit *packets);
 
+/* The link, as the NIC was told. */
+bool port_is_up(const struct port *p);
+
 /* Pulls the cable, or puts it back: 0 or -errno. */
 int port_set_cable(struct port *p, bool in);
 

@@ -194,14 +194,14 @@ resolve(struct parser *ps, unsigned vm, bool tell)
 	l->resolved = true;
 	for (i = 0; i < v->nics.n; i++) {
 		n = &v->nics.nic[i];
-		nic_mac(l->id[i].mac, ps->conf->name, v, i);
+		nic_mac(l->id[i].mac, ps->conf->name, v->name, n, i);
 		sw = config_find_switch(ps->conf, n->sw);
 		if (sw == NULL) {
 			if (tell)
 				no_switch(ps, l->nic[i], n->sw);
 			continue;
 		}
-		ret = nic_address(sw, v, i, &net);
+		ret = nic_address(sw, v->name, n, i, &net);
 		if (ret == 0)
 			l->id[i].ip = net.ip;
 		else if (ret == -ERANGE && tell)

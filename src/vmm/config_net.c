@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "net/ifname.h"
-#include "vmm/config.h"
 
 uint32_t
 addr_ip(const struct os_addr *a)
@@ -136,13 +135,13 @@ addrs_print(const struct config_addrs *a, struct buf *b)
 }
 
 void
-nic_mac(uint8_t mac[6], const char *daemon, const struct vm_config *vm,
-    unsigned nic)
+nic_mac(uint8_t mac[6], const char *daemon, const char *vm,
+    const struct vm_nic *nic, unsigned i)
 {
-	if (vm->nics.nic[nic].has_mac)
-		memcpy(mac, vm->nics.nic[nic].mac, 6);
+	if (nic->has_mac)
+		memcpy(mac, nic->mac, sizeof(nic->mac));
 	else
-		ifname_port_mac(mac, daemon, vm->name, nic);
+		ifname_port_mac(mac, daemon, vm, i);
 }
 
 static bool
@@ -164,7 +163,7 @@ switch_subnet(const struct config_switch *sw, uint32_t ip)
 
 /* By the guest's name; it misses what no guest can have. */
 static int
-derive_address(const struct vm_config *vm, unsigned nic, struct addr_net *out)
+derive_address(const char *vm, unsigned nic, struct addr_net *out)
 {
 	struct addr_net net = *out;
 	uint32_t numbers = ~addr_mask(net.prefix), first, i;
@@ -173,7 +172,7 @@ derive_address(const struct vm_config *vm, unsigned nic, struct addr_net *out)
 		return -ERANGE;
 	/* Those of guests begin with 1, and the last has no room. */
 	numbers -= 2;
-	first = (uint32_t)(ifname_hash("vm", vm->name) % numbers);
+	first = (uint32_t)(ifname_hash("vm", vm) % numbers);
 	/* The subnet, its end, and the switch's own are none for a guest. */
 	for (i = 0; i <= 3; i++)
 		if (addr_lease(&net, 1 + (first + i) % numbers, nic,
@@ -183,23 +182,22 @@ derive_address(const struct vm_config *vm, unsigned nic, struct addr_net *out)
 }
 
 int
-nic_address(const struct config_switch *sw, const struct vm_config *vm,
-    unsigned nic, struct addr_net *out)
+nic_address(const struct config_switch *sw, const char *vm,
+    const struct vm_nic *nic, unsigned i, struct addr_net *out)
 {
-	const struct vm_nic *n = &vm->nics.nic[nic];
-	const struct os_addr *a = switch_subnet(sw, n->ip);
+	const struct os_addr *a = switch_subnet(sw, nic->ip);
 
 	/* Behind an uplink there are hosts that nobody knows of here. */
-	if (n->no_ip || (n->ip == 0 && (a == NULL || sw->uplink != NULL)))
+	if (nic->no_ip || (nic->ip == 0 && (a == NULL || sw->uplink != NULL)))
 		return -ENOENT;
 	if (a == NULL)
 		return -ERANGE;
 	out->ip = addr_ip(a);
 	out->prefix = a->prefix;
-	if (n->ip == 0)
-		return derive_address(vm, nic, out);
-	if (n->ip == out->ip || !addr_is_host(out, n->ip))
+	if (nic->ip == 0)
+		return derive_address(vm, i, out);
+	if (nic->ip == out->ip || !addr_is_host(out, nic->ip))
 		return -ERANGE;
-	out->ip = n->ip;
+	out->ip = nic->ip;
 	return 0;
 }

@@ -19,7 +19,6 @@
 #define SWITCH_ADDRS_MAX	16
 
 struct buf;
-struct vm_config;
 
 /* Addresses; of those without a subnet the prefix is 0. */
 struct config_addrs {
@@ -92,9 +91,9 @@ int nics_print(const struct vm_nics *n, struct buf *b);
 /* Do the two differ only in what may change at once? */
 bool nics_alike(const struct vm_nics *a, const struct vm_nics *b);
 
-/* The MAC address of a NIC, as given or by its name. */
-void nic_mac(uint8_t mac[6], const char *daemon, const struct vm_config *vm,
-    unsigned nic);
+/* The MAC address of NIC `i` of guest `vm`, as given or by its name. */
+void nic_mac(uint8_t mac[6], const char *daemon, const char *vm,
+    const struct vm_nic *nic, unsigned i);
 
 /* The first IPv4 subnet of a switch, or that of `ip` unless 0; or NULL. */
 const struct os_addr *switch_subnet(const struct config_switch *sw,
@@ -107,7 +106,7 @@ uint32_t addr_ip(const struct os_addr *a);
  * The IPv4 address of a NIC in its switch, as given or by the guest's name, and
  * its subnet: 0; -ENOENT: it gets none; -ERANGE: the switch has none for it.
  */
-int nic_address(const struct config_switch *sw, const struct vm_config *vm,
-    unsigned nic, struct addr_net *out);
+int nic_address(const struct config_switch *sw, const char *vm,
+    const struct vm_nic *nic, unsigned i, struct addr_net *out);
 
 #endif /* VMMD_CONFIG_NET_H */

@@ -22,6 +22,7 @@
 #include "vmm/control.h"
 #include "vmm/vm_table.h"
 #include "vmm/hv.h"
+#include "vmm/network.h"
 #include "vmm/notify.h"
 #include "vmm/privilege.h"
 #include "vmm/reload.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct aio		*aio;
 	struct confine		*files;		/* where guests' must lie */
 	struct budget		 memory;	/* of all guests */
+	struct network		*net;
 	struct vm_table		*guests;
 	struct control_env	 env;
 	struct control		*control;
@@ -287,7 +289,28 @@ daemon_budget(struct daemon *d, const struct hv_ops *hv)
 	return &d->memory;
 }
 
-/* Loop, socket, engine and table of guests, in this order. */
+/*
+ * CAP_NET_ADMIN is all that bridges and taps take; what a daemon of this name
+ * that was killed has left is found, and taken over or removed.
+ */
+static int
+daemon_open_network(struct daemon *d)
+{
+	char err[512];
+	int ret;
+
+	ret = network_create(&d->net, d->conf->name, d->loop, err,
+	    sizeof(err));
+	if (ret == 0)
+		ret = network_apply(d->net, d->conf, err, sizeof(err));
+	if (ret != 0)
+		log_error("%s", err);
+	else
+		vm_table_set_network(d->guests, d->net);
+	return ret;
+}
+
+/* Loop, socket, engine, table of guests and switches, in this order. */
 static int
 daemon_open(struct daemon *d)
 {
@@ -320,6 +343,8 @@ daemon_open(struct daemon *d)
 		return -ENOMEM;
 	}
 	vm_table_confine(d->guests, d->files, daemon_budget(d, hv));
+	if (daemon_open_network(d) != 0)
+		return -EIO;
 	d->env.guests = d->guests;
 	d->env.backend = hv->name;
 	d->env.started_ns = loop_now_ns();
@@ -370,9 +395,12 @@ daemon_destroy(struct daemon *d)
 		daemon_stop_watchers(d);
 	control_destroy(d->control);
 	if (d->guests != NULL && (vm_table_forced(d->guests) ||
-	    vm_table_running(d->guests) > 0))
+	    vm_table_running(d->guests) > 0)) {
+		network_abandon(d->net);
 		return false;
+	}
 	vm_table_destroy(d->guests);
+	network_destroy(d->net);
 	aio_destroy(d->aio);
 	loop_destroy(d->loop);
 	confine_destroy(d->files);

@@ -2,13 +2,13 @@
 /*
  * One boot of a guest.
  *
- *	thread	prepare: disks, memory, kernel, devices, vCPU 0
+ *	thread	prepare: disks, NICs, memory, kernel, devices, vCPU 0
  *	others	prepare: their vCPU each
- *	loop	attach the disks to the engine, let it run
+ *	loop	plug in the NICs, attach the disks to the engine, let it run
  *	threads	... the guest ...
- *	loop	quiesce: wait for submitted disk requests
+ *	loop	quiesce: wait for submitted disk requests, unplug the NICs
  *	others	teardown: their vCPU each
- *	thread	teardown: vCPU 0, devices, memory, disks
+ *	thread	teardown: vCPU 0, devices, memory, NICs, disks
  *	loop	free
  *
  * Guest memory is unmapped by the last thread-side step only, after the
@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
@@ -40,6 +41,8 @@
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/msrs.h"
+#include "vmm/network.h"
+#include "vmm/nic.h"
 
 #define MIB		(UINT64_C(1) << 20)
 
@@ -64,6 +67,11 @@ struct guest {
 	struct msrs		 msrs;		/* i, with a lock of its own */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
+	struct nic		*nic[VM_NICS_MAX];	/* t; l while it runs */
+	unsigned		 nnics;		/* t: made */
+	struct port_set		 nic_set[VM_NICS_MAX];	/* i */
+	uint16_t		 nic_mtu[VM_NICS_MAX];	/* i: at its start */
+	struct vm_nics		 nics;		/* l: as they are now */
 };
 
 static void
@@ -90,6 +98,43 @@ open_disks(struct guest *g, char *err, size_t errlen)
 		g->disk[g->ndisks++] = d;
 	}
 	return 0;
+}
+
+static void
+close_nics(struct guest *g)
+{
+	while (g->nnics > 0)
+		nic_destroy(g->nic[--g->nnics]);
+}
+
+static unsigned
+nic_queues(const struct guest *g, unsigned i)
+{
+	unsigned queues = g->conf->nics.nic[i].queues;
+
+	return queues != 0 ? queues : (unsigned)g->conf->cpus;
+}
+
+static int
+make_nics(struct guest *g, char *err, size_t errlen)
+{
+	struct nic_conf nc;
+	int error = 0;
+
+	while (error == 0 && g->nnics < g->conf->nics.n) {
+		nc = (struct nic_conf){
+			.daemon = network_daemon(g->env->net),
+			.vm = g->conf->name,
+			.number = g->nnics,
+			.queues = nic_queues(g, g->nnics),
+			.set = g->nic_set[g->nnics],
+		};
+		error = nic_create(&g->nic[g->nnics], &nc, err, errlen);
+		g->nnics += error == 0;
+	}
+	if (error != 0)
+		close_nics(g);
+	return error;
 }
 
 /* Refused before the guest touches it: later it could only be ended. */
@@ -172,6 +217,22 @@ machine_ioapic_route(void *cookie, unsigned pin, const struct hv_msi *msg)
 	return g->env->hv->ioapic_route(g->hv_vm, pin, msg);
 }
 
+static void
+conf_nics(struct guest *g, struct machine_conf *mc)
+{
+	struct machine_nic_conf *c = mc->nic;
+	unsigned i;
+
+	for (i = 0; i < g->nnics; i++, c++) {
+		c->port = nic_far_end(g->nic[i]);
+		c->params.mtu = g->nic_mtu[i];
+		c->params.pairs = nic_queues(g, i);
+		nic_mac(c->params.mac, network_daemon(g->env->net),
+		    g->conf->name, &g->conf->nics.nic[i], i);
+	}
+	mc->nnics = g->nnics;
+}
+
 static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
@@ -197,6 +258,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 	};
 
 	memcpy(mc.disk, g->disk, sizeof(mc.disk));
+	conf_nics(g, &mc);
 	return machine_create(&g->machine, &mc, err, errlen);
 }
 
@@ -239,11 +301,14 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = open_disks(g, err, errlen);
 	if (error != 0)
 		return error;
+	error = make_nics(g, err, errlen);
+	if (error != 0)
+		goto close_disks;
 	gmem_layout(&g->gm, g->conf->memory);
 	error = hv->vm_create(&g->hv_vm, &g->gm, (unsigned)g->conf->cpus,
 	    err, errlen);
 	if (error != 0)
-		goto close_disks;
+		goto close_nics;
 	error = take_memory(g, err, errlen);
 	if (error != 0)
 		goto destroy_vm;
@@ -270,6 +335,8 @@ give_memory:
 	budget_give(g->env->memory, g->conf->memory);
 destroy_vm:
 	hv->vm_destroy(g->hv_vm);
+close_nics:
+	close_nics(g);
 close_disks:
 	close_disks(g);
 	return error;
@@ -286,6 +353,7 @@ guest_teardown(void *cookie)
 	machine_destroy(g->machine);
 	hv->vm_destroy(g->hv_vm);
 	budget_give(g->env->memory, g->conf->memory);
+	close_nics(g);
 	close_disks(g);
 }
 
@@ -342,15 +410,51 @@ guest_ended(struct guest *g, enum vm_reason reason, const char *msg)
 }
 
 static void
+unplug_nics(struct guest *g)
+{
+	unsigned i;
+
+	for (i = 0; i < g->nnics; i++)
+		nic_unplug(g->nic[i]);
+}
+
+static int
+plug_nics(struct guest *g, char *err, size_t errlen)
+{
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < g->nnics && error == 0; i++)
+		error = nic_plug(g->nic[i], g->env->loop, g->env->net,
+		    &g->nics.nic[i], err, errlen);
+	if (error != 0)
+		unplug_nics(g);
+	else
+		machine_plug(g->machine);
+	return error;
+}
+
+/* It does not run: a message, or "" if it is to be stopped. */
+static void
+never_ran(struct guest *g, const char *msg)
+{
+	guest_ended(g, *msg != '\0' ? VM_REASON_ERROR : VM_REASON_STOP, msg);
+	crew_teardown(g->crew);
+}
+
+static void
 on_prepared(void *cookie, int error)
 {
 	struct guest *g = cookie;
+	char err[VCPU_MSG_MAX];
 	unsigned i;
 
 	if (error != 0 || g->stopping) {
-		guest_ended(g, error != 0 ? VM_REASON_ERROR : VM_REASON_STOP,
-		    error != 0 ? crew_message(g->crew) : "");
-		crew_teardown(g->crew);
+		never_ran(g, error != 0 ? crew_message(g->crew) : "");
+		return;
+	}
+	if (plug_nics(g, err, sizeof(err)) != 0) {
+		never_ran(g, err);
 		return;
 	}
 	for (i = 0; i < g->ndisks; i++)
@@ -368,6 +472,7 @@ on_quiet(void *arg)
 {
 	struct guest *g = arg;
 
+	unplug_nics(g);
 	crew_teardown(g->crew);
 }
 
@@ -459,6 +564,23 @@ start_crew(struct guest *g)
 	return crew_create(&g->crew, &cc);
 }
 
+/* What the thread needs to know of them, which are the loop's. */
+static void
+look_at_switches(struct guest *g)
+{
+	const struct switch_state *s;
+	unsigned i;
+
+	g->nics = g->conf->nics;
+	for (i = 0; i < g->nics.n; i++) {
+		s = switches_find(network_switches(g->env->net),
+		    g->nics.nic[i].sw);
+		if (s != NULL)
+			g->nic_set[i] = s->ports;
+		g->nic_mtu[i] = network_mtu(g->env->net, &g->nics.nic[i]);
+	}
+}
+
 int
 guest_create(struct guest **gp, const struct vm_env *env,
     const struct vm_config *conf, struct console *console,
@@ -486,6 +608,7 @@ guest_create(struct guest **gp, const struct vm_env *env,
 		error = -errno;
 		goto free_conf;
 	}
+	look_at_switches(g);
 	error = msrs_init(&g->msrs, g->conf->name, g->conf->ignore_msrs);
 	if (error != 0)
 		goto destroy_deadline;
@@ -557,6 +680,31 @@ guest_pin(struct guest *g, const struct affinity *a)
 		return;
 	g->conf->affinity = *a;
 	crew_pin(g->crew);
+}
+
+void
+guest_set_nics(struct guest *g, const struct vm_nics *nics)
+{
+	char err[256];
+	unsigned i;
+
+	g->nics = *nics;
+	for (i = 0; g->running && i < g->nnics && i < nics->n; i++) {
+		if (nic_change(g->nic[i], &nics->nic[i], err,
+		    sizeof(err)) != 0)
+			log_error("%s", err);
+		machine_set_mtu(g->machine, i,
+		    network_mtu(g->env->net, &nics->nic[i]));
+	}
+}
+
+bool
+guest_get_nic(const struct guest *g, unsigned i, struct nic_status *st)
+{
+	if (i >= g->nnics)
+		return false;
+	nic_get_status(g->nic[i], st);
+	return true;
 }
 
 void

@@ -66,6 +66,15 @@ void guest_detach(struct guest *g);
 void guest_stats(const struct guest *g, struct vm_stats *st);
 void guest_get_vcpu(const struct guest *g, unsigned id, struct vm_vcpu *st);
 
+/* Between running() and ended(): one of its NICs; false if it has not so many. */
+bool guest_get_nic(const struct guest *g, unsigned i, struct nic_status *st);
+
+/*
+ * Takes over what has changed of its NICs, which are alike those it has, and of
+ * their switches.
+ */
+void guest_set_nics(struct guest *g, const struct vm_nics *nics);
+
 /* Has its vCPUs run on other CPUs, from now on. */
 void guest_pin(struct guest *g, const struct affinity *a);
 

@@ -38,7 +38,7 @@
 
 /* PIC, IOAPIC, PIT, RTC, i8042, UART, ACPI, PCI */
 #define CHIPS		8
-#define DEVICES_MAX	(CHIPS + VM_DISKS_MAX + 1)	/* and the rng */
+#define DEVICES_MAX	(CHIPS + VM_DISKS_MAX + VM_NICS_MAX + 1) /* the rng */
 
 #define FOLD_MIN_NS	50000
 
@@ -52,6 +52,12 @@ _Static_assert(IOAPIC_PINS == HV_IOAPIC_PINS, "pins have routes");
 
 struct machine_disk {
 	struct virtio_blk	*blk;
+	struct virtio_pci	*vp;
+	char			 name[VM_NAME_MAX + 16];
+};
+
+struct machine_nic {
+	struct virtio_net	*net;
 	struct virtio_pci	*vp;
 	char			 name[VM_NAME_MAX + 16];
 };
@@ -85,6 +91,9 @@ struct machine {
 	struct acpipm		 acpipm;		/* m */
 	struct machine_disk	 disk[VM_DISKS_MAX];	/* m; stop: l */
 	unsigned		 ndisks;		/* i: made so far */
+	struct machine_nic	 nic[VM_NICS_MAX];	/* m; stop: l */
+	unsigned		 nnics;		/* i: made so far */
+	bool			 plugged;		/* l: the NICs */
 	struct machine_rng	 rng;			/* m; stop: l */
 	unsigned		 msi_slots;		/* i: given away */
 	atomic_bool		 intr;			/* set: m */
@@ -333,6 +342,29 @@ add_disk(struct machine *m, unsigned n)
 }
 
 static int
+add_nic(struct machine *m, unsigned i)
+{
+	const struct machine_nic_conf *conf = &m->mc.nic[i];
+	struct machine_nic *n = &m->nic[i];
+	int error;
+
+	snprintf(n->name, sizeof(n->name), "vm %s: nic %u", m->mc.name, i);
+	n->net = virtio_net_create(conf->port, &conf->params);
+	if (n->net == NULL)
+		return -errno;
+	n->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,
+	    virtio_net_ops(n->net), n->net, n->name);
+	if (n->vp == NULL) {
+		error = -errno;
+		virtio_net_destroy(n->net);
+		return error;
+	}
+	add_device(m, &virtio_pci_ops, n->vp);
+	m->nnics++;
+	return 0;
+}
+
+static int
 add_rng(struct machine *m)
 {
 	struct machine_rng *r = &m->rng;
@@ -372,6 +404,9 @@ add_devices(struct machine *m)
 		return error;
 	init_chips(m);
 	error = add_ports(m);
+	/* Guests name NICs by their slots, which no disk is to move. */
+	for (i = 0; error == 0 && i < m->mc.nnics; i++)
+		error = add_nic(m, i);
 	for (i = 0; error == 0 && i < m->mc.ndisks; i++)
 		error = add_disk(m, i);
 	if (error == 0 && m->mc.rng)
@@ -455,6 +490,11 @@ machine_destroy(struct machine *m)
 		m->ndisks--;
 		virtio_pci_destroy(m->disk[m->ndisks].vp);
 		virtio_blk_destroy(m->disk[m->ndisks].blk);
+	}
+	while (m->nnics > 0) {
+		m->nnics--;
+		virtio_pci_destroy(m->nic[m->nnics].vp);
+		virtio_net_destroy(m->nic[m->nnics].net);
 	}
 	if (m->pci != NULL)
 		pci_destroy(m->pci);
@@ -601,13 +641,34 @@ machine_ctrl_alt_del(struct machine *m)
 	return true;
 }
 
+void
+machine_plug(struct machine *m)
+{
+	unsigned i;
+
+	for (i = 0; i < m->nnics; i++)
+		virtio_net_attach(m->nic[i].net);
+	m->plugged = true;
+}
+
+void
+machine_set_mtu(struct machine *m, unsigned nic, uint16_t mtu)
+{
+	virtio_net_set_mtu(m->nic[nic].net, mtu);
+}
+
 static void
 device_stopped(void *arg)
 {
 	struct machine *m = arg;
+	unsigned i;
 
-	if (--m->stopping == 0)
-		m->stop_done(m->stop_arg);
+	if (--m->stopping != 0)
+		return;
+	for (i = 0; m->plugged && i < m->nnics; i++)
+		virtio_net_detach(m->nic[i].net);
+	m->plugged = false;
+	m->stop_done(m->stop_arg);
 }
 
 void
@@ -622,6 +683,10 @@ machine_stop(struct machine *m, void (*done)(void *arg), void *arg)
 	for (i = 0; i < m->ndisks; i++) {
 		m->stopping++;
 		virtio_pci_stop(m->disk[i].vp, device_stopped, m);
+	}
+	for (i = 0; i < m->nnics; i++) {
+		m->stopping++;
+		virtio_pci_stop(m->nic[i].vp, device_stopped, m);
 	}
 	if (m->rng.rng != NULL) {
 		m->stopping++;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The devices of one guest, put together: a PC's chips, the PCI bus, a virtio
- * disk for each image, and a virtio source of random numbers.
+ * disk for each image, a virtio network device for each NIC, and a virtio
+ * source of random numbers.
  *
  * Made and destroyed on the thread of vCPU 0.  Devices run under the machine's
  * mutex, which the functions here take, on whichever vCPU's thread they are
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/virtio_net.h"
 #include "vmm/config.h"
 
 struct buf;
@@ -36,6 +38,11 @@ struct machine_conf {
 	unsigned		 ncpus;		/* disks have a queue for each */
 	struct disk		*disk[VM_DISKS_MAX];
 	unsigned		 ndisks;
+	struct machine_nic_conf {
+		struct nicport			*port;
+		struct virtio_net_params	 params;
+	}			 nic[VM_NICS_MAX];
+	unsigned		 nnics;
 	bool			 rng;
 
 	/* What the devices ask of the vCPUs; see struct dev_host. */
@@ -64,6 +71,15 @@ int machine_create(struct machine **mp, const struct machine_conf *mc,
  * Before the guest runs: 0, or -errno and a line in `err`.
  */
 int machine_tables(struct machine *m, char *err, size_t errlen);
+
+/*
+ * Loop, before the guest runs: its NICs take their ports, which they leave when
+ * machine_stop() is done.
+ */
+void machine_plug(struct machine *m);
+
+/* Loop: another MTU of a NIC, which the guest sees when it boots again. */
+void machine_set_mtu(struct machine *m, unsigned nic, uint16_t mtu);
 
 /* The guest never ran, or machine_stop() is done. */
 void machine_destroy(struct machine *m);

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "vmm/config.h"
+#include "vmm/network.h"
 #include "vmm/proto.h"
 #include "vmm/vm_table.h"
 
@@ -100,6 +101,75 @@ apply_vm(struct vm_table *vt, const struct vm_config *vm, struct buf *report)
 	return vm_table_add(vt, vm);
 }
 
+static int
+report_switch(struct buf *report, const char *name, const char *what,
+    const struct buf *keys)
+{
+	int ret;
+
+	if (report == NULL)
+		return 0;
+	ret = buf_printf(report, "change");
+	ret = ret ?: proto_pair(report, "switch", name);
+	ret = ret ?: proto_pair(report, "what", what);
+	if (keys != NULL)
+		ret = ret ?: proto_pairf(report, "keys", "%.*s",
+		    (int)keys->len, buf_head(keys));
+	return ret ?: buf_append(report, "\n", 1);
+}
+
+static void
+report_switches(const struct config *old, const struct config *c,
+    struct buf *report)
+{
+	const struct config_switch *was;
+	struct buf keys;
+	unsigned i;
+
+	for (i = 0; i < old->nsws; i++)
+		if (config_find_switch(c, old->sw[i].name) == NULL)
+			(void)report_switch(report, old->sw[i].name,
+			    "removed", NULL);
+	for (i = 0; i < c->nsws; i++) {
+		was = config_find_switch(old, c->sw[i].name);
+		buf_init(&keys, CONFIG_CHANGES_MAX);
+		if (was == NULL)
+			(void)report_switch(report, c->sw[i].name, "added",
+			    NULL);
+		else if (switch_changes(was, &c->sw[i], &keys) > 0)
+			(void)report_switch(report, was->name, "changed",
+			    &keys);
+		buf_free(&keys);
+	}
+}
+
+/* Switches are first: guests' NICs go where these are. */
+static int
+apply_switches(struct network *net, const struct config *old,
+    const struct config *c, struct buf *report)
+{
+	char err[512];
+	int ret;
+
+	ret = net != NULL ? network_apply(net, c, err, sizeof(err)) : 0;
+	if (ret == 0) {
+		report_switches(old, c, report);
+	} else {
+		log_error("%s", err);
+		report_error(report, err, strlen(err));
+	}
+	return ret;
+}
+
+static void
+update_nics(struct vm_table *vt)
+{
+	struct vm_entry *e;
+
+	for (e = vm_table_first(vt); e != NULL; e = e->next)
+		vm_update_nics(e->vm);
+}
+
 void
 reload_apply(struct vm_table *vt, const struct config *c, struct buf *report)
 {
@@ -114,6 +184,8 @@ reload_apply(struct vm_table *vt, const struct config *c, struct buf *report)
 			log_error("vm %s: cannot be configured: %s",
 			    c->vm[i].name, strerror(-ret));
 	}
+	if (vm_table_network(vt) != NULL)
+		update_nics(vt);
 }
 
 void
@@ -180,6 +252,8 @@ void
 reload_config(struct vm_table *vt, struct config **conf, struct config *c,
     struct buf *report)
 {
+	if (vm_table_network(vt) != NULL)
+		network_adopt(vm_table_network(vt), c);
 	reload_apply(vt, c, report);
 	config_free(*conf);
 	*conf = c;
@@ -194,6 +268,11 @@ reload_file(struct vm_table *vt, struct config **conf, const char *path,
 	c = reload_read(path, report);
 	if (c == NULL) {
 		log_error("daemon: %s: not reloaded", path);
+		return -EINVAL;
+	}
+	if (apply_switches(vm_table_network(vt), *conf, c, report) != 0) {
+		log_error("daemon: %s: not reloaded", path);
+		config_free(c);
 		return -EINVAL;
 	}
 	*restart_required = keep_fixed(c, *conf, report);

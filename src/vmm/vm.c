@@ -484,6 +484,20 @@ vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st)
 	return true;
 }
 
+bool
+vm_get_nic(const struct vm *vm, unsigned i, struct nic_status *st)
+{
+	return (vm->state == VM_RUNNING || vm->state == VM_PAUSED) &&
+	    guest_get_nic(vm->guest, i, st);
+}
+
+void
+vm_update_nics(struct vm *vm)
+{
+	if (vm->guest != NULL)
+		guest_set_nics(vm->guest, &vm->conf->nics);
+}
+
 const char *
 vm_message(const struct vm *vm)
 {

@@ -26,6 +26,8 @@ struct budget;
 struct confine;
 struct console;
 struct loop;
+struct network;
+struct nic_status;
 struct vm;
 
 enum vm_state {
@@ -54,6 +56,7 @@ struct vm_env {
 	const struct hv_ops	*hv;
 	const struct confine	*files;		/* where they must lie */
 	struct budget		*memory;	/* of all guests together */
+	struct network		*net;		/* NULL: there are no NICs */
 
 	/* Called on each change of state, after it; loop thread. */
 	void			(*event)(void *cookie, struct vm *vm);
@@ -136,6 +139,12 @@ void vm_get_status(const struct vm *vm, struct vm_status *st);
 
 /* One vCPU, below nvcpus; false unless the guest runs or is paused. */
 bool vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st);
+
+/* One NIC; false unless the guest has it and runs or is paused. */
+bool vm_get_nic(const struct vm *vm, unsigned i, struct nic_status *st);
+
+/* The switches, or the guest's NICs, may be others now. */
+void vm_update_nics(struct vm *vm);
 
 /* Why the last start or run failed, one line, or "". */
 const char *vm_message(const struct vm *vm);

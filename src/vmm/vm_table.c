@@ -178,6 +178,18 @@ vm_table_confine(struct vm_table *vt, const struct confine *files,
 }
 
 void
+vm_table_set_network(struct vm_table *vt, struct network *net)
+{
+	vt->env.net = net;
+}
+
+struct network *
+vm_table_network(const struct vm_table *vt)
+{
+	return vt->env.net;
+}
+
+void
 vm_table_destroy(struct vm_table *vt)
 {
 	struct vm_entry *e;

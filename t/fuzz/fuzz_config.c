@@ -76,9 +76,9 @@ check_nics(const struct config *c, const struct vm_config *vm)
 	for (i = 0; i < vm->nics.n; i++) {
 		sw = config_find_switch(c, vm->nics.nic[i].sw);
 		FUZZ_CHECK(sw != NULL);
-		nic_mac(mac, c->name, vm, i);
+		nic_mac(mac, c->name, vm->name, &vm->nics.nic[i], i);
 		FUZZ_CHECK((mac[0] & 1) == 0);
-		if (nic_address(sw, vm, i, &ip) == 0)
+		if (nic_address(sw, vm->name, &vm->nics.nic[i], i, &ip) == 0)
 			FUZZ_CHECK(addr_is_host(&ip, ip.ip));
 	}
 }

@@ -83,10 +83,10 @@ dump_nics(struct buf *b, const struct config *c, const struct vm_config *vm)
 
 	for (i = 0; i < vm->nics.n; i++) {
 		sw = config_find_switch(c, vm->nics.nic[i].sw);
-		nic_mac(m, c->name, vm, i);
+		nic_mac(m, c->name, vm->name, &vm->nics.nic[i], i);
 		buf_printf(b, "  %02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
 		    m[2], m[3], m[4], m[5]);
-		if (nic_address(sw, vm, i, &ip) == 0)
+		if (nic_address(sw, vm->name, &vm->nics.nic[i], i, &ip) == 0)
 			buf_printf(b, " %u.%u.%u.%u/%u", ip.ip >> 24,
 			    ip.ip >> 16 & 255, ip.ip >> 8 & 255, ip.ip & 255,
 			    ip.prefix);

@@ -182,6 +182,20 @@ machine_ctrl_alt_del(struct machine *m)
 }
 
 void
+machine_plug(struct machine *m)
+{
+	(void)m;
+}
+
+void
+machine_set_mtu(struct machine *m, unsigned nic, uint16_t mtu)
+{
+	(void)m;
+	(void)nic;
+	(void)mtu;
+}
+
+void
 machine_stop(struct machine *m, void (*done)(void *), void *arg)
 {
 	if (quiet) {

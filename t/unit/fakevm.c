@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "vmm/console.h"
+#include "vmm/nic.h"
 
 struct vm {
 	const struct vm_env	*env;
@@ -193,6 +194,24 @@ vm_get_vcpu(const struct vm *vm, unsigned id, struct vm_vcpu *st)
 		.steal_ns = 20000000,
 	};
 	return vm->state == VM_RUNNING;
+}
+
+bool
+vm_get_nic(const struct vm *vm, unsigned i, struct nic_status *st)
+{
+	*st = (struct nic_status){
+		.sw = "lan", .tap = "vmmd-a.0", .ip = 0xc0000207,
+		.prefix = 24, .mac = { 0x0e, 1, 2, 3, 4, 5 }, .up = true,
+		.in = { .packets = 11, .bytes = 1100, .lost = 1 },
+		.out = { .packets = 22, .bytes = 2200, .waits = 2 },
+	};
+	return vm->state == VM_RUNNING && i < vm->conf->nics.n;
+}
+
+void
+vm_update_nics(struct vm *vm)
+{
+	(void)vm;
 }
 
 const char *
