@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "vmm/config_keys.h"
 #include "vmm/config_value.h"
 #include "vmm/control.h"
+#include "vmm/nic.h"
 #include "vmm/proto.h"
 #include "vmm/reload.h"
 #include "vmm/statedir.h"
@@ -114,6 +116,58 @@ vcpu_row(struct buf *b, const struct vm_entry *e, unsigned id)
 	return ret ?: buf_append(b, "\n", 1);
 }
 
+static int
+pair_counter(struct buf *b, const char *dir, const char *what, uint64_t n)
+{
+	char key[32];
+
+	snprintf(key, sizeof(key), "%s-%s", dir, what);
+	return proto_pairf(b, key, "%" PRIu64, n);
+}
+
+static int
+pair_counters(struct buf *b, const char *dir, const struct port_counters *c)
+{
+	int ret;
+
+	ret = pair_counter(b, dir, "packets", c->packets);
+	ret = ret ?: pair_counter(b, dir, "bytes", c->bytes);
+	ret = ret ?: pair_counter(b, dir, "lost", c->lost);
+	ret = ret ?: pair_counter(b, dir, "waits", c->waits);
+	return ret ?: pair_counter(b, dir, "answered", c->answered);
+}
+
+static int
+pair_address(struct buf *b, const struct nic_status *st)
+{
+	if (st->ip == 0)
+		return proto_pair(b, "address", "-");
+	return proto_pairf(b, "address", "%u.%u.%u.%u/%u", st->ip >> 24,
+	    st->ip >> 16 & 255, st->ip >> 8 & 255, st->ip & 255, st->prefix);
+}
+
+/* One NIC, while it is plugged in. */
+static int
+nic_row(struct buf *b, const struct vm_entry *e, unsigned id)
+{
+	struct nic_status st;
+	int ret;
+
+	if (!vm_get_nic(e->vm, id, &st))
+		return 0;
+	ret = buf_printf(b, "nic");
+	ret = ret ?: proto_pairf(b, "id", "%u", id);
+	ret = ret ?: proto_pair(b, "switch", st.sw);
+	ret = ret ?: proto_pair(b, "tap", st.tap);
+	ret = ret ?: proto_pairf(b, "lladdr", "%02x:%02x:%02x:%02x:%02x:%02x",
+	    st.mac[0], st.mac[1], st.mac[2], st.mac[3], st.mac[4], st.mac[5]);
+	ret = ret ?: pair_address(b, &st);
+	ret = ret ?: proto_pair(b, "link", st.up ? "up" : "down");
+	ret = ret ?: pair_counters(b, "in", &st.in);
+	ret = ret ?: pair_counters(b, "out", &st.out);
+	return ret ?: buf_append(b, "\n", 1);
+}
+
 void
 command_show(struct client *c, const struct command_args *a)
 {
@@ -130,6 +184,8 @@ command_show(struct client *c, const struct command_args *a)
 	ret = ret ?: exits_row(&b, &st.stats);
 	for (i = 0; i < st.nvcpus; i++)
 		ret = ret ?: vcpu_row(&b, a->e, i);
+	for (i = 0; i < now->nics.n; i++)
+		ret = ret ?: nic_row(&b, a->e, i);
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM)
 			ret = ret ?: key_row(&b, &config_keys[i], now,

@@ -13,6 +13,8 @@ static const char *const number_keys[] = {
 	"exits", "boots", "pid", "kicks", "ports", "msrs", "windows",
 	"interrupt-ends", "halts", "triple-faults", "errors", "inside",
 	"guests", "clients", "worst-callback-us", "id", "steal",
+	"in-packets", "in-bytes", "in-lost", "in-waits", "in-answered",
+	"out-packets", "out-bytes", "out-lost", "out-waits", "out-answered",
 };
 
 /* The length of the UTF-8 character at `s`, or 0 if there is none. */

@@ -68,15 +68,32 @@ static const struct column vcpu_columns[] = {
 	{ "affinity", "AFFINITY", false, NULL },
 };
 
+static const struct column nic_columns[] = {
+	{ "id", "NIC", true, NULL },
+	{ "switch", "SWITCH", false, NULL },
+	{ "tap", "TAP", false, NULL },
+	{ "lladdr", "LLADDR", false, NULL },
+	{ "address", "ADDRESS", false, NULL },
+	{ "link", "LINK", false, NULL },
+	{ "in-packets", "IN-PKTS", true, NULL },
+	{ "in-bytes", "IN-BYTES", true, NULL },
+	{ "out-packets", "OUT-PKTS", true, NULL },
+	{ "out-bytes", "OUT-BYTES", true, NULL },
+};
+
 #define NCOLUMNS(c)	(sizeof(c) / sizeof((c)[0]))
 _Static_assert(NCOLUMNS(vm_columns) <= COLUMNS_MAX, "room for widths");
 _Static_assert(NCOLUMNS(vcpu_columns) <= COLUMNS_MAX, "room for widths");
+_Static_assert(NCOLUMNS(nic_columns) <= COLUMNS_MAX, "room for widths");
 
 static const struct table vm_table = {
 	"vm", vm_columns, NCOLUMNS(vm_columns),
 };
 static const struct table vcpu_table = {
 	"vcpu", vcpu_columns, NCOLUMNS(vcpu_columns),
+};
+static const struct table nic_table = {
+	"nic", nic_columns, NCOLUMNS(nic_columns),
 };
 
 static const char *
@@ -207,24 +224,35 @@ print_pairs(FILE *out, const struct row *r)
 	}
 }
 
+/* The table of what is shown in one, or NULL. */
+static const struct table *
+table_of(const char *kind)
+{
+	if (strcmp(kind, vcpu_table.kind) == 0)
+		return &vcpu_table;
+	return strcmp(kind, nic_table.kind) == 0 ? &nic_table : NULL;
+}
+
 void
 show_print(FILE *out, const struct rows *rs)
 {
+	const struct table *t;
 	const struct row *r;
 	unsigned i;
 	bool first;
 
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->row[i];
+		t = table_of(r->kind);
 		first = i == 0 || strcmp(r->kind, rs->row[i - 1].kind) != 0;
 		/* The same word may be a key of several kinds, as memory is. */
 		if (i > 0 && first)
 			fprintf(out, "\n%s:\n", r->kind);
 		if (strcmp(r->kind, "config") == 0)
 			print_config(out, r);
-		else if (strcmp(r->kind, vcpu_table.kind) != 0)
+		else if (t == NULL)
 			print_pairs(out, r);
 		else if (first)
-			print_table(out, &vcpu_table, rs);
+			print_table(out, t, rs);
 	}
 }

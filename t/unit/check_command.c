@@ -229,6 +229,40 @@ START_TEST(reload_and_show)
 }
 END_TEST
 
+/* Switches are told of, and what becomes of a NIC, at once or later. */
+START_TEST(nics)
+{
+	rig_read(&rig);
+	rig_put_file(rig.path, "[daemon]\nname = lab\n"
+	    "[switch lan]\naddress = 192.0.2.1/24\n[switch old]\n"
+	    "[vm a]\nkernel = /k\nautostart = no\nnic = lan\n");
+	ck_assert_str_eq(ask("reload"), "change switch=lan what=added\n"
+	    "change switch=old what=added\n"
+	    "change vm=a what=changed keys=\"nic - -> lan\"\nok\n");
+	ck_assert_ptr_null(strstr(ask("show a"), "\nnic "));
+	ck_assert_str_eq(ask("start a"), "ok\n");
+	ck_assert_ptr_nonnull(strstr(ask("show a"), "\nnic id=0 switch=lan "
+	    "tap=vmmd-a.0 lladdr=0e:01:02:03:04:05 address=192.0.2.7/24 "
+	    "link=up in-packets=11 in-bytes=1100 in-lost=1 in-waits=0 "
+	    "in-answered=0 out-packets=22 out-bytes=2200 out-lost=0 "
+	    "out-waits=2 out-answered=0\n"));
+	rig_put_file(rig.path, "[daemon]\nname = lab\n"
+	    "[switch lan]\naddress = 192.0.2.1/24\nisolate = yes\n"
+	    "[vm a]\nkernel = /k\nautostart = no\nnic = lan,link=down\n");
+	ck_assert_str_eq(ask("reload"), "change switch=old what=removed\n"
+	    "change switch=lan what=changed keys=\"isolate no -> yes\"\n"
+	    "change vm=a what=changed keys=\"nic lan -> lan,link=down\"\n"
+	    "ok\n");
+	rig_put_file(rig.path, "[daemon]\nname = lab\n[switch lan]\n"
+	    "address = 192.0.2.1/24\nisolate = yes\n[vm a]\nkernel = /k\n"
+	    "autostart = no\nnic = lan,link=down\nnic = lan\n");
+	ck_assert_str_eq(ask("reload"), "change vm=a what=pending "
+	    "keys=\"nic lan,link=down -> lan,link=down, lan\"\nok\n");
+	ck_assert_ptr_nonnull(strstr(ask("show a"), "\nconfig key=nic "
+	    "value=lan,link=down next=\"lan,link=down, lan\"\n"));
+}
+END_TEST
+
 START_TEST(bad_reload)
 {
 	char want[512];
@@ -268,6 +302,7 @@ main(void)
 	tcase_add_test(tc, pause_and_reset);
 	tcase_add_test(tc, log_level);
 	tcase_add_test(tc, reload_and_show);
+	tcase_add_test(tc, nics);
 	tcase_add_test(tc, bad_reload);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
