@@ -88,6 +88,27 @@ on_route(void *cookie, unsigned pin, const struct hv_msi *msg)
 	return -ENOMEM;
 }
 
+/* The far ends of NICs: who is there, and what it was told. */
+static struct fakeport {
+	struct nicport	 p;
+	void		*nic;
+	unsigned	 attaches;
+} ports[2];
+static unsigned		 nnics;
+
+static void
+port_attach(struct nicport *np, const struct nic_ops *ops, void *nic)
+{
+	struct fakeport *p = (struct fakeport *)np;
+
+	p->nic = nic;
+	p->attaches++;
+	if (ops != NULL)
+		ops->link(nic, true);
+}
+
+static const struct nicport_ops port_ops = { .attach = port_attach };
+
 static struct machine *
 make_machine(unsigned ndisks)
 {
@@ -102,6 +123,14 @@ make_machine(unsigned ndisks)
 	struct machine *m;
 	char err[200];
 
+	for (; mc.nnics < nnics; mc.nnics++) {
+		ports[mc.nnics].p.ops = &port_ops;
+		mc.nic[mc.nnics].port = &ports[mc.nnics].p;
+		mc.nic[mc.nnics].params = (struct virtio_net_params){
+			.mac = { 0x0e, 0, 0, 0, 0, (uint8_t)mc.nnics },
+			.mtu = 1500, .pairs = 2,
+		};
+	}
 	while (mc.ndisks < ndisks) {
 		mc.disk[mc.ndisks] = disk_open(NULL, image, &how, err,
 		    sizeof(err));
@@ -124,6 +153,7 @@ setup(void)
 	gmem_layout(&gm, 16 * MIB);
 	gm.range[0].hva = calloc(1, 16 * MIB);
 	apics = false;
+	nnics = 0;
 	msis = routes = 0;
 	machine = make_machine(0);
 	attentions = 0;
@@ -520,6 +550,33 @@ on_stopped(void *arg)
 	stops++;
 }
 
+/* NICs come first, and are at their ports from the plug to the stop. */
+START_TEST(nics)
+{
+	unsigned i;
+
+	machine_destroy(machine);
+	nnics = 2;
+	machine = make_machine(1);
+	for (i = 1; i <= 2; i++)
+		ck_assert_uint_eq(pci_read(i, 0),
+		    0x1041u << 16 | VIRTIO_VENDOR);
+	ck_assert_uint_eq(pci_read(3, 0), 0x1042 << 16 | VIRTIO_VENDOR);
+	ck_assert_uint_eq(ports[0].attaches, 0);
+	machine_plug(machine);
+	machine_set_mtu(machine, 1, 1400);
+	for (i = 0; i < 2; i++)
+		ck_assert_ptr_nonnull(ports[i].nic);
+	ck_assert_ptr_ne(ports[0].nic, ports[1].nic);
+	machine_stop(machine, on_stopped, &stops);
+	ck_assert_uint_eq(stops, 1);
+	for (i = 0; i < 2; i++) {
+		ck_assert_ptr_null(ports[i].nic);
+		ck_assert_uint_eq(ports[i].attaches, 2);
+	}
+}
+END_TEST
+
 /* With nothing in flight a stop is done at once, and once. */
 START_TEST(stops_at_once)
 {
@@ -608,6 +665,7 @@ main(void)
 	tcase_add_test(tc, presses_keys);
 	tcase_add_test(tc, string_access);
 	tcase_add_test(tc, disks_on_pci);
+	tcase_add_test(tc, nics);
 	tcase_add_test(tc, stops_at_once);
 	tcase_add_loop_test(tc, saves_and_loads, 0, 2);
 	tcase_add_test(tc, refuses_other_state);
