@@ -701,7 +701,8 @@ port_set_cable(struct port *p, bool in)
 	int error;
 
 	error = os_tap_carrier(p->queues[0].fd, in);
-	if (error == 0 && p->loop == NULL)
+	/* That it is out shows at once, also in a move. */
+	if (error == 0 && (p->loop == NULL || !in))
 		p->sp.running = in;
 	return error;
 }

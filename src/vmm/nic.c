@@ -20,6 +20,9 @@
 #define BURST_BYTES	(UINT64_C(128) << 10)
 #define BURST_PACKETS	64
 
+/* So long is the cable out for a guest to see that; a blink it would miss. */
+#define CABLE_OUT	1.0
+
 struct nic {
 	struct nic_conf		 c;		/* immutable */
 	struct port		*port;
@@ -28,6 +31,7 @@ struct nic {
 	struct vm_nic		 conf;
 	struct answer		 answer;
 	ev_timer		 due;		/* what comes unasked */
+	ev_timer		 cable;		/* until it is back */
 };
 
 static struct ev_loop *
@@ -88,6 +92,39 @@ on_frame(void *cookie, const struct iovec *iov, unsigned niov)
 	return true;
 }
 
+static int
+set_cable(struct nic *n, char *err, size_t errlen)
+{
+	int error = port_set_cable(n->port, !n->conf.down);
+
+	if (error != 0)
+		snprintf(err, errlen, "vm %s: nic %u: link: %s", n->c.vm,
+		    n->c.number, strerror(-error));
+	return error;
+}
+
+/* Has the guest ask for an address again, as at any network that it comes to. */
+static void
+pull_cable(struct nic *n)
+{
+	if (port_set_cable(n->port, false) != 0)
+		return;
+	ev_timer_stop(nic_ev(n), &n->cable);
+	ev_timer_set(&n->cable, CABLE_OUT, 0.);
+	ev_timer_start(nic_ev(n), &n->cable);
+}
+
+static void
+on_cable(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	char err[256];
+
+	(void)ev;
+	(void)revents;
+	if (set_cable(t->data, err, sizeof(err)) != 0)
+		log_error("%s", err);
+}
+
 int
 nic_create(struct nic **np, const struct nic_conf *c, char *err,
     size_t errlen)
@@ -108,6 +145,8 @@ nic_create(struct nic **np, const struct nic_conf *c, char *err,
 	n->c = *c;
 	ev_timer_init(&n->due, on_due, 0., 0.);
 	n->due.data = n;
+	ev_timer_init(&n->cable, on_cable, 0., 0.);
+	n->cable.data = n;
 	error = port_create(&n->port, &pc, err, errlen);
 	if (error != 0) {
 		free(n);
@@ -151,17 +190,6 @@ set_limit(struct nic *n, enum port_dir to, enum nic_dir dir)
 	port_set_limit(n->port, to, &bytes, &packets);
 }
 
-static int
-set_cable(struct nic *n, char *err, size_t errlen)
-{
-	int error = port_set_cable(n->port, !n->conf.down);
-
-	if (error != 0)
-		snprintf(err, errlen, "vm %s: nic %u: link: %s", n->c.vm,
-		    n->c.number, strerror(-error));
-	return error;
-}
-
 static bool
 limits_equal(const struct vm_nic *a, const struct vm_nic *b,
     enum nic_dir dir)
@@ -202,6 +230,7 @@ nic_unplug(struct nic *n)
 	if (n->loop == NULL)
 		return;
 	ev_timer_stop(nic_ev(n), &n->due);
+	ev_timer_stop(nic_ev(n), &n->cable);
 	port_set_filter(n->port, NULL);
 	port_unplug(n->port);
 	n->loop = NULL;
@@ -210,15 +239,21 @@ nic_unplug(struct nic *n)
 static void
 change_lease(struct nic *n)
 {
+	const struct lease *was = &n->answer.lease;
 	uint8_t out[FRAME_MAX];
 	struct lease l;
+	bool moved;
 
 	network_lease(n->net, n->c.vm, &n->conf, n->c.number, &l);
 	/* Both were filled from zero on. */
-	if (memcmp(&l, &n->answer.lease, sizeof(l)) == 0)
+	if (memcmp(&l, was, sizeof(l)) == 0)
 		return;
+	moved = l.ip != was->ip || l.prefix != was->prefix ||
+	    l.server != was->server;
 	tell(n, out, answer_change(&n->answer, &l, loop_now_ns(), out));
 	set_due(n);
+	if (moved)
+		pull_cable(n);
 }
 
 int
@@ -235,8 +270,10 @@ nic_change(struct nic *n, const struct vm_nic *conf, char *err,
 		set_limit(n, PORT_RECV, NIC_IN);
 	if (old.down != conf->down)
 		error = set_cable(n, err, errlen);
-	if (error == 0 && strcmp(old.sw, conf->sw) != 0)
+	if (error == 0 && strcmp(old.sw, conf->sw) != 0) {
+		pull_cable(n);
 		error = port_move(n->port, conf->sw, err, errlen);
+	}
 	if (error != 0)
 		memcpy(n->conf.sw, old.sw, sizeof(old.sw));
 	change_lease(n);

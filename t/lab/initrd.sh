@@ -3,7 +3,7 @@
 # shellcheck shell=sh disable=SC2154
 
 TAB='	'
-MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun'
+MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun bridge'
 
 # What makes the archives is part of their stamps.
 script_sum()
