@@ -14,6 +14,7 @@
 #include "net/addr.h"
 #include "net/lease.h"
 #include "net/os.h"
+#include "net/plan.h"
 
 #define VM_NICS_MAX		32
 #define SWITCH_ADDRS_MAX	16
@@ -57,7 +58,7 @@ struct vm_nic {
 	unsigned	 mtu;		/* 0: the switch's */
 
 	/* A change of these counts at once. */
-	char		 sw[64 + 1];
+	char		 sw[PLAN_NAME];
 	char		 hostname[LEASE_LABEL + 1];	/* "": the guest's */
 	bool		 no_ip;		/* gets no answer by DHCP */
 	uint32_t	 ip;		/* 0: not given */

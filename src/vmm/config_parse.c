@@ -131,24 +131,37 @@ set_defaults(struct parser *ps, enum section section)
 			parser_value(ps, 0, k, k->def);
 }
 
+/* Room for one guest more, and for some to come. */
+static bool
+grow_vms(struct parser *ps)
+{
+	unsigned room = ps->conf->nvms + ps->conf->nvms / 2 + 1;
+	struct vm_config *vm;
+	struct vm_lines *lines;
+
+	if (ps->conf->nvms < ps->room)
+		return true;
+	vm = reallocarray(ps->conf->vm, room, sizeof(*vm));
+	if (vm != NULL)
+		ps->conf->vm = vm;
+	lines = reallocarray(ps->lines, room, sizeof(*lines));
+	if (lines != NULL)
+		ps->lines = lines;
+	if (vm == NULL || lines == NULL)
+		return false;
+	ps->room = room;
+	return true;
+}
+
 static void
 add_vm(struct parser *ps, unsigned line, const char *name)
 {
 	struct config *c = ps->conf;
-	struct vm_config *vm;
-	struct vm_lines *lines;
-
 	char *own_name = strdup(name), *cmdline = strdup("");
 	char *file = strdup(ps->path);
 
-	vm = reallocarray(c->vm, c->nvms + 1, sizeof(*vm));
-	if (vm != NULL)
-		c->vm = vm;
-	lines = reallocarray(ps->lines, c->nvms + 1, sizeof(*lines));
-	if (lines != NULL)
-		ps->lines = lines;
-	if (vm == NULL || lines == NULL || own_name == NULL ||
-	    cmdline == NULL || file == NULL) {
+	if (!grow_vms(ps) || own_name == NULL || cmdline == NULL ||
+	    file == NULL) {
 		free(file);
 		free(own_name);
 		free(cmdline);
@@ -156,8 +169,8 @@ add_vm(struct parser *ps, unsigned line, const char *name)
 		return;
 	}
 	ps->section = SECTION_VM;
-	lines[c->nvms] = (struct vm_lines){ .section = line };
-	vm[c->nvms++] = (struct vm_config){
+	ps->lines[c->nvms] = (struct vm_lines){ .section = line };
+	c->vm[c->nvms++] = (struct vm_config){
 		.name = own_name,
 		.file = file,
 		.cmdline = cmdline,
@@ -456,6 +469,7 @@ config_with(const struct config *c, const char *name, const char *file,
 
 	ps.conf = config_dup_without(c, name);
 	ps.lines = calloc(c->nvms + 1, sizeof(*ps.lines));
+	ps.room = c->nvms + 1;
 	if (ps.conf == NULL || ps.lines == NULL)
 		ret = -ENOMEM;
 	else if (text != NULL)

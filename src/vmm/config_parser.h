@@ -41,6 +41,7 @@ struct parser {
 	unsigned	 nerrors;
 	struct config	*conf;
 	struct vm_lines	*lines;		/* of conf->vm[] */
+	unsigned	 room;		/* in both of these */
 	struct switch_lines *switch_lines;	/* of conf->sw[] */
 	enum section	 section;
 	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */

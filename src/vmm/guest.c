@@ -434,11 +434,10 @@ plug_nics(struct guest *g, char *err, size_t errlen)
 	return error;
 }
 
-/* It does not run: a message, or "" if it is to be stopped. */
 static void
-never_ran(struct guest *g, const char *msg)
+never_ran(struct guest *g, enum vm_reason reason, const char *msg)
 {
-	guest_ended(g, *msg != '\0' ? VM_REASON_ERROR : VM_REASON_STOP, msg);
+	guest_ended(g, reason, msg);
 	crew_teardown(g->crew);
 }
 
@@ -450,11 +449,12 @@ on_prepared(void *cookie, int error)
 	unsigned i;
 
 	if (error != 0 || g->stopping) {
-		never_ran(g, error != 0 ? crew_message(g->crew) : "");
+		never_ran(g, error != 0 ? VM_REASON_ERROR : VM_REASON_STOP,
+		    error != 0 ? crew_message(g->crew) : "");
 		return;
 	}
 	if (plug_nics(g, err, sizeof(err)) != 0) {
-		never_ran(g, err);
+		never_ran(g, VM_REASON_ERROR, err);
 		return;
 	}
 	for (i = 0; i < g->ndisks; i++)

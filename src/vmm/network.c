@@ -15,7 +15,6 @@
 
 /* Guests ask again at half of it, and so hear of changes. */
 #define LEASE_SECONDS	3600
-#define RESOLVERS	"/etc/resolv.conf"
 #define MTU_DEFAULT	1500
 
 struct network {
@@ -76,12 +75,11 @@ is_loopback(const struct os_addr *a)
 }
 
 static void
-read_resolvers(struct config_addrs *dns)
+add_resolvers(struct config_addrs *dns, const char *path)
 {
 	char line[256], text[64], why[200];
-	FILE *f = fopen(RESOLVERS, "re");
+	FILE *f = fopen(path, "re");
 
-	dns->n = 0;
 	if (f == NULL)
 		return;
 	while (fgets(line, sizeof(line), f) != NULL) {
@@ -93,6 +91,16 @@ read_resolvers(struct config_addrs *dns)
 			dns->n--;
 	}
 	fclose(f);
+}
+
+static void
+read_resolvers(struct config_addrs *dns)
+{
+	dns->n = 0;
+	add_resolvers(dns, "/etc/resolv.conf");
+	/* Where that names a stub of the host alone, those behind it are here. */
+	if (dns->n == 0)
+		add_resolvers(dns, "/run/systemd/resolve/resolv.conf");
 }
 
 static const char *

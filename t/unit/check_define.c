@@ -134,6 +134,32 @@ START_TEST(life)
 }
 END_TEST
 
+/* NICs of a guest that was made: limits at once, one more with its start. */
+START_TEST(nics)
+{
+	rig_put_file(rig.path, config("[switch lan]\n"
+	    "address = 192.0.2.1/24\n"));
+	ask("reload");
+	ck_assert_str_eq(ask("define b kernel=/k autostart=no nic=lna"),
+	    "error message=\"nic: there is no [switch lna], did you mean "
+	    "`lan'?\"\nerr invalid vm b: nothing changed\n");
+	ck_assert_str_eq(ask("define b kernel=/k autostart=no "
+	    "nic=lan,address=192.0.2.7"), "change vm=b what=added\nok\n");
+	ck_assert_str_eq(ask("start b"), "ok\n");
+	ck_assert_str_eq(ask("set b nic=lan,address=192.0.2.7,limit-in=2M"),
+	    "change vm=b what=changed keys=\"nic lan,address=192.0.2.7 -> "
+	    "lan,address=192.0.2.7,limit-in=2M\"\nok\n");
+	ck_assert_uint_eq(conf_of("b")->nics.nic[0].bytes[NIC_IN], 2 << 20);
+	ck_assert_str_eq(ask("set b nic=lan,address=192.0.2.7 nic=lan"),
+	    "change vm=b what=pending keys=\"nic lan,address=192.0.2.7,"
+	    "limit-in=2M -> lan,address=192.0.2.7, lan\"\nok\n");
+	/* Who is there already keeps what it has. */
+	ck_assert_ptr_nonnull(strstr(ask("define c kernel=/k "
+	    "nic=lan,address=192.0.2.7"), "b.conf, write address=192.0.2.8\"\n"
+	    "err invalid vm c: nothing changed\n"));
+}
+END_TEST
+
 /* Who watches learns of guests that come and go. */
 START_TEST(events)
 {
@@ -385,6 +411,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
+	tcase_add_test(tc, nics);
 	tcase_add_test(tc, events);
 	tcase_add_test(tc, lists_and_defaults);
 	tcase_add_test(tc, long_text);
