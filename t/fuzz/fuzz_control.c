@@ -89,8 +89,10 @@ make_files(void)
 	f = fopen(conf_path, "w");
 	FUZZ_CHECK(f != NULL);
 	fprintf(f, "[daemon]\nstate = %s\n"
+	    "[switch lan]\naddress = 192.0.2.1/24\n"
 	    "[vm a]\nkernel = /k\nautostart = no\n"
 	    "[vm b]\nkernel = /k\nautostart = no\nowner = %d\n"
+	    "nic = lan\n"
 	    "[vm s]\nkernel = /slow\nautostart = no\n"
 	    "[vm f]\nkernel = /fail\nautostart = no\n"
 	    "[vm t]\nkernel = /stuck\nautostart = no\n", state_path, OWNER);
