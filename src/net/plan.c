@@ -593,8 +593,10 @@ plan_switches(struct plan *p, const char *daemon, struct os_view *v,
 	int error = 0;
 
 	d = calloc(n + 1, sizeof(*d));
-	if (d == NULL)
+	if (d == NULL) {
+		snprintf(err, errlen, "network: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	os_host(host, sizeof(host));
 	memset(state, 0, n * sizeof(*state));
 	for (i = 0; i < n && error == 0; i++) {

@@ -570,8 +570,11 @@ port_create(struct port **pp, const struct port_conf *c, char *err,
 
 	assert(c->nqueues >= 1 && c->nqueues <= PORT_QUEUES);
 	p = port_alloc(c);
-	if (p == NULL)
+	if (p == NULL) {
+		snprintf(err, errlen, "vm %s: nic %u: %s", c->vm, c->nic,
+		    strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	error = os_tap_create(p->name, p->nqueues, fds, &p->sp.index);
 	if (error != 0) {
 		snprintf(err, errlen, "%s: interface %s: %s", p->sp.what,

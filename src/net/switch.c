@@ -125,8 +125,10 @@ switches_open(struct switches **sp, const char *daemon, struct loop *loop,
 	int error;
 
 	s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	if (s == NULL) {
+		snprintf(err, errlen, "network: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	snprintf(s->daemon, sizeof(s->daemon), "%s", daemon);
 	error = os_open(&s->os);
 	if (error == 0)
@@ -235,9 +237,7 @@ switches_apply(struct switches *s, const struct switch_conf *conf, size_t n,
 	int error;
 
 	state = calloc(n + 1, sizeof(*state));
-	if (state == NULL)
-		return -ENOMEM;
-	error = os_view_get(s->os, &v);
+	error = state != NULL ? os_view_get(s->os, &v) : -ENOMEM;
 	if (error != 0) {
 		snprintf(err, errlen, "network: %s", strerror(-error));
 		free(state);
