@@ -418,15 +418,25 @@ unplug_nics(struct guest *g)
 		nic_unplug(g->nic[i]);
 }
 
+/* It may have changed since the device was made. */
+static void
+set_mtu(struct guest *g, unsigned i)
+{
+	machine_set_mtu(g->machine, i, network_mtu(g->env->net,
+	    &g->nics.nic[i]));
+}
+
 static int
 plug_nics(struct guest *g, char *err, size_t errlen)
 {
 	unsigned i;
 	int error = 0;
 
-	for (i = 0; i < g->nnics && error == 0; i++)
+	for (i = 0; i < g->nnics && error == 0; i++) {
 		error = nic_plug(g->nic[i], g->env->loop, g->env->net,
 		    &g->nics.nic[i], err, errlen);
+		set_mtu(g, i);
+	}
 	if (error != 0)
 		unplug_nics(g);
 	else
@@ -693,8 +703,7 @@ guest_set_nics(struct guest *g, const struct vm_nics *nics)
 		if (nic_change(g->nic[i], &nics->nic[i], err,
 		    sizeof(err)) != 0)
 			log_error("%s", err);
-		machine_set_mtu(g->machine, i,
-		    network_mtu(g->env->net, &nics->nic[i]));
+		set_mtu(g, i);
 	}
 }
 
