@@ -98,7 +98,7 @@ read_resolvers(struct config_addrs *dns)
 {
 	dns->n = 0;
 	add_resolvers(dns, "/etc/resolv.conf");
-	/* Where that names a stub of the host alone, those behind it are here. */
+	/* Where that names the host's own stub, those behind it are here. */
 	if (dns->n == 0)
 		add_resolvers(dns, "/run/systemd/resolve/resolv.conf");
 }
@@ -209,16 +209,27 @@ lease_ipv4(struct lease *l, const struct config_switch *sw, const char *vm,
 		l->router = l->server;
 }
 
+/* The one by which guests make themselves addresses, or any, or NULL. */
+static const struct os_addr *
+subnet6(const struct config_switch *sw)
+{
+	const struct os_addr *a, *best = NULL;
+
+	for (a = sw->addrs.addr; a < sw->addrs.addr + sw->addrs.n; a++)
+		if (a->ipv6 && (best == NULL ||
+		    (a->prefix == 64 && best->prefix != 64)))
+			best = a;
+	return best;
+}
+
 /* Behind an uplink there are routers that tell of themselves. */
 static void
 lease_ipv6(struct lease *l, const struct config_switch *sw)
 {
-	const struct os_addr *a = sw->addrs.addr;
+	const struct os_addr *a = subnet6(sw);
 	struct addr_net6 net;
 
-	while (a < sw->addrs.addr + sw->addrs.n && !a->ipv6)
-		a++;
-	if (sw->uplink != NULL || a == sw->addrs.addr + sw->addrs.n)
+	if (sw->uplink != NULL || a == NULL)
 		return;
 	memcpy(net.ip, a->bytes, sizeof(net.ip));
 	net.prefix = a->prefix;

@@ -103,7 +103,7 @@ set_cable(struct nic *n, char *err, size_t errlen)
 	return error;
 }
 
-/* Has the guest ask for an address again, as at any network that it comes to. */
+/* Has the guest ask for an address again, as in any network it comes to. */
 static void
 pull_cable(struct nic *n)
 {
@@ -111,6 +111,8 @@ pull_cable(struct nic *n)
 		return;
 	ev_timer_stop(nic_ev(n), &n->cable);
 	ev_timer_set(&n->cable, CABLE_OUT, 0.);
+	/* A reload may have taken much of this turn of the loop. */
+	ev_now_update(nic_ev(n));
 	ev_timer_start(nic_ev(n), &n->cable);
 }
 

@@ -39,6 +39,7 @@ struct guest {
 	ev_io		 readable;
 	uint8_t		 frame[NICPORT_FRAME_MAX];	/* that waits */
 	size_t		 len;				/* of it, or 0 */
+	uint64_t	 since;				/* the link is down */
 };
 
 static struct loop	*loop;
@@ -114,6 +115,11 @@ on_link(void *cookie, bool up)
 	int on = up;
 
 	printf("%s.%u: link %s\n", g->vm, g->number, up ? "up" : "down");
+	if (!up)
+		g->since = loop_now_ns();
+	else if (g->since != 0)
+		printf("%s.%u: down for %u ms\n", g->vm, g->number,
+		    (unsigned)((loop_now_ns() - g->since) / 1000000));
 	if (ioctl(g->fd, TUNSETCARRIER, &on) != 0)
 		printf("%s.%u: %s\n", g->vm, g->number, strerror(errno));
 }
