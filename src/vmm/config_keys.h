@@ -71,7 +71,10 @@ const struct key *key_find(enum section section, const char *name);
 /* The key of `section` that `name` is most likely meant to be, or NULL. */
 const struct key *key_nearest(enum section section, const char *name);
 
-/* Where the key's value is in `base`, a struct config, config_switch, vm_config. */
+/*
+ * Where the key's value is in `base`, a struct config, config_switch or
+ * vm_config.
+ */
 void *key_field(const struct key *k, const void *base);
 
 /* Is the value one string of its own? */

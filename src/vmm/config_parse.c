@@ -285,8 +285,8 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 		ps->section = SECTION_DAEMON;
 	} else {
 		parser_error(ps, line, "unknown section [%s%s%s], write "
-		    "[daemon], [switch NAME] or [vm NAME]", kind, *name == '\0' ? "" : " ",
-		    name);
+		    "[daemon], [switch NAME] or [vm NAME]", kind,
+		    *name == '\0' ? "" : " ", name);
 	}
 }
 

@@ -66,7 +66,7 @@ void guest_detach(struct guest *g);
 void guest_stats(const struct guest *g, struct vm_stats *st);
 void guest_get_vcpu(const struct guest *g, unsigned id, struct vm_vcpu *st);
 
-/* Between running() and ended(): one of its NICs; false if it has not so many. */
+/* Between running() and ended(): NIC `i`; false if there is none. */
 bool guest_get_nic(const struct guest *g, unsigned i, struct nic_status *st);
 
 /*

@@ -3,7 +3,8 @@
  * From one configuration to the next while guests run.  Loop thread only.
  *
  * A `report` gets rows of vmmd-protocol(7): "change" for each guest that
- * differs now or will, or switch, "error" for each line that is wrong; NULL for none.
+ * differs now or will and each switch, "error" for each line that is wrong; NULL
+ * for none.
  */
 #ifndef VMMD_RELOAD_H
 #define VMMD_RELOAD_H
@@ -35,7 +36,10 @@ struct config *reload_read(const char *path, struct buf *report);
 int reload_file(struct vm_table *vt, struct config **conf, const char *path,
     bool *restart_required, struct buf *report);
 
-/* Applies a sound configuration with the same switches, and puts it in place of *conf. */
+/*
+ * Applies a sound configuration with the same switches, and puts it in place of
+ * *conf.
+ */
 void reload_config(struct vm_table *vt, struct config **conf, struct config *c,
     struct buf *report);
 

@@ -46,11 +46,11 @@ void vm_table_set_stagger(struct vm_table *vt, uint64_t ns, uint64_t parallel);
 void vm_table_confine(struct vm_table *vt, const struct confine *files,
     struct budget *memory);
 
-/* Only when all are stopped. */
 /* What NICs are plugged into; NULL, and there are none, unless set. */
 void vm_table_set_network(struct vm_table *vt, struct network *net);
 struct network *vm_table_network(const struct vm_table *vt);
 
+/* Only when all are stopped. */
 void vm_table_destroy(struct vm_table *vt);
 
 struct vm_entry *vm_table_first(const struct vm_table *vt);
