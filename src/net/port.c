@@ -22,6 +22,7 @@
 #include "net/switch.h"
 
 #define PORT_ANSWERS	8
+#define PORT_DRAIN	1024	/* frames that a tap's queue holds, and more */
 #define PORT_ANSWER_MAX	(NICPORT_HEADER + 14 + 1500)
 
 /* One direction: the time it has to wait, and what it still has to pay. */
@@ -708,6 +709,21 @@ port_set_cable(struct port *p, bool in)
 	if (error == 0 && (p->loop == NULL || !in))
 		p->sp.running = in;
 	return error;
+}
+
+void
+port_drain(struct port *p)
+{
+	uint8_t begin[NICPORT_HEADER + 1];
+	unsigned i, left;
+
+	for (i = 0; i < p->nqueues; i++) {
+		left = PORT_DRAIN;
+		/* The rest of a frame is gone with its beginning. */
+		while (left-- > 0 && read(p->queues[i].fd, begin,
+		    sizeof(begin)) > 0)
+			continue;
+	}
 }
 
 int

@@ -91,6 +91,9 @@ bool port_is_up(const struct port *p);
 /* Pulls the cable, or puts it back: 0 or -errno. */
 int port_set_cable(struct port *p, bool in);
 
+/* Any thread, while no NIC is attached and the cable is out: forgets frames. */
+void port_drain(struct port *p);
+
 /*
  * A frame, copied, that the guest gets before any other: 0; -EMSGSIZE: longer
  * than 1,500 bytes of Ethernet carry; -ENOBUFS: it has not taken the last few.

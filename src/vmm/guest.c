@@ -27,7 +27,6 @@
 #include <string.h>
 
 #include "base/deadline.h"
-#include "base/log.h"
 #include "base/loop.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
@@ -41,8 +40,7 @@
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/msrs.h"
-#include "vmm/network.h"
-#include "vmm/nic.h"
+#include "vmm/nics.h"
 
 #define MIB		(UINT64_C(1) << 20)
 
@@ -67,11 +65,8 @@ struct guest {
 	struct msrs		 msrs;		/* i, with a lock of its own */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
-	struct nic		*nic[VM_NICS_MAX];	/* t; l while it runs */
-	unsigned		 nnics;		/* t: made */
-	struct port_set		 nic_set[VM_NICS_MAX];	/* i */
-	uint16_t		 nic_mtu[VM_NICS_MAX];	/* i: at its start */
-	struct vm_nics		 nics;		/* l: as they are now */
+	struct nics		*nics;		/* i; see there */
+	struct nics		**keep;		/* l: where they go in the end */
 };
 
 static void
@@ -98,43 +93,6 @@ open_disks(struct guest *g, char *err, size_t errlen)
 		g->disk[g->ndisks++] = d;
 	}
 	return 0;
-}
-
-static void
-close_nics(struct guest *g)
-{
-	while (g->nnics > 0)
-		nic_destroy(g->nic[--g->nnics]);
-}
-
-static unsigned
-nic_queues(const struct guest *g, unsigned i)
-{
-	unsigned queues = g->conf->nics.nic[i].queues;
-
-	return queues != 0 ? queues : (unsigned)g->conf->cpus;
-}
-
-static int
-make_nics(struct guest *g, char *err, size_t errlen)
-{
-	struct nic_conf nc;
-	int error = 0;
-
-	while (error == 0 && g->nnics < g->conf->nics.n) {
-		nc = (struct nic_conf){
-			.daemon = network_daemon(g->env->net),
-			.vm = g->conf->name,
-			.number = g->nnics,
-			.queues = nic_queues(g, g->nnics),
-			.set = g->nic_set[g->nnics],
-		};
-		error = nic_create(&g->nic[g->nnics], &nc, err, errlen);
-		g->nnics += error == 0;
-	}
-	if (error != 0)
-		close_nics(g);
-	return error;
 }
 
 /* Refused before the guest touches it: later it could only be ended. */
@@ -217,22 +175,6 @@ machine_ioapic_route(void *cookie, unsigned pin, const struct hv_msi *msg)
 	return g->env->hv->ioapic_route(g->hv_vm, pin, msg);
 }
 
-static void
-conf_nics(struct guest *g, struct machine_conf *mc)
-{
-	struct machine_nic_conf *c = mc->nic;
-	unsigned i;
-
-	for (i = 0; i < g->nnics; i++, c++) {
-		c->port = nic_far_end(g->nic[i]);
-		c->params.mtu = g->nic_mtu[i];
-		c->params.pairs = nic_queues(g, i);
-		nic_mac(c->params.mac, network_daemon(g->env->net),
-		    g->conf->name, &g->conf->nics.nic[i], i);
-	}
-	mc->nnics = g->nnics;
-}
-
 static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
@@ -258,7 +200,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 	};
 
 	memcpy(mc.disk, g->disk, sizeof(mc.disk));
-	conf_nics(g, &mc);
+	mc.nnics = nics_devices(g->nics, mc.nic);
 	return machine_create(&g->machine, &mc, err, errlen);
 }
 
@@ -301,7 +243,7 @@ guest_prepare(void *cookie, struct vcpu_guest *vg, char *err, size_t errlen)
 	error = open_disks(g, err, errlen);
 	if (error != 0)
 		return error;
-	error = make_nics(g, err, errlen);
+	error = nics_open(g->nics, err, errlen);
 	if (error != 0)
 		goto close_disks;
 	gmem_layout(&g->gm, g->conf->memory);
@@ -336,7 +278,7 @@ give_memory:
 destroy_vm:
 	hv->vm_destroy(g->hv_vm);
 close_nics:
-	close_nics(g);
+	nics_close(g->nics);
 close_disks:
 	close_disks(g);
 	return error;
@@ -353,7 +295,7 @@ guest_teardown(void *cookie)
 	machine_destroy(g->machine);
 	hv->vm_destroy(g->hv_vm);
 	budget_give(g->env->memory, g->conf->memory);
-	close_nics(g);
+	nics_close(g->nics);
 	close_disks(g);
 }
 
@@ -410,44 +352,42 @@ guest_ended(struct guest *g, enum vm_reason reason, const char *msg)
 }
 
 static void
-unplug_nics(struct guest *g)
+set_mtus(struct guest *g)
 {
 	unsigned i;
 
-	for (i = 0; i < g->nnics; i++)
-		nic_unplug(g->nic[i]);
-}
-
-/* It may have changed since the device was made. */
-static void
-set_mtu(struct guest *g, unsigned i)
-{
-	machine_set_mtu(g->machine, i, network_mtu(g->env->net,
-	    &g->nics.nic[i]));
+	for (i = 0; i < nics_count(g->nics); i++)
+		machine_set_mtu(g->machine, i, nics_mtu(g->nics, i));
 }
 
 static int
 plug_nics(struct guest *g, char *err, size_t errlen)
 {
-	unsigned i;
-	int error = 0;
+	int error = nics_plug(g->nics, err, errlen);
 
-	for (i = 0; i < g->nnics && error == 0; i++) {
-		error = nic_plug(g->nic[i], g->env->loop, g->env->net,
-		    &g->nics.nic[i], err, errlen);
-		set_mtu(g, i);
-	}
 	if (error != 0)
-		unplug_nics(g);
+		return error;
+	/* They may have changed since the devices were made. */
+	set_mtus(g);
+	machine_plug(g->machine);
+	return 0;
+}
+
+/* Their devices have none any more. */
+static void
+leave_nics(struct guest *g)
+{
+	if (g->keep != NULL)
+		nics_rest(g->nics);
 	else
-		machine_plug(g->machine);
-	return error;
+		nics_unplug(g->nics);
 }
 
 static void
 never_ran(struct guest *g, enum vm_reason reason, const char *msg)
 {
 	guest_ended(g, reason, msg);
+	leave_nics(g);
 	crew_teardown(g->crew);
 }
 
@@ -482,7 +422,7 @@ on_quiet(void *arg)
 {
 	struct guest *g = arg;
 
-	unplug_nics(g);
+	leave_nics(g);
 	crew_teardown(g->crew);
 }
 
@@ -542,6 +482,10 @@ on_gone(void *cookie)
 	void *opaque = g->cookie;
 
 	crew_destroy(g->crew);
+	if (ops != NULL && g->keep != NULL)
+		*g->keep = g->nics;
+	else
+		nics_free(g->nics);
 	guest_free(g);
 	if (ops != NULL)
 		ops->gone(opaque);
@@ -574,27 +518,10 @@ start_crew(struct guest *g)
 	return crew_create(&g->crew, &cc);
 }
 
-/* What the thread needs to know of them, which are the loop's. */
-static void
-look_at_switches(struct guest *g)
-{
-	const struct switch_state *s;
-	unsigned i;
-
-	g->nics = g->conf->nics;
-	for (i = 0; i < g->nics.n; i++) {
-		s = switches_find(network_switches(g->env->net),
-		    g->nics.nic[i].sw);
-		if (s != NULL)
-			g->nic_set[i] = s->ports;
-		g->nic_mtu[i] = network_mtu(g->env->net, &g->nics.nic[i]);
-	}
-}
-
 int
 guest_create(struct guest **gp, const struct vm_env *env,
-    const struct vm_config *conf, struct console *console,
-    const struct guest_ops *ops, void *cookie)
+    const struct vm_config *conf, struct nics **nics,
+    struct console *console, const struct guest_ops *ops, void *cookie)
 {
 	struct guest *g;
 	int error;
@@ -618,13 +545,17 @@ guest_create(struct guest **gp, const struct vm_env *env,
 		error = -errno;
 		goto free_conf;
 	}
-	look_at_switches(g);
+	error = nics_begin(nics, env, conf);
+	if (error != 0)
+		goto destroy_deadline;
+	g->nics = *nics;
 	error = msrs_init(&g->msrs, g->conf->name, g->conf->ignore_msrs);
 	if (error != 0)
 		goto destroy_deadline;
 	error = start_crew(g);
 	if (error != 0)
 		goto destroy_msrs;
+	*nics = NULL;
 	*gp = g;
 	return 0;
 destroy_msrs:
@@ -695,25 +626,21 @@ guest_pin(struct guest *g, const struct affinity *a)
 void
 guest_set_nics(struct guest *g, const struct vm_nics *nics)
 {
-	char err[256];
-	unsigned i;
+	nics_change(g->nics, nics);
+	if (g->running)
+		set_mtus(g);
+}
 
-	g->nics = *nics;
-	for (i = 0; g->running && i < g->nnics && i < nics->n; i++) {
-		if (nic_change(g->nic[i], &nics->nic[i], err,
-		    sizeof(err)) != 0)
-			log_error("%s", err);
-		set_mtu(g, i);
-	}
+void
+guest_keep_nics(struct guest *g, struct nics **nics)
+{
+	g->keep = nics;
 }
 
 bool
 guest_get_nic(const struct guest *g, unsigned i, struct nic_status *st)
 {
-	if (i >= g->nnics)
-		return false;
-	nic_get_status(g->nic[i], st);
-	return true;
+	return nics_get_status(g->nics, i, st);
 }
 
 void

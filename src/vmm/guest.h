@@ -13,6 +13,7 @@
 
 struct console;
 struct guest;
+struct nics;
 struct vm_config;
 
 /*
@@ -30,10 +31,19 @@ struct guest_ops {
 	void	(*gone)(void *cookie);
 };
 
-/* Starts one: 0 or -errno. */
+/*
+ * Starts one, with the NICs of an earlier boot, which it takes, or with new ones
+ * if *nics is NULL: 0 or -errno.
+ */
 int guest_create(struct guest **gp, const struct vm_env *env,
-    const struct vm_config *conf, struct console *console,
-    const struct guest_ops *ops, void *cookie);
+    const struct vm_config *conf, struct nics **nics,
+    struct console *console, const struct guest_ops *ops, void *cookie);
+
+/*
+ * From within ended(): its NICs stay plugged in, without a cable, and are at
+ * *nics when gone() is called.
+ */
+void guest_keep_nics(struct guest *g, struct nics **nics);
 
 /*
  * Asks it to shut down, by its power button or else by Ctrl-Alt-Del: it may then

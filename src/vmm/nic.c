@@ -32,6 +32,7 @@ struct nic {
 	struct answer		 answer;
 	ev_timer		 due;		/* what comes unasked */
 	ev_timer		 cable;		/* until it is back */
+	bool			 rests;		/* and has none */
 };
 
 static struct ev_loop *
@@ -95,7 +96,7 @@ on_frame(void *cookie, const struct iovec *iov, unsigned niov)
 static int
 set_cable(struct nic *n, char *err, size_t errlen)
 {
-	int error = port_set_cable(n->port, !n->conf.down);
+	int error = port_set_cable(n->port, !n->conf.down && !n->rests);
 
 	if (error != 0)
 		snprintf(err, errlen, "vm %s: nic %u: link: %s", n->c.vm,
@@ -200,6 +201,23 @@ limits_equal(const struct vm_nic *a, const struct vm_nic *b,
 	    a->packets[dir] == b->packets[dir];
 }
 
+/* The guest that begins is told all as if it had never been. */
+static int
+wake(struct nic *n, const struct vm_nic *conf, char *err, size_t errlen)
+{
+	struct lease l;
+	int error;
+
+	error = nic_change(n, conf, err, errlen);
+	n->rests = false;
+	if (error == 0)
+		error = set_cable(n, err, errlen);
+	l = n->answer.lease;
+	answer_init(&n->answer, &l, loop_now_ns());
+	set_due(n);
+	return error;
+}
+
 int
 nic_plug(struct nic *n, struct loop *loop, struct network *net,
     const struct vm_nic *conf, char *err, size_t errlen)
@@ -208,6 +226,8 @@ nic_plug(struct nic *n, struct loop *loop, struct network *net,
 	struct lease l;
 	int error;
 
+	if (n->loop != NULL)
+		return wake(n, conf, err, errlen);
 	n->conf = *conf;
 	error = conf->down ? set_cable(n, err, errlen) : 0;
 	if (error == 0)
@@ -224,6 +244,21 @@ nic_plug(struct nic *n, struct loop *loop, struct network *net,
 	set_limit(n, PORT_SEND, NIC_OUT);
 	set_limit(n, PORT_RECV, NIC_IN);
 	return 0;
+}
+
+bool
+nic_rest(struct nic *n)
+{
+	n->rests = true;
+	ev_timer_stop(nic_ev(n), &n->due);
+	ev_timer_stop(nic_ev(n), &n->cable);
+	return port_set_cable(n->port, false) == 0;
+}
+
+void
+nic_drain(struct nic *n)
+{
+	port_drain(n->port);
 }
 
 void

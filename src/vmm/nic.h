@@ -51,12 +51,22 @@ void nic_destroy(struct nic *n);
 struct nicport *nic_far_end(struct nic *n);
 
 /*
- * Plugs it into its switch before its device attaches, and unplugs it after
- * that has detached: 0, or -errno and a message.
+ * Plugs it into its switch before its device attaches, or lets it go on if it
+ * rests there, and unplugs it after that has detached: 0, or -errno and a
+ * message.
  */
 int nic_plug(struct nic *n, struct loop *loop, struct network *net,
     const struct vm_nic *conf, char *err, size_t errlen);
 void nic_unplug(struct nic *n);
+
+/*
+ * Its device has detached, and another will attach: it stays in its switch, with
+ * its cable out.  False if the interface is gone.
+ */
+bool nic_rest(struct nic *n);
+
+/* Thread of vCPU 0, meanwhile: what the last device did not take is lost. */
+void nic_drain(struct nic *n);
 
 /*
  * Takes over what has changed of it or of its switch: 0, or -errno and a

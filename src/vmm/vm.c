@@ -33,6 +33,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/guest.h"
+#include "vmm/nics.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -66,6 +67,7 @@ struct vm {
 	uint64_t		 booted;	/* when, or 0 */
 	struct vm_stats		 stats;		/* of the last guest */
 	unsigned		 boots;
+	struct nics		*nics;		/* between boots */
 };
 
 static const struct guest_ops vm_guest_ops;
@@ -80,9 +82,17 @@ set_state(struct vm *vm, enum vm_state state)
 }
 
 static void
+drop_nics(struct vm *vm)
+{
+	nics_free(vm->nics);
+	vm->nics = NULL;
+}
+
+static void
 set_stopped(struct vm *vm)
 {
 	ev_timer_stop(loop_ev(vm->env->loop), &vm->ask_timer);
+	drop_nics(vm);
 	if (vm->stop && vm->reason != VM_REASON_ERROR)
 		vm->reason = VM_REASON_STOP;
 	log_info("vm %s: stopped: %s", vm->conf->name,
@@ -110,11 +120,12 @@ boot(struct vm *vm)
 	vm->again = false;
 	vm->next_boot = 0;
 	vm->booted = 0;
-	error = guest_create(&vm->guest, vm->env, vm->conf, vm->console,
-	    &vm_guest_ops, vm);
+	error = guest_create(&vm->guest, vm->env, vm->conf, &vm->nics,
+	    vm->console, &vm_guest_ops, vm);
 	if (error == 0)
 		return 0;
 	vm->guest = NULL;
+	drop_nics(vm);
 	vm->reason = VM_REASON_ERROR;
 	snprintf(vm->msg, sizeof(vm->msg), "cannot start: %s",
 	    strerror(-error));
@@ -248,8 +259,10 @@ on_ended(void *cookie, enum vm_reason reason, const char *msg)
 		return;
 	}
 	vm->again = boots_again(vm);
-	if (vm->again)
+	if (vm->again) {
 		vm->next_boot = boot_time(vm);
+		guest_keep_nics(vm->guest, &vm->nics);
+	}
 	set_state(vm, vm->again ? VM_STARTING : VM_STOPPING);
 }
 
