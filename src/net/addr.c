@@ -98,43 +98,6 @@ addr_lease(const struct addr_net *net, unsigned vm, unsigned nic,
 	return addr_is_host(net, *ip) && *ip != net->ip ? 0 : -EADDRNOTAVAIL;
 }
 
-int
-addr_local(const struct addr_net *prefix, unsigned vm, unsigned nic,
-    uint32_t *host, uint32_t *guest)
-{
-	uint32_t size = ~addr_mask(prefix->prefix);
-
-	if (vm == 0 || vm > size >> 8 || nic >= 127)
-		return -ERANGE;
-	*host = (prefix->ip & ~size) | vm << 8 | (nic + 1) * 2;
-	*guest = *host + 1;
-	return 0;
-}
-
-void
-addr6_local(struct addr_net6 *host, const uint8_t prefix[16],
-    uint32_t guest)
-{
-	uint32_t wire = htonl(guest);
-
-	memset(host, 0, sizeof(*host));
-	memcpy(host->ip, prefix, 8);
-	memcpy(host->ip + 8, &wire, 4);
-	host->ip[15] = 1;
-	host->prefix = 96;
-}
-
-void
-addr6_ula(struct addr_net6 *n, const uint8_t id[5], uint16_t subnet)
-{
-	memset(n, 0, sizeof(*n));
-	n->ip[0] = 0xfd;
-	memcpy(n->ip + 1, id, 5);
-	n->ip[6] = (uint8_t)(subnet >> 8);
-	n->ip[7] = (uint8_t)subnet;
-	n->prefix = 64;
-}
-
 void
 addr6_by_mac(uint8_t ip[16], const uint8_t prefix[16],
     const uint8_t mac[6])

@@ -48,28 +48,6 @@ int addr_lease(const struct addr_net *net, unsigned vm, unsigned nic,
     uint32_t *ip);
 
 /*
- * The two addresses of a link between host and guest, its only ones (/31), as
- * OpenBSD's vmd derives them: the prefix, by default 100.64.0.0/10, the number
- * of the guest in bits 8 and up, that of the NIC in the others.  0; -ERANGE if
- * the numbers have no room.
- */
-int addr_local(const struct addr_net *prefix, unsigned vm, unsigned nic,
-    uint32_t *host, uint32_t *guest);
-
-/*
- * The IPv6 subnet of such a link, and in it the host's address: 64 bits of
- * `prefix`, the guest's IPv4 address, 1; prefix length 96.
- */
-void addr6_local(struct addr_net6 *host, const uint8_t prefix[16],
-    uint32_t guest);
-
-/*
- * A unique local prefix of 64 bits (RFC 4193, 3.1): fd, a random number that
- * the caller keeps, a subnet.
- */
-void addr6_ula(struct addr_net6 *n, const uint8_t id[5], uint16_t subnet);
-
-/*
  * The address of an interface in a prefix of 64 bits, by its MAC (RFC 4291,
  * appendix A); that with the prefix fe80:: is link-local.
  */

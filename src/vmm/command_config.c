@@ -248,6 +248,13 @@ change_guest(struct client *c, const char *name, const char *file,
 		buf_free(&b);
 		return;
 	}
+	if (reload_add_switches(env->guests, *env->conf, conf, &b) != 0) {
+		config_free(conf);
+		client_send(c, &b);
+		client_err(c, "invalid", "vm %.64s: nothing changed", name);
+		buf_free(&b);
+		return;
+	}
 	ret = text != NULL ? statedir_write(file, text) : statedir_remove(file);
 	if (ret == 0) {
 		reload_config(env->guests, env->conf, conf, &b);

@@ -21,7 +21,7 @@
 #define VM_CMDLINE_MAX		2047
 
 #define CONFIG_VMS_MAX		256
-#define CONFIG_SWITCHES_MAX	256
+#define CONFIG_SWITCHES_MAX	256	/* and the one without a section */
 #define CONFIG_PATH_MAX		4095	/* all of [daemon] path */
 #define CONFIG_ERRORS_MAX	(64 * 1024)
 #define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */

@@ -69,7 +69,6 @@ parser_check_vm(struct parser *ps, unsigned i)
 	const struct vm_config *vm = &ps->conf->vm[i];
 	unsigned k;
 
-	ps->path = vm->file;
 	check_places(ps, i);
 	if (vm->kernel == NULL && *vm->name != '\0')
 		parser_error(ps, ps->lines[i].section, "[vm %s]: no kernel, "

@@ -19,6 +19,14 @@
 #define VM_NICS_MAX		32
 #define SWITCH_ADDRS_MAX	16
 
+/*
+ * A switch that needs no section: guests reach the host, and no other guest.
+ * The subnet is that of local interfaces in OpenBSD's vmd, for whose users rules
+ * for it are nothing new.
+ */
+#define SWITCH_LOCAL		"local"
+#define SWITCH_LOCAL_ADDRESS	"100.64.0.1/10"
+
 struct buf;
 
 /* Addresses; of those without a subnet the prefix is 0. */

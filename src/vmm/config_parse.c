@@ -210,6 +210,40 @@ add_switch(struct parser *ps, unsigned line, const char *name)
 	set_defaults(ps, SECTION_SWITCH);
 }
 
+/*
+ * The switch that needs no section, if guest `vm` is plugged into it.  Its line
+ * is that guest's.
+ */
+static bool
+add_local(struct parser *ps, unsigned vm)
+{
+	const struct vm_nics *nics = &ps->conf->vm[vm].nics;
+	unsigned i = 0, before = ps->conf->nsws;
+
+	while (i < nics->n && strcmp(nics->nic[i].sw, SWITCH_LOCAL) != 0)
+		i++;
+	if (i == nics->n ||
+	    config_find_switch(ps->conf, SWITCH_LOCAL) != NULL)
+		return false;
+	add_switch(ps, ps->lines[vm].nic[i], SWITCH_LOCAL);
+	if (ps->conf->nsws == before)
+		return false;
+	parser_value(ps, 0, key_find(SECTION_SWITCH, "address"),
+	    SWITCH_LOCAL_ADDRESS);
+	parser_value(ps, 0, key_find(SECTION_SWITCH, "isolate"), "yes");
+	return true;
+}
+
+/* A guest with the switches that are there because of it. */
+static void
+check_guest(struct parser *ps, unsigned vm)
+{
+	ps->path = ps->conf->vm[vm].file;
+	if (add_local(ps, vm))
+		parser_check_switch(ps, ps->conf->nsws - 1);
+	parser_check_vm(ps, vm);
+}
+
 static void
 on_switch(struct parser *ps, unsigned line, const char *name)
 {
@@ -408,7 +442,7 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	for (i = 0; i < ps->conf->nsws && ret == 0; i++)
 		parser_check_switch(ps, i);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
-		parser_check_vm(ps, i);
+		check_guest(ps, i);
 	return ret;
 }
 
@@ -456,7 +490,7 @@ parse_request(struct parser *ps, const char *name, const char *file,
 	fclose(f);
 	set_stop_timeouts(ps->conf);
 	if (ret == 0 && ps->conf->nvms > before)
-		parser_check_vm(ps, before);
+		check_guest(ps, before);
 	return ret;
 }
 
@@ -475,6 +509,7 @@ config_with(const struct config *c, const char *name, const char *file,
 	else if (text != NULL)
 		ret = parse_request(&ps, name, file, text);
 	free(ps.lines);
+	free(ps.switch_lines);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s\n", strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {

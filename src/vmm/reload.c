@@ -161,6 +161,21 @@ apply_switches(struct network *net, const struct config *old,
 	return ret;
 }
 
+int
+reload_add_switches(struct vm_table *vt, const struct config *conf,
+    const struct config *c, struct buf *report)
+{
+	struct network *net = vm_table_network(vt);
+	int ret;
+
+	if (c->nsws == conf->nsws)
+		return 0;
+	ret = apply_switches(net, conf, c, report);
+	if (ret == 0 && net != NULL)
+		network_adopt(net, conf);
+	return ret;
+}
+
 static void
 update_nics(struct vm_table *vt)
 {

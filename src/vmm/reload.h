@@ -37,6 +37,13 @@ int reload_file(struct vm_table *vt, struct config **conf, const char *path,
     bool *restart_required, struct buf *report);
 
 /*
+ * Makes the switches of a sound configuration that are not in `conf`, which is
+ * the one in place and stays so.  On any error all is as it was.
+ */
+int reload_add_switches(struct vm_table *vt, const struct config *conf,
+    const struct config *c, struct buf *report);
+
+/*
  * Applies a sound configuration with the same switches, and puts it in place of
  * *conf.
  */

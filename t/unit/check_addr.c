@@ -162,53 +162,17 @@ START_TEST(all_differ)
 }
 END_TEST
 
-/* What vmd gives its guests. */
-START_TEST(local_links)
-{
-	struct addr_net n = net("100.64.0.0/10");
-	uint32_t host, guest;
-
-	ck_assert_int_eq(addr_local(&n, 1, 0, &host, &guest), 0);
-	ck_assert_uint_eq(host, RIG_IP(100, 64, 1, 2));
-	ck_assert_uint_eq(guest, RIG_IP(100, 64, 1, 3));
-	ck_assert_int_eq(addr_local(&n, 300, 3, &host, &guest), 0);
-	ck_assert_uint_eq(host, RIG_IP(100, 65, 44, 8));
-	ck_assert_int_eq(addr_local(&n, 0x3fff, 126, &host, &guest), 0);
-	ck_assert_uint_eq(host, RIG_IP(100, 127, 255, 254));
-	ck_assert_uint_eq(guest, RIG_IP(100, 127, 255, 255));
-	ck_assert_int_eq(addr_local(&n, 0x4000, 0, &host, &guest), -ERANGE);
-	ck_assert_int_eq(addr_local(&n, 1, 127, &host, &guest), -ERANGE);
-	ck_assert_int_eq(addr_local(&n, 0, 0, &host, &guest), -ERANGE);
-	n = net("10.0.0.77/24");
-	ck_assert_int_eq(addr_local(&n, 1, 0, &host, &guest), -ERANGE);
-	n = net("10.0.0.77/23");
-	ck_assert_int_eq(addr_local(&n, 1, 0, &host, &guest), 0);
-	ck_assert_uint_eq(host, RIG_IP(10, 0, 1, 2));
-}
-END_TEST
-
 START_TEST(addresses_of_ipv6)
 {
 	static const uint8_t ll[16] = { 0xfe, 0x80 };
 	static const uint8_t want[16] = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0,
 	    0x50, 0x54, 0, 0xff, 0xfe, 1, 2, 3 };
-	static const uint8_t ula[16] = { 0xfd, 1, 2, 3, 4, 5, 0xab, 0xcd };
-	static const uint8_t local[16] = { 0xfd, 1, 2, 3, 4, 5, 0xab, 0xcd,
-	    100, 64, 1, 3, 0, 0, 0, 1 };
-	static const uint8_t id[5] = { 1, 2, 3, 4, 5 };
-	struct addr_net6 n;
 	uint8_t ip[16];
 
 	addr6_by_mac(ip, ll, guest_mac);
 	ck_assert_mem_eq(ip, want, 16);
 	addr6_by_mac(ip, ip, guest_mac);
 	ck_assert_mem_eq(ip, want, 16);
-	addr6_ula(&n, id, 0xabcd);
-	ck_assert_mem_eq(n.ip, ula, 16);
-	ck_assert_uint_eq(n.prefix, 64);
-	addr6_local(&n, ula, RIG_IP(100, 64, 1, 3));
-	ck_assert_mem_eq(n.ip, local, 16);
-	ck_assert_uint_eq(n.prefix, 96);
 }
 END_TEST
 
@@ -222,7 +186,6 @@ main(void)
 	tcase_add_test(tc, hosts);
 	tcase_add_test(tc, derived);
 	tcase_add_test(tc, all_differ);
-	tcase_add_test(tc, local_links);
 	tcase_add_test(tc, addresses_of_ipv6);
 	return test_main("addr", tc);
 }

@@ -153,6 +153,11 @@ START_TEST(nics)
 	ck_assert_str_eq(ask("set b nic=lan,address=192.0.2.7 nic=lan"),
 	    "change vm=b what=pending keys=\"nic lan,address=192.0.2.7,"
 	    "limit-in=2M -> lan,address=192.0.2.7, lan\"\nok\n");
+	/* One switch needs no section. */
+	ck_assert_str_eq(ask("define l kernel=/k autostart=no nic=local"),
+	    "change switch=local what=added\nchange vm=l what=added\nok\n");
+	ck_assert_str_eq(ask("define m kernel=/k autostart=no nic=local"),
+	    "change vm=m what=added\nok\n");
 	/* Who is there already keeps what it has. */
 	ck_assert_ptr_nonnull(strstr(ask("define c kernel=/k "
 	    "nic=lan,address=192.0.2.7"), "b.conf, write address=192.0.2.8\"\n"
