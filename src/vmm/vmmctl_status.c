@@ -138,17 +138,19 @@ print_row(FILE *out, const struct table *t, const struct row *r,
     const int *width)
 {
 	const char *message = "-";
+	const char *text;
 	char cell[32];
 	size_t k;
+	bool last;
 
 	for (k = 0; k < t->ncolumns; k++) {
-		if (k + 1 == t->ncolumns)
-			fprintf(out, "%s\n", cell_text(&t->column[k], r, cell,
-			    sizeof(cell)));
+		text = cell_text(&t->column[k], r, cell, sizeof(cell));
+		last = k + 1 == t->ncolumns;
+		if (t->column[k].right)
+			fprintf(out, "%*s", width[k], text);
 		else
-			fprintf(out, t->column[k].right ? "%*s  " : "%-*s  ",
-			    width[k], cell_text(&t->column[k], r, cell,
-			    sizeof(cell)));
+			fprintf(out, "%-*s", last ? 0 : width[k], text);
+		fputs(last ? "\n" : "  ", out);
 	}
 	if (r != NULL)
 		message = row_value(r, "message", "-");

@@ -216,6 +216,38 @@ START_TEST(show)
 }
 END_TEST
 
+START_TEST(show_nics)
+{
+	struct rows st = { .n = 0 };
+	char *text;
+
+	ck_assert_int_eq(rows_add(&st, "nic id=0 switch=lan tap=vmmd-a.0 "
+	    "lladdr=0e:01:02:03:04:05 address=192.0.2.7/24 link=up "
+	    "in-packets=11 in-bytes=1100 in-lost=1 in-waits=0 in-answered=2 "
+	    "out-packets=22 out-bytes=2200 out-lost=0 out-waits=3 "
+	    "out-answered=4"), 0);
+	ck_assert_int_eq(rows_add(&st, "nic id=1 switch=local tap=vmmd-a.1 "
+	    "lladdr=0a:00:00:00:00:01 address=- link=down"), 0);
+	text = printed(show_print, &st);
+	ck_assert_str_eq(text,
+	    "NIC  SWITCH  TAP       LLADDR             ADDRESS       LINK"
+	    "  IN-PKTS  IN-BYTES  OUT-PKTS  OUT-BYTES\n"
+	    "  0  lan     vmmd-a.0  0e:01:02:03:04:05  192.0.2.7/24  up  "
+	    "       11      1100        22       2200\n"
+	    "  1  local   vmmd-a.1  0a:00:00:00:00:01  -             down"
+	    "        -         -         -          -\n");
+	free(text);
+	text = printed(print_ok, &st);
+	ck_assert_ptr_nonnull(strstr(text, "\"link\": \"up\", "
+	    "\"in-packets\": 11, \"in-bytes\": 1100, \"in-lost\": 1, "
+	    "\"in-waits\": 0, \"in-answered\": 2, \"out-packets\": 22, "
+	    "\"out-bytes\": 2200, \"out-lost\": 0, \"out-waits\": 3, "
+	    "\"out-answered\": 4}"));
+	free(text);
+	rows_free(&st);
+}
+END_TEST
+
 static void
 print_line(FILE *out, const struct rows *rs)
 {
@@ -382,6 +414,7 @@ main(void)
 	tcase_add_test(tc, json_replies);
 	tcase_add_test(tc, json_errors);
 	tcase_add_test(tc, show);
+	tcase_add_test(tc, show_nics);
 	tcase_add_test(tc, image);
 	tcase_add_test(tc, completion);
 	tcase_add_test(tc, empty_status);
