@@ -3,7 +3,8 @@
 # shellcheck shell=sh disable=SC2154
 
 TAB='	'
-MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun bridge'
+MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun bridge veth
+    8021q vrf'
 
 # What makes the archives is part of their stamps.
 script_sum()

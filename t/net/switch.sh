@@ -76,3 +76,11 @@ in_bridge()
 {
 	[ "$(basename "$(readlink "/sys/class/net/$1/master")")" = "$2" ]
 }
+
+# Both ends of the uplink let frames through, some time after they have carrier.
+linked()
+{
+	until_true 20 grep -qx 3 /sys/class/net/up0/brport/state &&
+	    until_true 20 in_ns far grep -qx 3 /sys/class/net/eth0/brport/state ||
+	    die 'no carrier'
+}
