@@ -49,6 +49,7 @@
 #define MIB		(UINT64_C(1) << 20)
 #define PIECE		65536u
 #define WINDOW		(UINT64_C(1) << 18)	/* sent, and not yet back */
+#define ECHO_US		5000u			/* between two pieces */
 #define CONNECTING	64u
 #define EVENTS		64
 #define BURST		32
@@ -376,6 +377,8 @@ send_some(int fd, struct round_trip *t)
 		err(1, "echo: send");
 	if (n > 0)
 		t->sent += (uint64_t)n;
+	/* It is to last, not to be fast. */
+	usleep(ECHO_US);
 }
 
 /* True at the end of it. */
