@@ -88,6 +88,17 @@ nics_begin(struct nics **np, const struct vm_env *env,
 	return 0;
 }
 
+/* Whoever shows a message says whose it is. */
+static void
+cut_name(const struct nics *s, char *err)
+{
+	char prefix[VM_NAME_MAX + 8];
+	size_t n = (size_t)snprintf(prefix, sizeof(prefix), "vm %s: ", s->vm);
+
+	if (strncmp(err, prefix, n) == 0)
+		memmove(err, err + n, strlen(err + n) + 1);
+}
+
 int
 nics_open(struct nics *s, char *err, size_t errlen)
 {
@@ -106,8 +117,10 @@ nics_open(struct nics *s, char *err, size_t errlen)
 		};
 		error = nic_create(&o->nic, &nc, err, errlen);
 	}
-	if (error != 0)
+	if (error != 0) {
 		nics_close(s);
+		cut_name(s, err);
+	}
 	return error;
 }
 
@@ -137,8 +150,10 @@ nics_plug(struct nics *s, char *err, size_t errlen)
 	for (i = 0; i < s->n && error == 0; i++)
 		error = nic_plug(s->one[i].nic, s->loop, s->net,
 		    &s->now.nic[i], err, errlen);
-	if (error != 0)
+	if (error != 0) {
 		nics_unplug(s);
+		cut_name(s, err);
+	}
 	return error;
 }
 
