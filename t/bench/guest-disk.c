@@ -4,7 +4,7 @@
  *
  * Reads lines from the console, "OP ORDER BYTES DEPTH COUNT": COUNT reads or
  * writes of BYTES each past the guest's page cache, DEPTH of them at a time,
- * at random or in sequence; and says "bench-disk done" after each.  As many
+ * at random or in sequence; and says "bench done" after each.  As many
  * as complete at once are followed by as many at once.  COUNT may be 0.
  */
 #include <sys/ioctl.h>
@@ -142,13 +142,13 @@ main(void)
 	memset(buffers, 0x5a, BUFFERS);
 	if (syscall(SYS_io_setup, (long)DEPTH_MAX, &context) == -1)
 		err(1, "io_setup");
-	puts("bench-disk ready");
+	puts("bench ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		parse(line, &w);
 		place = 0;
 		run(&w);
-		puts("bench-disk done");
+		puts("bench done");
 		fflush(stdout);
 	}
 	return (0);

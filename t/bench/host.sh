@@ -4,13 +4,15 @@
 # Of every guest, ours and the peer's; nothing that skips what a kernel does.
 CMDLINE='console=ttyS0 panic=-1'
 
+INITRD=/bench/initrd
+
 truncate -s 16M /tmp/disk.img
 
 # config BACKEND [WORD]...: one guest; WORDs go to its command line, too.
 config()
 {
 	printf '[daemon]\nbackend = %s\n\n[vm bench]\nautostart = no\n' "$1"
-	printf 'kernel = /bench/vmlinuz\ninitrd = /bench/initrd\n'
+	printf 'kernel = /bench/vmlinuz\ninitrd = %s\n' "$INITRD"
 	printf 'memory = 256M\ndisk = /tmp/disk.img\non-reboot = stop\n'
 	# The peer has none either.
 	printf 'rng = no\n'

@@ -4,8 +4,9 @@
  *
  * usage: meter IN OUT GUEST [LINE]...
  *
- * IN and OUT are the guest's console.  Once it says "bench-disk ready", each
- * line is written to it, until it says "bench-disk done".  Prints for each line
+ * IN and OUT are the guest's console.  Once it says "bench ready", each
+ * line is written to it, until it says "bench done"; but one that begins with
+ * "!" is a command that is run in between.  Prints for each of the others
  * "BUSY GUEST LINE": the ns that the host's processor worked meanwhile, which
  * in the lab's --icount mode are instructions, and by how much the number has
  * grown that the command GUEST prints.
@@ -70,10 +71,26 @@ wait_for(FILE *out, const char *what)
 	errx(1, "the guest does not say '%s', but: %s", what, said);
 }
 
+static void
+meter(int in, FILE *out, const char *guest, const char *line)
+{
+	double before, after, guest_before, guest_after;
+
+	guest_before = ask(guest);
+	before = busy();
+	if (dprintf(in, "%s\n", line) < 0)
+		err(1, "%s", line);
+	wait_for(out, "bench done");
+	after = busy();
+	guest_after = ask(guest);
+	printf("%.0f %.0f %s\n", after - before, guest_after - guest_before,
+	    line);
+	fflush(stdout);
+}
+
 int
 main(int argc, char **argv)
 {
-	double before, after, guest_before, guest_after;
 	FILE *out;
 	int in, i;
 
@@ -83,18 +100,11 @@ main(int argc, char **argv)
 	out = fopen(argv[2], "r");
 	if (in == -1 || out == NULL)
 		err(1, "%s", in == -1 ? argv[1] : argv[2]);
-	wait_for(out, "bench-disk ready");
-	for (i = 4; i < argc; i++) {
-		guest_before = ask(argv[3]);
-		before = busy();
-		if (dprintf(in, "%s\n", argv[i]) < 0)
-			err(1, "%s", argv[1]);
-		wait_for(out, "bench-disk done");
-		after = busy();
-		guest_after = ask(argv[3]);
-		printf("%.0f %.0f %s\n", after - before,
-		    guest_after - guest_before, argv[i]);
-		fflush(stdout);
-	}
+	wait_for(out, "bench ready");
+	for (i = 4; i < argc; i++)
+		if (argv[i][0] != '!')
+			meter(in, out, argv[3], argv[i]);
+		else if (system(argv[i] + 1) != 0)
+			errx(1, "%s", argv[i]);
 	return (0);
 }

@@ -4,7 +4,7 @@
 
 TAB='	'
 MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun bridge veth
-    8021q vrf'
+    8021q vrf vhost_net'
 
 # What makes the archives is part of their stamps.
 script_sum()
