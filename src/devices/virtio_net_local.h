@@ -123,6 +123,7 @@ struct net_buf {
  * elements iov[iov_first .. iov_end), `space` bytes.  One that is added finds
  * room for a whole chain.  A frame that is longer than they are goes on in
  * `spill` and waits there, `waiting` bytes of which `waiting_at` lie before it.
+ * What is likely short is received into the spill as a whole, then copied.
  */
 #define NET_RX_IOV		(2 * VQ_CHAIN_MAX)
 
@@ -133,6 +134,7 @@ struct net_rx {
 	size_t		 space;
 	size_t		 waiting;
 	size_t		 waiting_at;
+	size_t		 likely;	/* length of the next frame */
 	struct net_buf	 buf[NET_RX_IOV];
 	struct iovec	 iov[NET_RX_IOV + 1];	/* and the spill */
 	uint8_t		 spill[NICPORT_FRAME_MAX + 1];

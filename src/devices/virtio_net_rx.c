@@ -6,6 +6,9 @@
  * How long a frame is shows when it is there.  So with mergeable buffers as
  * many are held as the longest frame takes; what they lack is lent by the
  * spill, where the end of a frame waits until the driver brings more.
+ *
+ * So many elements cost the kernel more than a short frame does.  While frames
+ * are short, they are received into the spill, one element, and copied.
  */
 #include <stddef.h>
 #include <string.h>
@@ -14,6 +17,9 @@
 
 /* What is looked at of a frame: the header and Ethernet's, with a tag. */
 #define RX_LOOK		(NICPORT_HEADER + NET_ETH_LEN + 4)
+
+/* A frame that is copied rather than received where it belongs. */
+#define RX_SHORT	4096
 
 /* Copies out of elements that have that many bytes. */
 static void
@@ -181,34 +187,65 @@ rx_check(struct virtio_net *n, const struct iovec *iov, size_t len)
 	return true;
 }
 
+/*
+ * What frames are like changes seldom, but short ones are among long ones: so
+ * it is up at once, and down by and by.
+ */
+static void
+rx_expect(struct net_rx *rx, size_t len)
+{
+	if (len >= rx->likely)
+		rx->likely = len;
+	else
+		rx->likely -= (rx->likely - len + 7) / 8;
+}
+
+/* Keeps a frame that lies in the spill from byte `at` on, or loses it. */
+static void
+rx_keep(struct virtio_net *n, struct net_rx *rx, size_t len, size_t at)
+{
+	if ((n->features & NET_F_MRG_RXBUF) == 0) {
+		n->stats.rx_too_long++;
+		return;
+	}
+	rx->waiting = len;
+	rx->waiting_at = at;
+}
+
 /* Receives one frame into what is held; false if there is none. */
 static bool
 rx_receive(struct virtio_net *n, unsigned pair)
 {
 	struct net_rx *rx = &n->pair[pair].rx;
-	struct iovec *iov = &rx->iov[rx->iov_first];
+	struct iovec spill = { rx->spill, sizeof(rx->spill) };
+	struct iovec *held = &rx->iov[rx->iov_first], *iov = held;
 	unsigned niov = rx->iov_end - rx->iov_first;
+	bool copy = rx->likely <= RX_SHORT;
 	ssize_t len;
 
-	if (rx->space <= NICPORT_FRAME_MAX)
+	if (copy) {
+		iov = &spill;
+		niov = 1;
+	} else if (rx->space <= NICPORT_FRAME_MAX) {
 		iov[niov++] = (struct iovec){
 			rx->spill, NICPORT_FRAME_MAX + 1 - rx->space
 		};
+	}
 	len = n->port->ops->recv(n->port, pair, iov, niov);
 	if (len < 0)
 		return false;
 	vnet_spend(&rx->share, (size_t)len);
+	rx_expect(rx, (size_t)len);
 	/* Buffers of a frame that is not delivered serve for the next. */
 	if (!rx_check(n, iov, (size_t)len))
 		return true;
-	if ((size_t)len <= rx->space) {
-		rx_deliver(n, pair, (size_t)len);
-	} else if ((n->features & NET_F_MRG_RXBUF) != 0) {
-		rx->waiting = (size_t)len;
-		rx->waiting_at = rx->space;
-	} else {
-		n->stats.rx_too_long++;
+	if ((size_t)len > rx->space) {
+		rx_keep(n, rx, (size_t)len, copy ? 0 : rx->space);
+		return true;
 	}
+	if (copy)
+		rx_put(held, 0, rx->spill, (size_t)len);
+	rx_deliver(n, pair, (size_t)len);
 	return true;
 }
 

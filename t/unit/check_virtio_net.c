@@ -466,6 +466,31 @@ START_TEST(a_long_frame_waits)
 }
 END_TEST
 
+/* Into one element, but where they belong while frames are long. */
+START_TEST(short_frames_are_copied)
+{
+	struct fixture *f = setup();
+	unsigned i;
+
+	start(f, 256, V1 | MRG | 1ull << 1 | 1ull << 7);
+	rx_fill(f, 0, 80, 1536);
+	ck_assert_uint_eq(f->port.elements, 1);
+	arrive_as(f, 60000, 1, 1, own_mac);
+	arrive_as(f, 65000, 1, 1, own_mac);
+	turn(f);
+	ck_assert_uint_eq(f->port.elements, 41);
+	rx_expect(f, 60000, 40);
+	rx_fill(f, 80, 40, 1536);
+	turns(f);
+	rx_expect(f, 65000, 43);
+	for (i = 0; i < 30; i++)
+		arrive(f, 100);
+	turn(f);
+	ck_assert_uint_eq(f->port.elements, 1);
+	teardown(f);
+}
+END_TEST
+
 /* Unless all that the driver has is there already. */
 START_TEST(a_frame_for_which_the_ring_is_too_small)
 {
@@ -760,6 +785,7 @@ main(void)
 	tcase_add_test(tc, the_longest_frames);
 	tcase_add_test(tc, no_buffers);
 	tcase_add_test(tc, a_long_frame_waits);
+	tcase_add_test(tc, short_frames_are_copied);
 	tcase_add_test(tc, a_frame_for_which_the_ring_is_too_small);
 	tcase_add_test(tc, one_chain_a_frame);
 	tcase_add_test(tc, buffers_go_round);

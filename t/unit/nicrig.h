@@ -45,6 +45,7 @@ struct fakeport {
 	unsigned		 wanted[PORT_QUEUES];
 	unsigned		 wants;		/* calls of want() */
 	unsigned		 sends, recvs;	/* and of these */
+	unsigned		 elements;	/* of the last recv() */
 	unsigned		 queues;
 	unsigned		 offload;
 	int			 error;		/* of queues() and offload() */
@@ -134,6 +135,7 @@ fakeport_recv(struct nicport *np, unsigned queue, const struct iovec *iov,
 	unsigned i;
 
 	p->recvs++;
+	p->elements = niov;
 	ck_assert_uint_lt(queue, p->queues);
 	ck_assert_uint_ne(niov, 0);
 	ck_assert_uint_le(niov, 1024);
