@@ -57,10 +57,8 @@ rx_put(const struct iovec *e, size_t at, const void *src, size_t left)
 
 /* Makes room for one more chain of any length, if there can be. */
 static bool
-rx_room(struct net_rx *rx)
+rx_make_room(struct net_rx *rx)
 {
-	if (rx->iov_end + VQ_CHAIN_MAX <= NET_RX_IOV)
-		return true;
 	rx->end -= rx->first;
 	rx->iov_end -= rx->iov_first;
 	memmove(rx->buf, rx->buf + rx->first, rx->end * sizeof(rx->buf[0]));
@@ -70,6 +68,12 @@ rx_room(struct net_rx *rx)
 	return rx->iov_end + VQ_CHAIN_MAX <= NET_RX_IOV;
 }
 
+static inline bool
+rx_room(struct net_rx *rx)
+{
+	return rx->iov_end + VQ_CHAIN_MAX <= NET_RX_IOV || rx_make_room(rx);
+}
+
 /* Every buffer has an element, so these never outnumber those. */
 static void
 rx_add(struct net_rx *rx, const struct vq_chain *c)
@@ -77,7 +81,10 @@ rx_add(struct net_rx *rx, const struct vq_chain *c)
 	rx->buf[rx->end++] = (struct net_buf){
 		.head = c->head, .niov = c->nwrite, .len = c->write_len,
 	};
-	memcpy(rx->iov + rx->iov_end, c->iov, c->nwrite * sizeof(c->iov[0]));
+	rx->iov[rx->iov_end] = c->iov[0];
+	if (c->nwrite > 1)
+		memcpy(rx->iov + rx->iov_end, c->iov,
+		    c->nwrite * sizeof(c->iov[0]));
 	rx->iov_end += c->nwrite;
 	rx->space += c->write_len;
 }

@@ -104,7 +104,8 @@ vq_stop(struct virtqueue *vq)
 void
 vq_seek(struct virtqueue *vq, uint16_t position)
 {
-	vq->next_avail = vq->next_used = vq->shown_used = position;
+	vq->next_avail = vq->seen_avail = position;
+	vq->next_used = vq->shown_used = position;
 }
 
 uint16_t
@@ -121,17 +122,23 @@ vq_avail_event(const struct virtqueue *vq)
 
 /*
  * How many chains wait, or -EPROTO: the driver cannot have more outstanding,
- * offered or not yet seen back, than the ring has entries.
+ * offered or not yet seen back, than the ring has entries.  Its index is read
+ * again when all that it showed is taken.
  */
 static int
-vq_waiting(const struct virtqueue *vq)
+vq_waiting(struct virtqueue *vq)
 {
 	uint16_t idx, waiting, out;
 
+	if (vq->seen_avail != vq->next_avail)
+		return (uint16_t)(vq->seen_avail - vq->next_avail);
 	idx = __atomic_load_n(&vq->avail->idx, __ATOMIC_SEQ_CST);
 	waiting = (uint16_t)(idx - vq->next_avail);
 	out = (uint16_t)(vq->next_avail - vq->shown_used);
-	return waiting <= vq->size - out ? waiting : -EPROTO;
+	if (waiting > vq->size - out)
+		return -EPROTO;
+	vq->seen_avail = idx;
+	return waiting;
 }
 
 /* Asks for a notification of the next chain, then looks again. */
@@ -232,6 +239,23 @@ vq_fetch(struct vq_walk *w, uint32_t i, struct vq_desc *d)
 	return 0;
 }
 
+/* A chain of one descriptor, as most are that frames are received into. */
+static int
+vq_single(const struct virtqueue *vq, struct vq_chain *c,
+    const struct vq_desc *d)
+{
+	void *p = gmem_ptr(vq->gm, d->addr, d->len);
+
+	if (p == NULL)
+		return -EFAULT;
+	c->iov[0] = (struct iovec){ .iov_base = p, .iov_len = d->len };
+	c->nwrite = (d->flags & VQ_DESC_F_WRITE) != 0;
+	c->nread = !c->nwrite;
+	c->write_len = c->nwrite != 0 ? d->len : 0;
+	c->read_len = d->len - c->write_len;
+	return 0;
+}
+
 static int
 vq_walk(const struct virtqueue *vq, struct vq_chain *c)
 {
@@ -242,10 +266,14 @@ vq_walk(const struct virtqueue *vq, struct vq_chain *c)
 	struct vq_desc d = { .next = c->head };
 	int error;
 
+	error = vq_fetch(&w, d.next, &d);
+	if (error != 0)
+		return error;
+	if ((d.flags & (VQ_DESC_F_NEXT | VQ_DESC_F_INDIRECT)) == 0)
+		return vq_single(vq, c, &d);
+	c->nread = c->nwrite = 0;
+	c->read_len = c->write_len = 0;
 	for (;;) {
-		error = vq_fetch(&w, d.next, &d);
-		if (error != 0)
-			return error;
 		if ((d.flags & VQ_DESC_F_INDIRECT) != 0) {
 			error = vq_enter(vq, &w, &d);
 			d.next = 0;
@@ -256,6 +284,9 @@ vq_walk(const struct virtqueue *vq, struct vq_chain *c)
 			return error;
 		if ((d.flags & (VQ_DESC_F_NEXT | VQ_DESC_F_INDIRECT)) == 0)
 			break;
+		error = vq_fetch(&w, d.next, &d);
+		if (error != 0)
+			return error;
 	}
 	vq_end_part(&w, c);
 	return 0;
@@ -277,8 +308,6 @@ vq_pop(struct virtqueue *vq, struct vq_chain *c)
 		return 0;
 	if (n > 0) {
 		vq_hush(vq);
-		c->nread = c->nwrite = 0;
-		c->read_len = c->write_len = 0;
 		c->head = __atomic_load_n(
 		    &vq->avail->ring[vq->next_avail & (vq->size - 1)],
 		    __ATOMIC_RELAXED);

@@ -63,6 +63,7 @@ struct virtqueue {
 	bool			 broken;
 	bool			 hushed;	/* NO_NOTIFY may be set */
 	uint16_t		 next_avail;
+	uint16_t		 seen_avail;	/* chains up to here wait */
 	uint16_t		 next_used;	/* what publish will show */
 	uint16_t		 shown_used;	/* what the driver has seen */
 	const struct vq_desc	*desc;
