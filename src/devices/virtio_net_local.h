@@ -140,14 +140,22 @@ struct net_rx {
 	uint8_t		 spill[NICPORT_FRAME_MAX + 1];
 };
 
-/* The frame that is being sent, held while the port cannot take it. */
+/*
+ * The frame that is being sent, held while the port cannot take it.  Its header
+ * is copied, and so is all of a short one, into one element.
+ */
+#define NET_TX_SHORT	256
+
 struct net_tx {
 	struct net_share share;
 	bool		 held;
 	uint16_t	 head;
 	size_t		 len;		/* without the header */
 	unsigned	 niov;
-	struct net_hdr	 hdr;		/* copied, iov[0] */
+	union {
+		struct net_hdr	 hdr;
+		uint8_t		 copy[NET_TX_SHORT];	/* iov[0] */
+	};
 	struct iovec	 iov[VQ_CHAIN_MAX + 1];
 };
 

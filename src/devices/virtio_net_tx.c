@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * virtio network device: frames from the guest, sent straight from its memory.
- * The header is copied and checked; what follows it is the port's to judge.
+ * virtio network device: frames from the guest, sent straight from its memory
+ * unless they are short.  The header is copied and checked; what follows it is
+ * the port's to judge.
  */
 #include <errno.h>
 #include <string.h>
@@ -47,13 +48,13 @@ tx_check(struct net_hdr *h, size_t len, unsigned allowed)
 	return true;
 }
 
-/* The frame of a chain: its header copied, the rest as it lies. */
+/* The frame of a chain: its header or all of it copied, the rest as it lies. */
 static bool
 tx_take(const struct virtio_net *n, struct net_tx *tx)
 {
 	const struct vq_chain *c = &n->chain;
-	uint8_t *hdr = (uint8_t *)&tx->hdr;
 	size_t left = sizeof(tx->hdr), part;
+	uint8_t *to = tx->copy;
 	const struct iovec *e;
 
 	tx->head = c->head;
@@ -61,12 +62,14 @@ tx_take(const struct virtio_net *n, struct net_tx *tx)
 	    c->read_len > NICPORT_FRAME_MAX)
 		return false;
 	tx->len = c->read_len - sizeof(tx->hdr);
-	tx->iov[0] = (struct iovec){ &tx->hdr, sizeof(tx->hdr) };
+	if (c->read_len <= sizeof(tx->copy))
+		left = c->read_len;
+	tx->iov[0] = (struct iovec){ tx->copy, left };
 	tx->niov = 1;
 	for (e = c->iov; e < c->iov + c->nread; e++) {
 		part = e->iov_len < left ? e->iov_len : left;
-		memcpy(hdr, e->iov_base, part);
-		hdr += part;
+		memcpy(to, e->iov_base, part);
+		to += part;
 		left -= part;
 		if (part < e->iov_len)
 			tx->iov[tx->niov++] = (struct iovec){
