@@ -9,7 +9,8 @@
 
 /*
  * Locks the file, to be unlocked by its last close: exclusively, or shared
- * among readers.  0, -EAGAIN if another holds it, -errno.
+ * among readers.  QEMU and its tools heed it, and are heeded.  0, -EAGAIN if
+ * another holds it, -errno.
  */
 int disk_lock(int fd, bool shared);
 
