@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The asynchronous I/O engine: one per daemon, on the loop thread.  On Linux
- * it is an io_uring whose completions wake the loop through an eventfd and
- * whose submissions go out once a turn (ev_prepare).
+ * The asynchronous I/O engine: one per daemon, on the loop thread.  There are
+ * two kinds of equal meaning.  One is Linux's io_uring, whose completions wake
+ * the loop through an eventfd and whose submissions go out once a turn
+ * (ev_prepare); the other has threads that make the system calls.
  */
 #ifndef VMMD_AIO_H
 #define VMMD_AIO_H
@@ -13,10 +14,19 @@
 struct aio;
 struct loop;
 
+enum aio_opcode {
+	AIO_READV,
+	AIO_WRITEV,
+	AIO_PUNCH,
+	AIO_ZERO,
+	AIO_FDATASYNC,
+};
+
 /*
  * One operation on a descriptor; owned by the caller until done() has run, on
  * the loop thread and never from within a submit.  `res` is the bytes moved
  * or -errno, as from preadv(2), pwritev(2), fdatasync(2), fallocate(2).
+ * Operations that are in flight together may be done in any order.
  */
 struct aio_op {
 	void			(*done)(struct aio_op *op, int res);
@@ -27,13 +37,16 @@ struct aio_op {
 	const struct iovec	*iov;
 	unsigned		 niov;
 	int			 fd;
-	int			 opcode;
-	int			 mode;		/* of fallocate */
+	enum aio_opcode		 opcode;
+	int			 res;
 	uint64_t		 len;
 };
 
-/* Creates the engine, on the loop thread; NULL with errno set. */
-struct aio *aio_create(struct loop *loop);
+/*
+ * Creates the engine, on the loop thread: "io_uring", "threads", or with "auto"
+ * the first of them that can be had.  NULL with errno set.
+ */
+struct aio *aio_create(struct loop *loop, const char *name);
 
 /* Destroys it; no operation may be in flight. */
 void aio_destroy(struct aio *a);

@@ -19,21 +19,22 @@
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "devices/aio.h"
+#include "devices/aio_engine.h"
 
-#define AIO_SQ_ENTRIES	128
-#define AIO_CQ_ENTRIES	1024
+#define URING_SQ_ENTRIES	128
+#define URING_CQ_ENTRIES	1024
 
 /*
  * What one turn of the loop submits at most: the kernel may copy as much from
  * or to its cache before the submission returns.
  */
-#define AIO_TURN_BYTES	(1u << 20)
+#define URING_TURN_BYTES	(1u << 20)
 
 /* How long to leave a kernel alone that took no submission, or said nothing. */
-#define AIO_RETRY_SECONDS	0.005
+#define URING_RETRY_SECONDS	0.005
 
-struct aio {
+struct aio_uring {
+	struct aio		 aio;
 	struct loop		*loop;
 	struct io_uring		 ring;
 	int			 efd;		/* signalled by completions */
@@ -54,7 +55,7 @@ struct aio {
  * since the shared liburing 2.3 forgets to export the functions for it.
  */
 static int
-aio_restrict(struct aio *a)
+uring_restrict(struct aio_uring *a)
 {
 	static const int ops[] = {
 		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_READ,
@@ -78,47 +79,63 @@ aio_restrict(struct aio *a)
 
 /* A vector of one costs the kernel more than the one it holds. */
 static void
-aio_prep_transfer(struct io_uring_sqe *sqe, const struct aio_op *op)
+uring_prep_transfer(struct io_uring_sqe *sqe, const struct aio_op *op)
 {
-	bool write = op->opcode == IORING_OP_WRITEV;
+	bool write = op->opcode == AIO_WRITEV;
 
 	if (op->niov == 1 && op->iov->iov_len <= UINT_MAX)
 		io_uring_prep_rw(write ? IORING_OP_WRITE : IORING_OP_READ,
 		    sqe, op->fd, op->iov->iov_base,
 		    (unsigned)op->iov->iov_len, op->off);
 	else
-		io_uring_prep_rw(op->opcode, sqe, op->fd, op->iov, op->niov,
-		    op->off);
+		io_uring_prep_rw(write ? IORING_OP_WRITEV : IORING_OP_READV,
+		    sqe, op->fd, op->iov, op->niov, op->off);
+}
+
+static void
+uring_prep(struct io_uring_sqe *sqe, const struct aio_op *op)
+{
+	switch (op->opcode) {
+	case AIO_READV:
+	case AIO_WRITEV:
+		uring_prep_transfer(sqe, op);
+		break;
+	case AIO_PUNCH:
+		io_uring_prep_fallocate(sqe, op->fd, FALLOC_FL_PUNCH_HOLE |
+		    FALLOC_FL_KEEP_SIZE, (off_t)op->off, (off_t)op->len);
+		break;
+	case AIO_ZERO:
+		io_uring_prep_fallocate(sqe, op->fd, FALLOC_FL_ZERO_RANGE |
+		    FALLOC_FL_KEEP_SIZE, (off_t)op->off, (off_t)op->len);
+		break;
+	case AIO_FDATASYNC:
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+		break;
+	}
 }
 
 /* Puts an operation into the ring; false if that is full. */
 static bool
-aio_enter(struct aio *a, struct aio_op *op)
+uring_enter(struct aio_uring *a, struct aio_op *op)
 {
 	struct io_uring_sqe *sqe;
 
 	sqe = io_uring_get_sqe(&a->ring);
 	if (sqe == NULL)
 		return false;
-	if (op->opcode == IORING_OP_FSYNC)
-		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
-	else if (op->opcode == IORING_OP_FALLOCATE)
-		io_uring_prep_fallocate(sqe, op->fd, op->mode,
-		    (off_t)op->off, (off_t)op->len);
-	else
-		aio_prep_transfer(sqe, op);
+	uring_prep(sqe, op);
 	io_uring_sqe_set_data(sqe, op);
 	a->in_flight++;
 	return true;
 }
 
 static size_t
-aio_bytes(const struct aio_op *op)
+uring_bytes(const struct aio_op *op)
 {
 	size_t sum = 0;
 	unsigned i;
 
-	if (op->opcode != IORING_OP_READV && op->opcode != IORING_OP_WRITEV)
+	if (op->opcode != AIO_READV && op->opcode != AIO_WRITEV)
 		return 0;
 	for (i = 0; i < op->niov; i++)
 		sum += op->iov[i].iov_len;
@@ -130,15 +147,15 @@ aio_bytes(const struct aio_op *op)
  * *budget allows; an operation above that goes alone.
  */
 static void
-aio_fill(struct aio *a, size_t *budget)
+uring_fill(struct aio_uring *a, size_t *budget)
 {
 	size_t bytes;
 
-	while (a->head != NULL && a->in_flight < AIO_CQ_ENTRIES) {
-		bytes = aio_bytes(a->head);
-		if (bytes > *budget && *budget != AIO_TURN_BYTES)
+	while (a->head != NULL && a->in_flight < URING_CQ_ENTRIES) {
+		bytes = uring_bytes(a->head);
+		if (bytes > *budget && *budget != URING_TURN_BYTES)
 			break;
-		if (!aio_enter(a, a->head))
+		if (!uring_enter(a, a->head))
 			break;
 		*budget -= bytes < *budget ? bytes : *budget;
 		a->head = a->head->next;
@@ -149,7 +166,7 @@ aio_fill(struct aio *a, size_t *budget)
 
 /* Reports what is complete; false if nothing is. */
 static bool
-aio_reap(struct aio *a)
+uring_reap(struct aio_uring *a)
 {
 	struct io_uring_cqe *cqe;
 	struct aio_op *op;
@@ -174,27 +191,27 @@ aio_reap(struct aio *a)
  * last submission did.
  */
 static int
-aio_work(struct aio *a, size_t *budget)
+uring_work(struct aio_uring *a, size_t *budget)
 {
 	int n = 1;
 
 	do {
-		aio_fill(a, budget);
+		uring_fill(a, budget);
 		while (n > 0 && io_uring_sq_ready(&a->ring) != 0) {
 			n = io_uring_submit(&a->ring);
-			aio_fill(a, budget);
+			uring_fill(a, budget);
 		}
-	} while (aio_reap(a) && a->head != NULL && *budget > 0 && n > 0);
+	} while (uring_reap(a) && a->head != NULL && *budget > 0 && n > 0);
 	return n;
 }
 
 /* Has the loop woken soon, come what may. */
 static void
-aio_wake_soon(struct ev_loop *ev, struct aio *a)
+uring_wake_soon(struct ev_loop *ev, struct aio_uring *a)
 {
 	if (ev_is_active(&a->retry))
 		return;
-	ev_timer_set(&a->retry, AIO_RETRY_SECONDS, 0.);
+	ev_timer_set(&a->retry, URING_RETRY_SECONDS, 0.);
 	ev_timer_start(ev, &a->retry);
 }
 
@@ -205,16 +222,16 @@ aio_wake_soon(struct ev_loop *ev, struct aio *a)
  * stands in for a signal that this may have lost.
  */
 static int
-aio_work_hushed(struct ev_loop *ev, struct aio *a, size_t *budget)
+uring_work_hushed(struct ev_loop *ev, struct aio_uring *a, size_t *budget)
 {
 	int n;
 
 	(void)io_uring_cq_eventfd_toggle(&a->ring, false);
-	n = aio_work(a, budget);
+	n = uring_work(a, budget);
 	(void)io_uring_cq_eventfd_toggle(&a->ring, true);
 	if (a->in_flight != 0) {
-		(void)aio_reap(a);
-		aio_wake_soon(ev, a);
+		(void)uring_reap(a);
+		uring_wake_soon(ev, a);
 	}
 	return n;
 }
@@ -224,10 +241,10 @@ aio_work_hushed(struct ev_loop *ev, struct aio *a, size_t *budget)
  * stays in the ring; if nothing in flight would wake the loop, a timer does.
  */
 static void
-aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
+uring_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 {
-	struct aio *a = w->data;
-	size_t budget = AIO_TURN_BYTES;
+	struct aio_uring *a = w->data;
+	size_t budget = URING_TURN_BYTES;
 	int n;
 
 	(void)revents;
@@ -235,11 +252,11 @@ aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 		ev_idle_stop(ev, &a->more);
 		return;
 	}
-	n = a->prompt ? aio_work_hushed(ev, a, &budget) : aio_work(a, &budget);
+	n = a->prompt ? uring_work_hushed(ev, a, &budget) : uring_work(a, &budget);
 	a->prompt = a->in_flight == 0;
 	/* While it is active the loop goes on without waiting. */
 	if (a->head != NULL && io_uring_sq_ready(&a->ring) == 0 &&
-	    a->in_flight < AIO_CQ_ENTRIES)
+	    a->in_flight < URING_CQ_ENTRIES)
 		ev_idle_start(ev, &a->more);
 	else
 		ev_idle_stop(ev, &a->more);
@@ -250,11 +267,11 @@ aio_submit(struct ev_loop *ev, ev_prepare *w, int revents)
 	if (!a->refused)
 		log_warn("disk I/O is delayed: %s", strerror(n < 0 ? -n : EAGAIN));
 	a->refused = true;
-	aio_wake_soon(ev, a);
+	uring_wake_soon(ev, a);
 }
 
 static void
-aio_more(struct ev_loop *ev, ev_idle *w, int revents)
+uring_more(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	(void)ev;
 	(void)w;
@@ -263,97 +280,54 @@ aio_more(struct ev_loop *ev, ev_idle *w, int revents)
 
 /* It has woken the loop; a submission follows at the end of the turn. */
 static void
-aio_retry(struct ev_loop *ev, ev_timer *w, int revents)
+uring_retry(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev;
 	(void)revents;
-	(void)aio_reap(w->data);
+	(void)uring_reap(w->data);
 }
 
 /* What done() starts enters the ring only at the end of the turn. */
 static void
-aio_completed(struct ev_loop *ev, ev_io *w, int revents)
+uring_completed(struct ev_loop *ev, ev_io *w, int revents)
 {
-	struct aio *a = w->data;
+	struct aio_uring *a = w->data;
 	eventfd_t count;
 
 	(void)ev;
 	(void)revents;
 	/* Before the ring is looked at: what comes later signals anew. */
 	(void)eventfd_read(a->efd, &count);
-	(void)aio_reap(a);
+	(void)uring_reap(a);
 }
 
 static void
-aio_start_watchers(struct aio *a)
+uring_start_watchers(struct aio_uring *a)
 {
 	struct ev_loop *ev = loop_ev(a->loop);
 
-	ev_io_init(&a->completed, aio_completed, a->efd, EV_READ);
+	ev_io_init(&a->completed, uring_completed, a->efd, EV_READ);
 	a->completed.data = a;
 	ev_io_start(ev, &a->completed);
 
 	/* After every other watcher of the turn that might start something. */
-	ev_prepare_init(&a->submit, aio_submit);
+	ev_prepare_init(&a->submit, uring_submit);
 	ev_set_priority(&a->submit, EV_MINPRI + 1);
 	a->submit.data = a;
 	ev_prepare_start(ev, &a->submit);
 
-	ev_timer_init(&a->retry, aio_retry, AIO_RETRY_SECONDS, 0.);
+	ev_timer_init(&a->retry, uring_retry, URING_RETRY_SECONDS, 0.);
 	a->retry.data = a;
-	ev_idle_init(&a->more, aio_more);
+	ev_idle_init(&a->more, uring_more);
 }
 
-struct aio *
-aio_create(struct loop *loop)
+static void
+uring_destroy(struct aio *base)
 {
-	struct io_uring_params p = {
-		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
-		.cq_entries = AIO_CQ_ENTRIES,
-	};
-	struct aio *a;
-	int error;
+	struct aio_uring *a = (struct aio_uring *)base;
+	struct ev_loop *ev = loop_ev(a->loop);
 
-	a = calloc(1, sizeof(*a));
-	if (a == NULL)
-		return NULL;
-	a->loop = loop;
-	a->tail = &a->head;
-	a->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (a->efd == -1) {
-		error = -errno;
-		goto fail_efd;
-	}
-	error = io_uring_queue_init_params(AIO_SQ_ENTRIES, &a->ring, &p);
-	if (error != 0)
-		goto fail_ring;
-	error = io_uring_register_eventfd(&a->ring, a->efd);
-	if (error == 0)
-		error = aio_restrict(a);
-	if (error != 0)
-		goto fail_register;
-	aio_start_watchers(a);
-	return a;
-
-fail_register:
-	io_uring_queue_exit(&a->ring);
-fail_ring:
-	close(a->efd);
-fail_efd:
-	free(a);
-	errno = -error;
-	return NULL;
-}
-
-void
-aio_destroy(struct aio *a)
-{
-	struct ev_loop *ev;
-
-	if (a == NULL)
-		return;
 	assert(a->in_flight == 0 && a->head == NULL);
-	ev = loop_ev(a->loop);
 	ev_timer_stop(ev, &a->retry);
 	ev_idle_stop(ev, &a->more);
 	ev_prepare_stop(ev, &a->submit);
@@ -364,61 +338,57 @@ aio_destroy(struct aio *a)
 }
 
 static void
-aio_queue(struct aio *a, int opcode, int fd, struct aio_op *op)
+uring_queue(struct aio *base, struct aio_op *op)
 {
-	op->opcode = opcode;
-	op->fd = fd;
-	op->next = NULL;
+	struct aio_uring *a = (struct aio_uring *)base;
+
 	*a->tail = op;
 	a->tail = &op->next;
 }
 
-void
-aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
-{
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	aio_queue(a, IORING_OP_READV, fd, op);
-}
+static const struct aio_ops uring_ops = {
+	.queue = uring_queue,
+	.destroy = uring_destroy,
+};
 
-void
-aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
+int
+aio_uring_create(struct aio **ap, struct loop *loop)
 {
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	aio_queue(a, IORING_OP_WRITEV, fd, op);
-}
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+		.cq_entries = URING_CQ_ENTRIES,
+	};
+	struct aio_uring *a;
+	int error;
 
-static void
-aio_fallocate(struct aio *a, int fd, int mode, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	op->mode = mode | FALLOC_FL_KEEP_SIZE;
-	op->off = off;
-	op->len = len;
-	aio_queue(a, IORING_OP_FALLOCATE, fd, op);
-}
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return -ENOMEM;
+	a->aio.ops = &uring_ops;
+	a->loop = loop;
+	a->tail = &a->head;
+	a->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->efd == -1) {
+		error = -errno;
+		goto fail_efd;
+	}
+	error = io_uring_queue_init_params(URING_SQ_ENTRIES, &a->ring, &p);
+	if (error != 0)
+		goto fail_ring;
+	error = io_uring_register_eventfd(&a->ring, a->efd);
+	if (error == 0)
+		error = uring_restrict(a);
+	if (error != 0)
+		goto fail_register;
+	uring_start_watchers(a);
+	*ap = &a->aio;
+	return 0;
 
-void
-aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	aio_fallocate(a, fd, FALLOC_FL_PUNCH_HOLE, off, len, op);
-}
-
-void
-aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	aio_fallocate(a, fd, FALLOC_FL_ZERO_RANGE, off, len, op);
-}
-
-void
-aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
-{
-	aio_queue(a, IORING_OP_FSYNC, fd, op);
+fail_register:
+	io_uring_queue_exit(&a->ring);
+fail_ring:
+	close(a->efd);
+fail_efd:
+	free(a);
+	return error;
 }

@@ -61,6 +61,7 @@ struct vm_config {
 
 struct config {
 	char			*name;		/* [daemon] name */
+	char			*aio;		/* auto, io_uring, threads */
 	char			*backend;	/* auto, vmm, kvm */
 	char			*path;		/* directories, one a line, or NULL */
 	char			*socket;	/* path of the control socket */

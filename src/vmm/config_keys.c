@@ -22,6 +22,9 @@
 /* Words further away than this are no misspelling. */
 #define NEAR		3
 
+static const char *const aio_words[] = {
+	"auto", "io_uring", "threads", NULL,
+};
 static const char *const backend_words[] = { "auto", "vmm", "kvm", NULL };
 static const char *const bool_words[] = { "no", "yes", NULL };
 static const char *const msr_words[] = { "fault", "ignore-writes", NULL };
@@ -37,6 +40,8 @@ static const char *const on_end_words[] = {
 #define VM(m)		SECTION_VM, .offset = offsetof(struct vm_config, m)
 
 const struct key config_keys[] = {
+	{ DAEMON(aio), .name = "aio", .type = KEY_WORD,
+	    .class = CLASS_RESTART, .words = aio_words, .def = "auto" },
 	{ DAEMON(backend), .name = "backend", .type = KEY_WORD,
 	    .class = CLASS_RESTART, .words = backend_words, .def = "auto" },
 	{ DAEMON(group), .name = "group", .type = KEY_GROUP,

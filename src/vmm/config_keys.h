@@ -62,7 +62,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	38
+#define CONFIG_NKEYS	39
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

@@ -331,7 +331,7 @@ daemon_open(struct daemon *d)
 	hv = daemon_find_hv(d->conf->backend);
 	if (hv == NULL)
 		return -ENODEV;
-	d->aio = aio_create(d->loop);
+	d->aio = aio_create(d->loop, d->conf->aio);
 	if (d->aio == NULL) {
 		log_error("daemon: asynchronous I/O: %s", strerror(errno));
 		return -EIO;

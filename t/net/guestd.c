@@ -160,7 +160,7 @@ main(int argc, char **argv)
 	make_kernel(argv[2]);
 	fakehv_setup(&f);
 	loop = loop_create();
-	aio = aio_create(loop);
+	aio = aio_create(loop, "auto");
 	if (aio == NULL)
 		exit(2);
 	for (i = 0; i < 4; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The I/O engine: what is asked for is done once and reported later, also if
- * more is asked than the ring or its completions have room for; the ring is
- * restricted for life.
+ * The I/O engines: what is asked for is done once and reported later, also if
+ * more is asked than the ring or its completions, or the threads, have room
+ * for; the ring is restricted for life.
  */
 #include <check.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/loop.h"
@@ -59,8 +60,30 @@ op_done(struct aio_op *aio, int res)
 	one_less(op->f);
 }
 
+/* The descriptor of the engine's ring, found from outside. */
+static int
+ring_fd(void)
+{
+	char path[32], target[64];
+	ssize_t n;
+	int fd;
+
+	for (fd = 3; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (strcmp(target, "anon_inode:[io_uring]") == 0)
+			return fd;
+	}
+	return -1;
+}
+
+static const char *const engines[] = { "io_uring", "threads" };
+
 static struct fixture *
-setup(void)
+setup(int engine)
 {
 	char path[] = "/tmp/check_aio.XXXXXX";
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -71,8 +94,10 @@ setup(void)
 	unlink(path);
 	f->loop = loop_create();
 	ck_assert_ptr_nonnull(f->loop);
-	f->aio = aio_create(f->loop);
-	ck_assert_msg(f->aio != NULL, "io_uring: %s", strerror(errno));
+	f->aio = aio_create(f->loop, engines[engine]);
+	ck_assert_msg(f->aio != NULL, "%s: %s", engines[engine],
+	    strerror(errno));
+	ck_assert_int_eq(ring_fd() == -1, engine == 1);
 	return f;
 }
 
@@ -121,7 +146,7 @@ finish(struct fixture *f)
 
 START_TEST(write_sync_read)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 
 	start(f, 3, 'w', f->fd, 0x12345678);
 	ck_assert(!f->op[3].done);
@@ -144,19 +169,21 @@ END_TEST
 
 START_TEST(errors_are_results)
 {
-	struct fixture *f = setup();
-	int fds[2];
+	int fd = open("/dev/zero", O_RDONLY), fds[2];
+	struct fixture *f = setup(_i);
 
+	ck_assert_int_ne(fd, -1);
 	ck_assert_int_eq(pipe(fds), 0);
 	start(f, 0, 'r', -1, 0);
 	start(f, 1, 'w', 9999, 0);
 	start(f, 2, 's', fds[0], 0);
-	start(f, 3, 'w', fds[0], 0);
+	start(f, 3, 'w', fd, 0);
 	finish(f);
 	ck_assert_int_eq(f->op[0].res, -EBADF);
 	ck_assert_int_eq(f->op[1].res, -EBADF);
 	ck_assert_int_eq(f->op[2].res, -EINVAL);
 	ck_assert_int_eq(f->op[3].res, -EBADF);
+	close(fd);
 	close(fds[0]);
 	close(fds[1]);
 	teardown(f);
@@ -166,7 +193,7 @@ END_TEST
 /* More in one turn than either ring holds. */
 START_TEST(many_at_once)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 	unsigned i;
 
 	for (i = 0; i < MANY; i++)
@@ -188,7 +215,7 @@ END_TEST
 /* Reads of an empty pipe stay in flight: the rest must wait its turn. */
 START_TEST(many_that_wait)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(0);
 	static char bytes[4 * MANY];
 	size_t left = sizeof(bytes);
 	unsigned i;
@@ -222,7 +249,7 @@ START_TEST(large_ones)
 	static const size_t len[] = {
 		700 << 10, 700 << 10, 4, 3 << 20, 1 << 20, 4,
 	};
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 	char *bytes = calloc(1, 3 << 20);
 	unsigned i, n = sizeof(len) / sizeof(len[0]);
 
@@ -255,7 +282,7 @@ chain_done(struct aio_op *aio, int res)
 /* An operation may start itself anew from its own completion. */
 START_TEST(started_by_completion)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 	uint32_t value = 0;
 	struct op *op = prepare(f, 0);
 
@@ -268,29 +295,42 @@ START_TEST(started_by_completion)
 }
 END_TEST
 
-/* The descriptor of the engine's ring, found from outside. */
-static int
-ring_fd(void)
+/* Both kinds of zeroes; the size stays. */
+START_TEST(ranges)
 {
-	char path[32], target[64];
-	ssize_t n;
-	int fd;
+	struct fixture *f = setup(_i);
+	static const char zero[4096];
+	char bytes[12288];
+	struct stat st;
 
-	for (fd = 3; fd < 64; fd++) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n <= 0)
-			continue;
-		target[n] = '\0';
-		if (strcmp(target, "anon_inode:[io_uring]") == 0)
-			return fd;
-	}
-	return -1;
+	memset(bytes, 7, sizeof(bytes));
+	ck_assert_int_eq(write(f->fd, bytes, sizeof(bytes)), sizeof(bytes));
+	aio_punch(f->aio, f->fd, 0, 4096, &prepare(f, 0)->aio);
+	aio_punch(f->aio, f->fd, 8192, 65536, &prepare(f, 1)->aio);
+	aio_punch(f->aio, -1, 0, 4096, &prepare(f, 2)->aio);
+	finish(f);
+	ck_assert_int_eq(f->op[0].res, 0);
+	ck_assert_int_eq(f->op[1].res, 0);
+	ck_assert_int_eq(f->op[2].res, -EBADF);
+	ck_assert_int_eq(fstat(f->fd, &st), 0);
+	ck_assert_int_eq(st.st_size, sizeof(bytes));
+	ck_assert_int_eq(pread(f->fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	ck_assert_mem_eq(bytes, zero, 4096);
+	ck_assert_mem_eq(bytes + 8192, zero, 4096);
+	ck_assert_int_eq(bytes[4096], 7);
+	aio_zero(f->aio, f->fd, 4096, 4096, &prepare(f, 0)->aio);
+	finish(f);
+	/* A tmpfs cannot. */
+	ck_assert(f->op[0].res == 0 || f->op[0].res == -EOPNOTSUPP);
+	ck_assert_int_eq(pread(f->fd, bytes, 1, 4096), 1);
+	ck_assert_int_eq(bytes[0], f->op[0].res == 0 ? 0 : 7);
+	teardown(f);
 }
+END_TEST
 
 START_TEST(ring_is_restricted)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(0);
 	int efd = f->fd;
 	int fd = ring_fd();
 
@@ -307,6 +347,7 @@ START_TEST(creation_fails_cleanly)
 {
 	struct loop *loop = loop_create();
 	struct rlimit rl, none;
+	struct aio *a;
 
 	ck_assert_ptr_nonnull(loop);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rl), 0);
@@ -314,8 +355,16 @@ START_TEST(creation_fails_cleanly)
 	none.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	errno = 0;
-	ck_assert_ptr_null(aio_create(loop));
+	ck_assert_ptr_null(aio_create(loop, "io_uring"));
 	ck_assert_int_eq(errno, EMFILE);
+	/* Threads need no descriptors. */
+	a = aio_create(loop, "auto");
+	ck_assert_ptr_nonnull(a);
+	ck_assert_int_eq(ring_fd(), -1);
+	aio_destroy(a);
+	errno = 0;
+	ck_assert_ptr_null(aio_create(loop, "no such"));
+	ck_assert_int_eq(errno, ENOSYS);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
 	loop_destroy(loop);
 }
@@ -327,12 +376,13 @@ main(void)
 	TCase *tc = tcase_create("aio");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, write_sync_read);
-	tcase_add_test(tc, errors_are_results);
-	tcase_add_test(tc, many_at_once);
+	tcase_add_loop_test(tc, write_sync_read, 0, 2);
+	tcase_add_loop_test(tc, errors_are_results, 0, 2);
+	tcase_add_loop_test(tc, many_at_once, 0, 2);
 	tcase_add_test(tc, many_that_wait);
-	tcase_add_test(tc, large_ones);
-	tcase_add_test(tc, started_by_completion);
+	tcase_add_loop_test(tc, large_ones, 0, 2);
+	tcase_add_loop_test(tc, started_by_completion, 0, 2);
+	tcase_add_loop_test(tc, ranges, 0, 2);
 	tcase_add_test(tc, ring_is_restricted);
 	tcase_add_test(tc, creation_fails_cleanly);
 	return test_main("aio", tc);

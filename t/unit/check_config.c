@@ -119,9 +119,9 @@ dump(struct buf *b, const struct config *c)
 	    c->stop_timeout);
 	value_format(stagger, sizeof(stagger), value_duration_units,
 	    c->stagger);
-	buf_printf(b, "daemon name=%s backend=%s socket=%s stop-timeout=%s "
-	    "stagger=%s parallel=%u\n", c->name, c->backend, c->socket,
-	    timeout, stagger, (unsigned)c->parallel);
+	buf_printf(b, "daemon name=%s aio=%s backend=%s socket=%s stop-timeout=%s "
+	    "stagger=%s parallel=%u\n", c->name, c->aio,
+	    c->backend, c->socket, timeout, stagger, (unsigned)c->parallel);
 	for (i = 0; i < c->nsws; i++)
 		dump_switch(b, &c->sw[i]);
 	for (i = 0; i < c->nvms; i++) {

@@ -17,7 +17,7 @@
 #include "devices/disk.h"
 #include "testhost.h"
 
-#define SIZE	(8u << 20)
+#define SIZE	(4u << 20)
 
 struct fixture {
 	char		 dir[32];
@@ -53,6 +53,9 @@ static const enum disk_cache caches[] = {
 };
 static const char disk_dir[] = "/var/tmp";
 
+#define NCACHES	3
+static const char *const engines[] = { "io_uring", "threads" };
+
 static struct disk *
 open_disk(struct fixture *f, bool readonly, enum disk_cache cache)
 {
@@ -62,7 +65,8 @@ open_disk(struct fixture *f, bool readonly, enum disk_cache cache)
 }
 
 static void
-setup_in(struct fixture *f, const char *parent, enum disk_cache cache)
+setup_in(struct fixture *f, const char *parent, enum disk_cache cache,
+    int engine)
 {
 	memset(f, 0, sizeof(*f));
 	snprintf(f->dir, sizeof(f->dir), "%s/check_disk.XXXXXX", parent);
@@ -70,7 +74,7 @@ setup_in(struct fixture *f, const char *parent, enum disk_cache cache)
 	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
 	make(f->path, SIZE);
 	f->loop = loop_create();
-	f->aio = aio_create(f->loop);
+	f->aio = aio_create(f->loop, engines[engine]);
 	ck_assert_ptr_nonnull(f->aio);
 	f->d = open_disk(f, false, cache);
 	ck_assert_msg(f->d != NULL, "%s", f->err);
@@ -80,7 +84,7 @@ setup_in(struct fixture *f, const char *parent, enum disk_cache cache)
 static void
 setup(struct fixture *f)
 {
-	setup_in(f, "/tmp", DISK_WRITEBACK);
+	setup_in(f, "/tmp", DISK_WRITEBACK, 0);
 }
 
 static void
@@ -170,13 +174,13 @@ START_TEST(written_is_read)
 	struct fixture f;
 	unsigned i;
 
-	setup_in(&f, disk_dir, caches[_i]);
+	setup_in(&f, disk_dir, caches[_i % NCACHES], _i / NCACHES);
 	ck_assert_uint_eq(disk_info(f.d)->size, SIZE);
 	ck_assert_uint_eq(disk_info(f.d)->block_size, 512);
 	ck_assert_uint_eq(disk_info(f.d)->physical_size, 4096);
 	ck_assert(!disk_info(f.d)->readonly);
 	ck_assert_int_eq(disk_info(f.d)->writethrough,
-	    caches[_i] == DISK_WRITETHROUGH);
+	    caches[_i % NCACHES] == DISK_WRITETHROUGH);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		fill(out, SIZE, i + 1);
 		memset(in, 0, SIZE);
@@ -269,7 +273,7 @@ START_TEST(zeroes_and_discards)
 	struct fixture f;
 	unsigned i;
 
-	setup_in(&f, where[_i].parent, where[_i].cache);
+	setup_in(&f, where[_i % 3].parent, where[_i % 3].cache, _i / 3);
 	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		fill(want, SIZE, i + 1);
 		ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, want, SIZE,
@@ -298,7 +302,7 @@ START_TEST(truncated_file)
 	uint8_t *p = malloc(SIZE);
 	struct fixture f;
 
-	setup_in(&f, disk_dir, caches[_i]);
+	setup_in(&f, disk_dir, caches[_i % NCACHES], _i / NCACHES);
 	ck_assert_int_eq(truncate(f.path, 1024), 0);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1024, 1024), 0);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 1536, 1536), -EIO);
@@ -335,7 +339,7 @@ START_TEST(past_the_cache)
 	uint8_t *p = malloc(SIZE + 1);
 	struct fixture f;
 
-	setup_in(&f, disk_dir, DISK_NONE);
+	setup_in(&f, disk_dir, DISK_NONE, 0);
 	fill(p + 1, SIZE, 1);
 	ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, p + 1, SIZE, SIZE), 0);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p + 1, SIZE, SIZE), 0);
@@ -483,10 +487,10 @@ main(void)
 	TCase *tc = tcase_create("disk_raw");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, written_is_read, 0, 3);
+	tcase_add_loop_test(tc, written_is_read, 0, 2 * NCACHES);
 	tcase_add_test(tc, flush);
-	tcase_add_loop_test(tc, zeroes_and_discards, 0, 3);
-	tcase_add_loop_test(tc, truncated_file, 0, 3);
+	tcase_add_loop_test(tc, zeroes_and_discards, 0, 6);
+	tcase_add_loop_test(tc, truncated_file, 0, 2 * NCACHES);
 	tcase_add_test(tc, past_the_cache);
 	tcase_add_test(tc, in_use);
 	tcase_add_test(tc, readonly_is_not_written);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A guest and its disk from end to end: driver, PCI, virtio-blk, raw file,
- * io_uring.  The guest runs on a thread of its own, keeps many requests in
+ * either engine.  The guest runs on a thread of its own, keeps many requests in
  * flight and finds every sector as it wrote it, over resets and a stop.
  */
 #include <pthread.h>
@@ -34,8 +34,10 @@ struct fixture {
 	uint8_t			 shadow[SECTORS * DISK_SECTOR];
 };
 
+static const char *const engines[] = { "io_uring", "threads" };
+
 static struct fixture *
-setup(void)
+setup(int engine)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct disk_how how = { 0 };
@@ -50,7 +52,7 @@ setup(void)
 	close(fd);
 	f->loop = loop_create();
 	vguest_init(&f->g, f->loop);
-	f->aio = aio_create(f->loop);
+	f->aio = aio_create(f->loop, engines[engine]);
 	ck_assert_ptr_nonnull(f->aio);
 	f->disk = disk_open(NULL, f->path, &how, err, sizeof(err));
 	ck_assert_msg(f->disk != NULL, "%s", err);
@@ -169,7 +171,7 @@ end_loop(void *arg)
 
 START_TEST(sectors_are_as_written)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 	uint8_t *file = malloc(sizeof(f->shadow));
 	pthread_t tid;
 	FILE *fp;
@@ -195,7 +197,7 @@ END_TEST
 /* Stopped with requests at the kernel: they complete, and all is freed. */
 START_TEST(stopped_at_work)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 	unsigned i;
 
 	vguest_start(&f->g, &f->r, 128, FEATURES);
@@ -211,7 +213,7 @@ END_TEST
 /* The host cuts the file short beneath the guest. */
 START_TEST(file_cut_short)
 {
-	struct fixture *f = setup();
+	struct fixture *f = setup(_i);
 
 	vguest_start(&f->g, &f->r, 16, FEATURES);
 	ck_assert_int_eq(truncate(f->path, 1024), 0);
@@ -229,8 +231,8 @@ main(void)
 	TCase *tc = tcase_create("virtio_disk");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, sectors_are_as_written);
-	tcase_add_test(tc, stopped_at_work);
-	tcase_add_test(tc, file_cut_short);
+	tcase_add_loop_test(tc, sectors_are_as_written, 0, 2);
+	tcase_add_loop_test(tc, stopped_at_work, 0, 2);
+	tcase_add_loop_test(tc, file_cut_short, 0, 2);
 	return test_main("virtio_disk", tc);
 }

@@ -140,7 +140,7 @@ setup(void)
 	loop = loop_create();
 	env = (struct vm_env){
 		.loop = loop, .hv = &fakehv_ops, .event = on_event,
-		.aio = aio_create(loop),
+		.aio = aio_create(loop, "auto"),
 	};
 	ck_assert_ptr_nonnull(env.aio);
 	conf = (struct vm_config){
