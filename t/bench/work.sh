@@ -113,13 +113,18 @@ guest_works()
 	stop_vmmd
 }
 
-# peer_works KEY SCRIPT [ARGUMENT]...: the peer's.
+# peer_works KEY SCRIPT [ARGUMENT]...: the peer's, until peer_ends.
 peer_works()
 {
 	key=$1
 	shift
 	sh "$@" </tmp/in >/tmp/out 2>/tmp/peer.err &
+	peer=$!
 	meter "$key"
-	kill $!
-	wait $! || :
+}
+
+peer_ends()
+{
+	kill $peer
+	wait $peer || :
 }
