@@ -34,8 +34,6 @@ struct aio {
 	int		 error;		/* of what completes next, or 0 */
 };
 
-enum { READ, WRITE, PUNCH, ZERO, SYNC };
-
 int
 disk_direct(int fd, struct disk_align *a)
 {
@@ -46,7 +44,7 @@ disk_direct(int fd, struct disk_align *a)
 }
 
 static void
-engine_queue(struct aio *a, int opcode, struct aio_op *op)
+engine_queue(struct aio *a, enum aio_opcode opcode, struct aio_op *op)
 {
 	ck_assert_uint_lt(a->n, 2 * OPS);
 	op->opcode = opcode;
@@ -55,7 +53,7 @@ engine_queue(struct aio *a, int opcode, struct aio_op *op)
 }
 
 static void
-engine_transfer(struct aio *a, int opcode, const struct iovec *iov,
+engine_transfer(struct aio *a, enum aio_opcode opcode, const struct iovec *iov,
     unsigned niov, uint64_t off, struct aio_op *op)
 {
 	unsigned i;
@@ -76,7 +74,7 @@ aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op)
 {
 	(void)fd;
-	engine_transfer(a, READ, iov, niov, off, op);
+	engine_transfer(a, AIO_READV, iov, niov, off, op);
 }
 
 void
@@ -84,7 +82,7 @@ aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op)
 {
 	(void)fd;
-	engine_transfer(a, WRITE, iov, niov, off, op);
+	engine_transfer(a, AIO_WRITEV, iov, niov, off, op);
 }
 
 void
@@ -94,7 +92,7 @@ aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
 	(void)fd;
 	op->off = off;
 	op->len = len;
-	engine_queue(a, PUNCH, op);
+	engine_queue(a, AIO_PUNCH, op);
 }
 
 void
@@ -104,14 +102,14 @@ aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
 	(void)fd;
 	op->off = off;
 	op->len = len;
-	engine_queue(a, ZERO, op);
+	engine_queue(a, AIO_ZERO, op);
 }
 
 void
 aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
 {
 	(void)fd;
-	engine_queue(a, SYNC, op);
+	engine_queue(a, AIO_FDATASYNC, op);
 }
 
 static int
@@ -124,7 +122,7 @@ engine_move(struct aio *a, const struct aio_op *op)
 		n = op->iov[i].iov_len;
 		if (n > a->size - off)
 			n = a->size - off;
-		if (op->opcode == READ)
+		if (op->opcode == AIO_READV)
 			memcpy(op->iov[i].iov_base, a->data + off, n);
 		else
 			memcpy(a->data + off, op->iov[i].iov_base, n);
@@ -141,9 +139,9 @@ engine_complete(struct aio *a, unsigned i)
 
 	a->op[i] = a->op[--a->n];
 	a->error = 0;
-	if (res == 0 && op->opcode <= WRITE)
+	if (res == 0 && op->opcode <= AIO_WRITEV)
 		res = engine_move(a, op);
-	else if (res == 0 && op->opcode != SYNC)
+	else if (res == 0 && op->opcode != AIO_FDATASYNC)
 		memset(a->data + op->off, 0, op->len);
 	op->done(op, res);
 }
