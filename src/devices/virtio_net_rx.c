@@ -275,6 +275,9 @@ vnet_rx_run(struct virtio_net *n, unsigned pair)
 		wait = rx->space != 0 && !rx_receive(n, pair);
 	}
 	vnet_want(n, pair, NICPORT_RECV, true);
+	/* The port has it no more, and may have nothing else to call for. */
+	if (rx->waiting != 0)
+		virtio_notify(n->v, 2 * pair);
 }
 
 void

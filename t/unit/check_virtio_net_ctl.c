@@ -381,6 +381,30 @@ START_TEST(mtu)
 }
 END_TEST
 
+/*
+ * A frame that is longer than the guest's MTU finds too little held.  It
+ * goes on when the turn's share is used up by it, though no other follows.
+ */
+START_TEST(a_long_frame_is_the_last)
+{
+	struct fixture *f = setup();
+	unsigned i;
+
+	start(f, 256, V1 | MRG);
+	rx_fill(f, 0, 140, 1600);
+	turns(f);
+	for (i = 0; i < 127; i++)
+		arrive(f, 100);
+	arrive(f, 3000);
+	turns(f);
+	for (i = 0; i < 127; i++)
+		rx_expect(f, 100, 1);
+	rx_expect(f, 3000, 2);
+	ck_assert_uint_eq(stats(f).rx_too_long, 0);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(offloads)
 {
 	static const struct {
@@ -747,6 +771,7 @@ main(void)
 	tcase_add_test(tc, link_status);
 	tcase_add_test(tc, announcing);
 	tcase_add_test(tc, mtu);
+	tcase_add_test(tc, a_long_frame_is_the_last);
 	tcase_add_test(tc, offloads);
 	tcase_add_test(tc, offloads_change_while_a_frame_waits);
 	tcase_add_test(tc, pairs_of_queues);
