@@ -95,14 +95,18 @@ queue_update(struct port_queue *q)
 {
 	struct port *p = q->port;
 	struct ev_loop *ev;
+	bool sends;
 
 	if (p->loop == NULL)
 		return;
 	ev = loop_ev(p->loop);
 	port_watch(ev, &q->readable, (q->want & NICPORT_RECV) && q->used &&
 	    !p->lanes[PORT_RECV].waits && !p->broken);
-	port_watch(ev, &q->writable, (q->want & NICPORT_SEND) && q->used &&
-	    !p->lanes[PORT_SEND].waits && !p->broken);
+	sends = (q->want & NICPORT_SEND) && !p->lanes[PORT_SEND].waits;
+	port_watch(ev, &q->writable, sends && q->used && !p->broken);
+	/* What waits is lost, and not for ever on its way. */
+	if (sends && p->broken)
+		ev_feed_event(ev, &q->writable, EV_WRITE);
 	if (q->number != 0)
 		return;
 	if ((q->want & NICPORT_RECV) && p->nanswers > 0)
@@ -221,7 +225,7 @@ port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
 	int error;
 
 	assert(queue < p->nqueues);
-	if (!p->queues[queue].used || !lane_open(l))
+	if ((!p->queues[queue].used && !p->broken) || !lane_open(l))
 		return -EAGAIN;
 	if (p->filter.frame != NULL &&
 	    p->filter.frame(p->filter.cookie, iov, niov)) {

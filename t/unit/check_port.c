@@ -30,7 +30,42 @@ static struct {
 	int		 error;		/* of the next change */
 	unsigned	 writable;
 	int		 near[QUEUES];
+	bool		 gone;		/* the tap was deleted */
 } t;
+
+ssize_t	__real_read(int fd, void *p, size_t n);
+ssize_t	__real_write(int fd, const void *p, size_t n);
+ssize_t	__wrap_read(int fd, void *p, size_t n);
+ssize_t	__wrap_write(int fd, const void *p, size_t n);
+
+static bool
+is_gone(int fd)
+{
+	unsigned i;
+
+	for (i = 0; i < QUEUES; i++)
+		if (t.gone && fd == t.near[i])
+			return true;
+	return false;
+}
+
+ssize_t
+__wrap_read(int fd, void *p, size_t n)
+{
+	if (!is_gone(fd))
+		return __real_read(fd, p, n);
+	errno = EBADFD;
+	return -1;
+}
+
+ssize_t
+__wrap_write(int fd, const void *p, size_t n)
+{
+	if (!is_gone(fd))
+		return __real_write(fd, p, n);
+	errno = EBADFD;
+	return -1;
+}
 
 /* The system. */
 int
@@ -385,6 +420,38 @@ START_TEST(queues_refused)
 }
 END_TEST
 
+/* Somebody deletes the tap: no frame waits for it, whatever for. */
+START_TEST(deleted_while_frames_wait)
+{
+	const struct nicport_ops *ops = t.nic->ops;
+	struct iovec iov = { (uint8_t[HDR + 60]){ 0 }, HDR + 60 };
+	unsigned before;
+
+	t.error = -EINVAL;
+	ck_assert_int_eq(ops->queues(t.nic, 2), 0);
+	limit(PORT_SEND, 0, 1);
+	while (transfer(PORT_SEND, 0, 60) == 0)
+		continue;
+	ops->want(t.nic, 0, NICPORT_SEND | NICPORT_RECV);
+	ops->want(t.nic, 1, NICPORT_SEND);
+	turn();
+	t.gone = true;
+	ck_assert_int_eq(ops->recv(t.nic, 0, &iov, 1), -EAGAIN);
+	turn();
+	ck_assert_uint_eq(t.writable, 0);
+	limit(PORT_SEND, 0, 0);
+	turn();
+	ck_assert_uint_eq(t.writable, 2);
+	ck_assert_int_eq(ops->send(t.nic, 0, &iov, 1), -EBADFD);
+	ck_assert_int_eq(ops->send(t.nic, 1, &iov, 1), -EBADFD);
+	ops->want(t.nic, 0, NICPORT_RECV);
+	ops->want(t.nic, 1, 0);
+	before = t.writable;
+	turn();
+	ck_assert_uint_eq(t.writable, before);
+}
+END_TEST
+
 START_TEST(offloads_once)
 {
 	const struct nicport_ops *ops = t.nic->ops;
@@ -412,6 +479,7 @@ main(void)
 	tcase_add_test(tc, free_while_unlimited);
 	tcase_add_test(tc, queues_by_and_by);
 	tcase_add_test(tc, queues_refused);
+	tcase_add_test(tc, deleted_while_frames_wait);
 	tcase_add_test(tc, offloads_once);
 	return test_main("port", tc);
 }
