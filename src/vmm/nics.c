@@ -61,12 +61,12 @@ look_at(struct nics *s, unsigned i, const struct vm_config *conf)
 	const struct switch_state *sw = switches_find(network_switches(s->net),
 	    n->sw);
 	struct nics_one *o = &s->one[i];
+	const struct port_set none = { .master = 0 };
 
 	o->queues = n->queues != 0 ? n->queues : (unsigned)conf->cpus;
 	o->mtu = network_mtu(s->net, n);
 	nic_mac(o->mac, network_daemon(s->net), s->vm, n, i);
-	if (sw != NULL)
-		o->set = sw->ports;
+	o->set = sw != NULL ? sw->ports : none;
 }
 
 int
