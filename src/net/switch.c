@@ -255,6 +255,13 @@ switches_apply(struct switches *s, const struct switch_conf *conf, size_t n,
 }
 
 void
+switches_cut_some(struct switches *s, const int *index, size_t n)
+{
+	/* If it fails, closing them takes longer. */
+	(void)os_links_delete(s->os, index, n);
+}
+
+void
 switches_cut(struct switches *s)
 {
 	struct switch_port *sp;
@@ -271,8 +278,7 @@ switches_cut(struct switches *s)
 	for (i = 0; i < SWITCH_BUCKETS; i++)
 		for (sp = s->ports[i]; sp != NULL; sp = sp->next)
 			index[n++] = sp->index;
-	/* If it fails, closing them takes longer. */
-	(void)os_links_delete(s->os, index, n);
+	switches_cut_some(s, index, n);
 	free(index);
 }
 

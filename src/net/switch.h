@@ -52,6 +52,9 @@ int switches_apply(struct switches *s, const struct switch_conf *conf,
  */
 void switches_cut(struct switches *s);
 
+/* The same of these taps, which are plugged in no more. */
+void switches_cut_some(struct switches *s, const int *index, size_t n);
+
 /* Removes what is ours; no port is plugged in any more. */
 void switches_close(struct switches *s);
 

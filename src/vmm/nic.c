@@ -166,6 +166,12 @@ nic_destroy(struct nic *n)
 	free(n);
 }
 
+int
+nic_index(const struct nic *n)
+{
+	return port_index(n->port);
+}
+
 struct nicport *
 nic_far_end(struct nic *n)
 {

@@ -47,6 +47,9 @@ int nic_create(struct nic **np, const struct nic_conf *c, char *err,
 /* It is not plugged in, and its device is gone. */
 void nic_destroy(struct nic *n);
 
+/* Its interface. */
+int nic_index(const struct nic *n);
+
 /* The far end of its device. */
 struct nicport *nic_far_end(struct nic *n);
 

@@ -230,12 +230,27 @@ nics_close(struct nics *s)
 	}
 }
 
+/* On the loop, which each that is closed holds up by tens of milliseconds. */
+static void
+cut(struct nics *s)
+{
+	int index[VM_NICS_MAX];
+	unsigned i, n = 0;
+
+	for (i = 0; i < s->n; i++)
+		if (s->one[i].nic != NULL)
+			index[n++] = nic_index(s->one[i].nic);
+	if (n > 1)
+		switches_cut_some(network_switches(s->net), index, n);
+}
+
 void
 nics_free(struct nics *s)
 {
 	if (s == NULL)
 		return;
 	nics_unplug(s);
+	cut(s);
 	nics_close(s);
 	free(s);
 }
