@@ -14,9 +14,6 @@
 #define ADDR_TEXT	64
 #define FREE_TRIES	1024	/* to advise a free address */
 
-/* Names further away than this are no misspelling. */
-#define NEAR		3
-
 static const char *
 ip_text(uint32_t ip, char p[ADDR_TEXT])
 {
@@ -134,21 +131,18 @@ no_switch(struct parser *ps, unsigned line, const char *name)
 {
 	const struct config *c = ps->conf;
 	const char *near = NULL;
-	unsigned i, d, best = NEAR + 1;
+	unsigned i, best = VALUE_FAR;
 
-	for (i = 0; i < c->nsws; i++) {
-		d = value_distance(name, c->sw[i].name);
-		if (d < best && d < strlen(c->sw[i].name)) {
-			best = d;
+	for (i = 0; i < c->nsws; i++)
+		if (value_nearer(name, c->sw[i].name, &best))
 			near = c->sw[i].name;
-		}
-	}
 	if (near != NULL)
 		parser_error(ps, line, "nic: there is no [switch %s], did you "
 		    "mean `%s'?", name, near);
 	else
 		parser_error(ps, line, "nic: there is no [switch %s], add "
-		    "that section", name);
+		    "that section; an interface of the host is the uplink of "
+		    "one", name);
 }
 
 /* Why a NIC cannot have its address. */

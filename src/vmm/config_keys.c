@@ -19,9 +19,6 @@
 #define SECOND		1000000000ull
 #define SUN_PATH_MAX	107
 
-/* Words further away than this are no misspelling. */
-#define NEAR		3
-
 static const char *const aio_words[] = {
 	"auto", "io_uring", "threads", NULL,
 };
@@ -151,18 +148,13 @@ const struct key *
 key_nearest(enum section section, const char *name)
 {
 	const struct key *nearest = NULL;
-	unsigned best = NEAR + 1, d;
+	unsigned best = VALUE_FAR;
 	size_t i;
 
-	for (i = 0; i < CONFIG_NKEYS; i++) {
-		d = value_distance(name, config_keys[i].name);
-		/* A name of which every letter is wrong is another name. */
-		if (config_keys[i].section == section && d < best &&
-		    d < strlen(config_keys[i].name)) {
-			best = d;
+	for (i = 0; i < CONFIG_NKEYS; i++)
+		if (config_keys[i].section == section &&
+		    value_nearer(name, config_keys[i].name, &best))
 			nearest = &config_keys[i];
-		}
-	}
 	return nearest;
 }
 

@@ -247,8 +247,18 @@ static const struct nic_option nic_options[] = {
 static int
 unknown_option(const char *name, char *err, size_t errlen)
 {
+	const char *near = NULL;
+	unsigned best = VALUE_FAR;
 	size_t n, i;
 
+	for (i = 0; i < NIC_OPTIONS; i++)
+		if (value_nearer(name, nic_options[i].name, &best))
+			near = nic_options[i].name;
+	if (near != NULL) {
+		snprintf(err, errlen, "unknown option `%s', did you mean "
+		    "`%s'?", name, near);
+		return -EINVAL;
+	}
 	n = (size_t)snprintf(err, errlen, "unknown option `%s', write one of",
 	    name);
 	for (i = 0; i < NIC_OPTIONS && n < errlen; i++)

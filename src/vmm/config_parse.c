@@ -73,8 +73,15 @@ static void
 unknown_key(struct parser *ps, unsigned line, const char *name)
 {
 	const struct key *near = key_nearest(ps->section, name);
+	enum section s = SECTION_DAEMON;
 
-	if (near != NULL)
+	while (s <= SECTION_VM && key_find(s, name) == NULL)
+		s++;
+	if (s <= SECTION_VM)
+		parser_error(ps, line, "unknown key `%s' in [%s], it belongs "
+		    "in [%s]", name, section_names[ps->section],
+		    section_names[s]);
+	else if (near != NULL)
 		parser_error(ps, line, "unknown key `%s' in [%s], did you mean "
 		    "`%s'?", name, section_names[ps->section], near->name);
 	else

@@ -77,32 +77,49 @@ value_is_name(const char *s)
 }
 
 static unsigned
-min3(unsigned a, unsigned b, unsigned c)
+min2(unsigned a, unsigned b)
 {
-	a = a < b ? a : b;
-	return a < c ? a : c;
+	return a < b ? a : b;
 }
 
-/* One row of the distance table is kept; a change, a loss, a gain cost 1. */
-unsigned
-value_distance(const char *a, const char *b)
+/*
+ * How many letters differ: the edit distance of two short words.  A change, a
+ * loss, a gain cost 1, and so do two letters that have changed places.
+ */
+static unsigned
+distance(const char *a, const char *b)
 {
-	unsigned row[WORD_MAX + 1], diag, up;
-	size_t i, j, nb = strlen(b);
+	unsigned char d[WORD_MAX + 1][WORD_MAX + 1];
+	size_t i, j, na = strlen(a), nb = strlen(b);
 
-	if (strlen(a) > WORD_MAX || nb > WORD_MAX)
+	if (na > WORD_MAX || nb > WORD_MAX)
 		return WORD_MAX;
-	for (j = 0; j <= nb; j++)
-		row[j] = j;
-	for (i = 1; a[i - 1] != '\0'; i++) {
-		diag = row[0];
-		row[0] = i;
-		for (j = 1; j <= nb; j++) {
-			up = row[j];
-			row[j] = min3(up + 1, row[j - 1] + 1,
-			    diag + (a[i - 1] != b[j - 1]));
-			diag = up;
+	for (i = 0; i <= na; i++)
+		for (j = 0; j <= nb; j++) {
+			if (i == 0 || j == 0) {
+				d[i][j] = i + j;
+				continue;
+			}
+			d[i][j] = min2(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
+			    min2(d[i - 1][j], d[i][j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1])
+				d[i][j] = min2(d[i][j], d[i - 2][j - 2] + 1);
 		}
-	}
-	return row[nb];
+	return d[na][nb];
+}
+
+bool
+value_nearer(const char *name, const char *word, unsigned *best)
+{
+	unsigned d = distance(name, word);
+
+	/* Its beginning is as good as one wrong letter. */
+	if (*name != '\0' && strncmp(word, name, strlen(name)) == 0)
+		d = 1;
+	/* One with most of its letters wrong is another word. */
+	if (d >= *best || 2 * d > strlen(word))
+		return false;
+	*best = d;
+	return true;
 }

@@ -33,7 +33,11 @@ void value_format(char *p, size_t size, const struct value_unit *units,
 /* First a letter or digit, then those and . - _ */
 bool value_is_name(const char *s);
 
-/* How many letters differ: the edit distance of two short words. */
-unsigned value_distance(const char *a, const char *b);
+/*
+ * Is `name` a misspelling or the beginning of `word`, and more like it than
+ * what was asked about before?  `best` is VALUE_FAR at first.
+ */
+#define VALUE_FAR	4
+bool value_nearer(const char *name, const char *word, unsigned *best);
 
 #endif /* VMMD_CONFIG_VALUE_H */
