@@ -12,6 +12,7 @@
 #include "vmm/config_value.h"
 
 #define ADDR_TEXT	64
+#define MTU6_MIN	1280
 #define FREE_TRIES	1024	/* to advise a free address */
 
 static const char *
@@ -58,27 +59,81 @@ overlap(const struct os_addr *a, const struct os_addr *b)
 	    (a->bytes[bytes] ^ b->bytes[bytes]) >> (8 - rest) == 0);
 }
 
-/* A host has each subnet once, unless a VRF keeps them apart. */
+/* ", on line 2", where a switch's address stands, or "" if nobody knows. */
+static const char *
+addr_place(struct parser *ps, unsigned sw, unsigned addr, char *p)
+{
+	unsigned line = ps->switch_lines[sw].addr[addr];
+	char place[PLACE_MAX];
+
+	*p = '\0';
+	if (line != 0 && ps->main_path != NULL)
+		snprintf(p, PLACE_MAX, ", %s", parser_place(ps, ps->main_path,
+		    line, place, sizeof(place)));
+	return p;
+}
+
 static void
+overlap_error(struct parser *ps, unsigned i, unsigned m, unsigned before,
+    unsigned n)
+{
+	const struct config_switch *a = &ps->conf->sw[i];
+	const struct config_switch *b = &ps->conf->sw[before];
+	unsigned line = ps->switch_lines[i].addr[m];
+	char ta[ADDR_TEXT], tb[ADDR_TEXT], place[PLACE_MAX];
+
+	addr_text(&a->addrs.addr[m], ta);
+	addr_text(&b->addrs.addr[n], tb);
+	addr_place(ps, before, n, place);
+	if (line == 0)
+		parser_error(ps, ps->switch_lines[i].section, "nic: [switch "
+		    "%s] has %s by default, which overlaps %s of [switch %s]%s; "
+		    "give it another by a section [switch %s]", a->name, ta,
+		    tb, b->name, place, a->name);
+	else
+		parser_error(ps, line, "address: %s overlaps %s of [switch "
+		    "%s]%s, write another subnet", ta, tb, b->name, place);
+}
+
+/*
+ * A host has each subnet once, unless a VRF keeps them apart: true after one
+ * error.
+ */
+static bool
 check_overlap(struct parser *ps, unsigned i, unsigned before)
 {
 	const struct config_switch *a = &ps->conf->sw[i];
 	const struct config_switch *b = &ps->conf->sw[before];
-	char ta[ADDR_TEXT], tb[ADDR_TEXT];
 	unsigned m, n;
 
 	/* One bridge may be several switches'. */
 	if (!same_text(a->vrf, b->vrf) ||
 	    (a->bridge != NULL && same_text(a->bridge, b->bridge)))
-		return;
+		return false;
 	for (m = 0; m < a->addrs.n; m++)
 		for (n = 0; n < b->addrs.n; n++)
-			if (overlap(&a->addrs.addr[m], &b->addrs.addr[n]))
-				parser_error(ps, parser_switch_line(ps, i,
-				    "address"), "address: the subnet of %s is "
-				    "that of [switch %s], %s, too",
-				    addr_text(&a->addrs.addr[m], ta), b->name,
-				    addr_text(&b->addrs.addr[n], tb));
+			if (overlap(&a->addrs.addr[m], &b->addrs.addr[n])) {
+				overlap_error(ps, i, m, before, n);
+				return true;
+			}
+	return false;
+}
+
+/* IPv6 wants that much (RFC 8200, 5). */
+static void
+check_mtu(struct parser *ps, unsigned i)
+{
+	const struct config_switch *sw = &ps->conf->sw[i];
+	unsigned k;
+
+	for (k = 0; k < sw->addrs.n; k++)
+		if (sw->addrs.addr[k].ipv6 && sw->mtu != 0 &&
+		    sw->mtu < MTU6_MIN) {
+			parser_error(ps, parser_switch_line(ps, i, "mtu"),
+			    "mtu: %u is too little for IPv6, write %d or more, "
+			    "or no IPv6 address", (unsigned)sw->mtu, MTU6_MIN);
+			return;
+		}
 }
 
 static void
@@ -104,24 +159,27 @@ parser_check_switch(struct parser *ps, unsigned i)
 {
 	const struct config_switch *sw = &ps->conf->sw[i], *other;
 	uint8_t wire[DNAME_MAX];
+	bool told = false;
 	unsigned k;
 
 	check_router(ps, i);
+	check_mtu(ps, i);
 	if (sw->domain != NULL && dname_encode(wire, sw->domain) == 0)
 		parser_error(ps, parser_switch_line(ps, i, "domain"),
-		    "domain: `%s' is none, write labels of at most 63 letters "
-		    "with dots between", sw->domain);
+		    "domain: `%s' is no domain, write labels of at most 63 "
+		    "letters with dots between", sw->domain);
 	if (sw->uplink != NULL && same_text(sw->uplink, sw->bridge))
 		parser_error(ps, parser_switch_line(ps, i, "uplink"),
 		    "uplink: `%s' is the bridge itself, write the interface "
 		    "that it is to join", sw->uplink);
 	for (k = 0; k < i; k++) {
 		other = &ps->conf->sw[k];
-		check_overlap(ps, i, k);
+		told = told || check_overlap(ps, i, k);
 		if (sw->uplink != NULL && same_text(sw->uplink, other->uplink))
 			parser_error(ps, parser_switch_line(ps, i, "uplink"),
 			    "uplink: `%s' is that of [switch %s] already, on "
-			    "line %u", sw->uplink, other->name,
+			    "line %u; for another VLAN of it, name a VLAN "
+			    "interface", sw->uplink, other->name,
 			    parser_switch_line(ps, k, "uplink"));
 	}
 }
@@ -145,6 +203,26 @@ no_switch(struct parser *ps, unsigned line, const char *name)
 		    "one", name);
 }
 
+/* Why a NIC cannot have the address that it is given, in subnet `a`. */
+static void
+bad_host(struct parser *ps, unsigned line, const struct config_switch *sw,
+    uint32_t nic_ip, const struct os_addr *a)
+{
+	char ip[ADDR_TEXT], net[ADDR_TEXT], place[PLACE_MAX];
+	bool first = (nic_ip & ~addr_mask(a->prefix)) == 0;
+
+	ip_text(nic_ip, ip);
+	if (nic_ip == addr_ip(a))
+		parser_error(ps, line, "nic: address %s is the host's in "
+		    "[switch %s]%s", ip, sw->name, addr_place(ps,
+		    (unsigned)(sw - ps->conf->sw),
+		    (unsigned)(a - sw->addrs.addr), place));
+	else
+		parser_error(ps, line, "nic: address %s is the %s in [switch "
+		    "%s], %s, write another", ip, first ? "subnet itself" :
+		    "broadcast address", sw->name, addr_text(a, net));
+}
+
 /* Why a NIC cannot have its address. */
 static void
 bad_address(struct parser *ps, unsigned line, const struct config_switch *sw,
@@ -155,20 +233,24 @@ bad_address(struct parser *ps, unsigned line, const struct config_switch *sw,
 
 	if (switch_subnet(sw, 0) == NULL)
 		parser_error(ps, line, "nic: address %s: [switch %s] has no "
-		    "IPv4 subnet, add an address there", ip_text(n->ip, ip),
-		    sw->name);
+		    "IPv4 address, so its subnet is not known; add address = "
+		    "ADDRESS/BITS there%s", ip_text(n->ip, ip), sw->name,
+		    sw->uplink == NULL ? "" : ", or leave the address to the "
+		    "DHCP server behind the uplink");
 	else if (a == NULL)
 		parser_error(ps, line, "nic: address %s lies outside of "
 		    "[switch %s], %s", ip_text(n->ip, ip), sw->name,
 		    addr_text(switch_subnet(sw, 0), net));
-	else if (n->ip == 0)
+	else if (n->ip != 0)
+		bad_host(ps, line, sw, n->ip, a);
+	else if (a->prefix == 32)
+		parser_error(ps, line, "nic: the subnet %s of [switch %s] has "
+		    "no address for a guest, write fewer bits there, or "
+		    "address=none", addr_text(a, net), sw->name);
+	else
 		parser_error(ps, line, "nic: the subnet %s of [switch %s] has "
 		    "no room, give the NIC an address, or none",
 		    addr_text(a, net), sw->name);
-	else
-		parser_error(ps, line, "nic: address %s is that of [switch "
-		    "%s] itself, or none of a host", ip_text(n->ip, ip),
-		    sw->name);
 }
 
 /* Finds out who the NICs of a guest are; errors only if `tell`. */

@@ -183,11 +183,13 @@ static void
 parse_addrs(struct parser *ps, unsigned line, const struct key *k,
     const char *value, struct config_addrs *field)
 {
-	char why[200];
+	char why[300];
 
 	if (addrs_add(field, value, k->type == KEY_ADDRS, (unsigned)k->max,
 	    why, sizeof(why)) != 0)
 		parser_error(ps, line, "%s: %s", k->name, why);
+	else if (k->type == KEY_ADDRS)
+		ps->switch_lines[ps->conf->nsws - 1].addr[field->n - 1] = line;
 }
 
 static void

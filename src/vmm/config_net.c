@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,45 +27,80 @@ addr_same(const struct os_addr *a, const struct os_addr *b)
 	    memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-/* An address with its subnet, which a host there can have. */
-static bool
-parse_subnet(struct os_addr *a, const char *value)
-{
-	struct addr_net n;
-	struct addr_net6 n6;
-	uint32_t wire;
+#define REFUSE_MAX	300
 
-	a->ipv6 = strchr(value, ':') != NULL;
-	if (!a->ipv6) {
-		if (addr_parse(&n, value) != 0 || n.prefix == 0 ||
-		    !addr_is_host(&n, n.ip))
-			return false;
-		wire = htonl(n.ip);
-		memcpy(a->bytes, &wire, sizeof(wire));
-		a->prefix = n.prefix;
-		return true;
-	}
-	if (addr6_parse(&n6, value) != 0)
-		return false;
-	memcpy(a->bytes, n6.ip, sizeof(a->bytes));
-	a->prefix = n6.prefix;
-	addr6_clear(&n6);
-	/* Neither the subnet itself nor multicast. */
-	return n6.prefix != 0 && a->bytes[0] != 0xff && (n6.prefix == 128 ||
-	    memcmp(a->bytes, n6.ip, sizeof(a->bytes)) != 0);
+/* Why it is none: always false. */
+static bool __attribute__((__format__(__printf__, 3, 4)))
+refuse(char err[REFUSE_MAX], const char *value, const char *fmt, ...)
+{
+	size_t n = (size_t)snprintf(err, REFUSE_MAX, "`%s' ", value);
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (n < REFUSE_MAX)
+		vsnprintf(err + n, REFUSE_MAX - n, fmt, ap);
+	va_end(ap);
+	return false;
 }
 
 static bool
-parse_host(struct os_addr *a, const char *value)
+is_host6(const uint8_t bytes[16])
 {
-	const struct addr_net all = { .prefix = 0 };
+	struct in6_addr in;
 
-	a->ipv6 = strchr(value, ':') != NULL;
-	if (a->ipv6)
-		return inet_pton(AF_INET6, value, a->bytes) == 1 &&
-		    a->bytes[0] != 0xff;
-	return inet_pton(AF_INET, value, a->bytes) == 1 &&
-	    addr_is_host(&all, addr_ip(a));
+	memcpy(&in, bytes, sizeof(in));
+	return !IN6_IS_ADDR_UNSPECIFIED(&in) && !IN6_IS_ADDR_LOOPBACK(&in) &&
+	    !IN6_IS_ADDR_V4MAPPED(&in) && !IN6_IS_ADDR_MULTICAST(&in);
+}
+
+/* The address in `text`, a part of `value`; `like`: what that may be. */
+static bool
+parse_host(struct os_addr *a, const char *text, const char *value,
+    const char *like, char err[REFUSE_MAX])
+{
+	static const struct addr_net all;
+
+	a->ipv6 = strchr(text, ':') != NULL;
+	if (inet_pton(a->ipv6 ? AF_INET6 : AF_INET, text, a->bytes) != 1)
+		return refuse(err, value, "is no address, write it as in %s",
+		    like);
+	if (a->ipv6 ? !is_host6(a->bytes) : !addr_is_host(&all, addr_ip(a)))
+		return refuse(err, value, "is loopback, multicast or reserved, "
+		    "write another as in %s", like);
+	return true;
+}
+
+/* An address with its subnet, which a host there can have. */
+static bool
+parse_subnet(struct os_addr *a, const char *value, char err[REFUSE_MAX])
+{
+	char host[INET6_ADDRSTRLEN];
+	size_t n = strcspn(value, "/");
+	struct addr_net net = { .prefix = 0 };
+	struct addr_net6 net6 = { .prefix = 0 };
+	bool first;
+
+	snprintf(host, sizeof(host), "%.*s", (int)n, value);
+	if (!parse_host(a, host, value, "192.0.2.1/24 or 2001:db8::1/64", err))
+		return false;
+	if (value[n] == '\0')
+		return refuse(err, value, "has no bits, write it as in %s/%u",
+		    host, a->ipv6 ? 64 : 24);
+	if ((a->ipv6 ? addr6_parse(&net6, value) : addr_parse(&net, value)) !=
+	    0 || net.prefix + net6.prefix == 0)
+		return refuse(err, value, "needs bits of 1 to %u, as in %s/%u",
+		    a->ipv6 ? 128 : 32, host, a->ipv6 ? 64 : 24);
+	a->prefix = net.prefix + net6.prefix;
+	addr6_clear(&net6);
+	if (a->ipv6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80)
+		return refuse(err, value, "is link-local, of which the host "
+		    "makes one itself; write another");
+	first = a->ipv6 ? a->prefix < 128 && memcmp(a->bytes, net6.ip, 16) == 0
+	    : (net.ip & ~addr_mask(a->prefix)) == 0;
+	if (a->ipv6 ? first : !addr_is_host(&net, net.ip))
+		return refuse(err, value, "is the subnet%s, write an address "
+		    "in it", first ? " itself" : "'s broadcast address");
+	return true;
 }
 
 int
@@ -72,14 +108,12 @@ addrs_add(struct config_addrs *c, const char *value, bool subnet,
     unsigned max, char *err, size_t errlen)
 {
 	struct os_addr a = { .prefix = 0 };
+	char why[REFUSE_MAX];
 	unsigned i;
 
-	if (subnet ? !parse_subnet(&a, value) : !parse_host(&a, value)) {
-		snprintf(err, errlen, "`%s' is no %s, write %s", value,
-		    subnet ? "address of a host in its subnet" :
-		    "address of a host", subnet ?
-		    "it as in 192.0.2.1/24 or 2001:db8::1/64" :
-		    "it as in 192.0.2.1 or 2001:db8::1");
+	if (subnet ? !parse_subnet(&a, value, why) :
+	    !parse_host(&a, value, value, "192.0.2.1 or 2001:db8::1", why)) {
+		snprintf(err, errlen, "%s", why);
 		return -EINVAL;
 	}
 	for (i = 0; i < c->n; i++)

@@ -440,6 +440,7 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	unsigned i;
 	int ret;
 
+	ps->main_path = path;
 	set_defaults(ps, SECTION_DAEMON);
 	ret = parse_file(ps, f, path, NULL);
 	ret = ret ?: set_derived(ps->conf);
@@ -510,8 +511,9 @@ config_with(const struct config *c, const char *name, const char *file,
 
 	ps.conf = config_dup_without(c, name);
 	ps.lines = calloc(c->nvms + 1, sizeof(*ps.lines));
+	ps.switch_lines = calloc(c->nsws + 1, sizeof(*ps.switch_lines));
 	ps.room = c->nvms + 1;
-	if (ps.conf == NULL || ps.lines == NULL)
+	if (ps.conf == NULL || ps.lines == NULL || ps.switch_lines == NULL)
 		ret = -ENOMEM;
 	else if (text != NULL)
 		ret = parse_request(&ps, name, file, text);

@@ -27,14 +27,16 @@ struct vm_lines {
 	}		id[VM_NICS_MAX];
 };
 
-/* The same beside each config_switch. */
+/* The same beside each config_switch; one that needs no section has no keys. */
 struct switch_lines {
 	unsigned	section;
 	unsigned	key[CONFIG_NKEYS];
+	unsigned	addr[SWITCH_ADDRS_MAX];
 };
 
 struct parser {
 	const char	*path;		/* of what is being read */
+	const char	*main_path;	/* where switches stand, or NULL */
 	const char	*only;		/* guest that may stand there, or NULL */
 	bool		 request;	/* nobody knows lines in it */
 	struct buf	*errors;

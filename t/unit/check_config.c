@@ -145,7 +145,7 @@ slurp(const char *path, char *p, size_t size)
 static const char *const golden[] = {
 	"full", "empty", "dialect", "sections", "values", "bytes",
 	"continued", "path", "net", "switches", "nics",
-	"local", "local2",
+	"local", "local2", "addresses",
 };
 
 START_TEST(golden_files)

@@ -165,6 +165,23 @@ START_TEST(nics)
 }
 END_TEST
 
+/* A request knows no lines of switches. */
+START_TEST(nics_of_subnets)
+{
+	rig_put_file(rig.path, config("[switch wan]\n"
+	    "address = 100.65.0.1/24\n"));
+	ask("reload");
+	ck_assert_str_eq(ask("define b kernel=/k nic=wan,address=100.65.0.1"),
+	    "error message=\"nic: address 100.65.0.1 is the host's in [switch "
+	    "wan]\"\nerr invalid vm b: nothing changed\n");
+	ck_assert_str_eq(ask("define b kernel=/k nic=local"),
+	    "error message=\"nic: [switch local] has 100.64.0.1/10 by default, "
+	    "which overlaps 100.65.0.1/24 of [switch wan]; give it another by "
+	    "a section [switch local]\"\n"
+	    "err invalid vm b: nothing changed\n");
+}
+END_TEST
+
 /* Who watches learns of guests that come and go. */
 START_TEST(events)
 {
@@ -417,6 +434,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
 	tcase_add_test(tc, nics);
+	tcase_add_test(tc, nics_of_subnets);
 	tcase_add_test(tc, events);
 	tcase_add_test(tc, lists_and_defaults);
 	tcase_add_test(tc, long_text);
