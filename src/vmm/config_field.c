@@ -61,20 +61,61 @@ trim(char *s)
 	return s;
 }
 
-static bool
-parse_disk_option(const char *word, struct disk_how *how)
+/* The index of `value` among the words, or -1 and an error. */
+static int
+parse_word(struct parser *ps, unsigned line, const char *name,
+    const char *const *words, const char *value)
 {
-	if (strcmp(word, "readonly") == 0)
+	char list[64] = "";
+	size_t n = 0;
+	int i;
+
+	for (i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], value) == 0)
+			return i;
+		n += snprintf(list + n, sizeof(list) - n, "%s%s",
+		    i == 0 ? "" : ", ", words[i]);
+	}
+	parser_error(ps, line, "%s: unknown value `%s', write one of %s",
+	    name, value, list);
+	return -1;
+}
+
+/* "NAME=VALUE"; `seen` has a bit for each option so far. */
+static void
+parse_disk_option(struct parser *ps, unsigned line, char *value,
+    struct disk_how *how, unsigned *seen)
+{
+	static const char *const modes[] = {
+		[DISK_WRITEBACK] = "writeback",
+		[DISK_WRITETHROUGH] = "writethrough",
+		[DISK_NONE] = "none",
+		NULL,
+	};
+	const char *name = strsep(&value, "=");
+	bool cache = strcmp(name, "cache") == 0;
+	int mode;
+
+	if (!cache && strcmp(name, "readonly") != 0) {
+		parser_error(ps, line, "disk: unknown option `%s', write "
+		    "readonly or cache=MODE (a path cannot contain a comma)",
+		    name);
+		return;
+	}
+	if ((*seen & 1u << cache) != 0)
+		parser_error(ps, line, "disk: %s: given twice", name);
+	*seen |= 1u << cache;
+	if (!cache) {
 		how->readonly = true;
-	else if (strcmp(word, "cache=none") == 0)
-		how->cache = DISK_NONE;
-	else if (strcmp(word, "cache=writeback") == 0)
-		how->cache = DISK_WRITEBACK;
-	else if (strcmp(word, "cache=writethrough") == 0)
-		how->cache = DISK_WRITETHROUGH;
-	else
-		return false;
-	return true;
+		if (value != NULL)
+			parser_error(ps, line, "disk: readonly: takes no "
+			    "value");
+		return;
+	}
+	mode = parse_word(ps, line, "disk: cache", modes,
+	    value == NULL ? "" : value);
+	if (mode >= 0)
+		how->cache = mode;
 }
 
 /* "PATH", then perhaps options, each behind a comma. */
@@ -82,17 +123,12 @@ static void
 parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
     struct vm_disk *disk)
 {
+	unsigned seen = 0;
 	char *word;
 
 	parse_path(ps, line, k, trim(strsep(&value, ",")), &disk->path);
-	while ((word = strsep(&value, ",")) != NULL) {
-		word = trim(word);
-		if (!parse_disk_option(word, &disk->how))
-			parser_error(ps, line, "%s: unknown option `%s', "
-			    "write readonly or cache=none, writeback or "
-			    "writethrough; no path has a comma", k->name,
-			    word);
-	}
+	while ((word = strsep(&value, ",")) != NULL)
+		parse_disk_option(ps, line, trim(word), &disk->how, &seen);
 }
 
 static void
@@ -204,26 +240,6 @@ parse_nics(struct parser *ps, unsigned line, const struct key *k,
 		ps->lines[ps->conf->nvms - 1].nic[field->n - 1] = line;
 }
 
-/* The index of `value` among the key's words, or -1 and an error. */
-static int
-parse_word(struct parser *ps, unsigned line, const struct key *k,
-    const char *value)
-{
-	char list[64] = "";
-	size_t n = 0;
-	int i;
-
-	for (i = 0; k->words[i] != NULL; i++) {
-		if (strcmp(k->words[i], value) == 0)
-			return i;
-		n += snprintf(list + n, sizeof(list) - n, "%s%s",
-		    i == 0 ? "" : ", ", k->words[i]);
-	}
-	parser_error(ps, line, "%s: unknown value `%s', write one of %s",
-	    k->name, value, list);
-	return -1;
-}
-
 /* What a number of each kind is called, and looks like. */
 static const struct {
 	const char	*what;
@@ -320,7 +336,7 @@ parser_value(struct parser *ps, unsigned line, const struct key *k,
 		parse_nics(ps, line, k, value, field);
 		break;
 	case KEY_WORD:
-		if (parse_word(ps, line, k, value) >= 0)
+		if (parse_word(ps, line, k->name, k->words, value) >= 0)
 			set_string(ps, line, field, value);
 		break;
 	case KEY_OWNER:
@@ -328,10 +344,11 @@ parser_value(struct parser *ps, unsigned line, const struct key *k,
 		parse_owner(ps, line, k, value, field);
 		break;
 	case KEY_BOOL:
-		*(bool *)field = parse_word(ps, line, k, value) == 1;
+		*(bool *)field = parse_word(ps, line, k->name, k->words,
+		    value) == 1;
 		break;
 	case KEY_ON_END:
-		i = parse_word(ps, line, k, value);
+		i = parse_word(ps, line, k->name, k->words, value);
 		if (i >= 0)
 			*(enum on_end *)field = i;
 		break;

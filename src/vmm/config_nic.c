@@ -223,6 +223,9 @@ print_link(const struct vm_nic *n, struct buf *b)
 	return n->down ? buf_printf(b, ",link=down") : 0;
 }
 
+#define LIMIT_ADVICE	"bytes a second with K, M, G or T, as in 1250000 " \
+			"for 10 Mbit/s"
+
 static const struct nic_option nic_options[] = {
 	{ "lladdr", set_lladdr, print_lladdr,
 	    "a unicast MAC address as in 0e:12:34:56:78:9a" },
@@ -230,10 +233,8 @@ static const struct nic_option nic_options[] = {
 	    "an IPv4 address as in 192.0.2.7, or none" },
 	{ "hostname", set_hostname, print_hostname,
 	    "letters, digits and -, at most 63" },
-	{ "limit-in", set_limit_in, print_limit_in,
-	    "bytes a second, as in 10M" },
-	{ "limit-out", set_limit_out, print_limit_out,
-	    "bytes a second, as in 10M" },
+	{ "limit-in", set_limit_in, print_limit_in, LIMIT_ADVICE },
+	{ "limit-out", set_limit_out, print_limit_out, LIMIT_ADVICE },
 	{ "packets-in", set_packets_in, print_packets_in,
 	    "packets a second, digits only" },
 	{ "packets-out", set_packets_out, print_packets_out,
@@ -267,6 +268,31 @@ unknown_option(const char *name, char *err, size_t errlen)
 	return -EINVAL;
 }
 
+/* What is wrong with a value that an option has not taken. */
+static void
+bad_value(const struct nic_option *o, const char *value, char *err,
+    size_t errlen)
+{
+	bool addr = o->set == set_address;
+
+	if (*value == '\0')
+		snprintf(err, errlen, "%s: no value, write %s", o->name,
+		    o->advice);
+	else if (addr && strchr(value, ':') != NULL)
+		snprintf(err, errlen, "%s: `%s': guests make their IPv6 "
+		    "addresses themselves, write %s", o->name, value,
+		    o->advice);
+	else if (addr && strchr(value, '/') != NULL)
+		snprintf(err, errlen, "%s: `%s': the bits are the switch's, "
+		    "write %s", o->name, value, o->advice);
+	else if (strcmp(value, "0") == 0)
+		snprintf(err, errlen, "%s: `0' is not valid, write %s, or "
+		    "leave it out", o->name, o->advice);
+	else
+		snprintf(err, errlen, "%s: `%s' is not valid, write %s",
+		    o->name, value, o->advice);
+}
+
 /* "NAME=VALUE"; `seen` has a bit for each option so far. */
 static int
 nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
@@ -287,8 +313,7 @@ nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
 	*seen |= 1u << i;
 	if (word != NULL && nic_options[i].set(n, word))
 		return 0;
-	snprintf(err, errlen, "%s: `%s' is none, write %s", name,
-	    word == NULL ? "" : word, nic_options[i].advice);
+	bad_value(&nic_options[i], word == NULL ? "" : word, err, errlen);
 	return -EINVAL;
 }
 
