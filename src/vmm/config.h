@@ -103,6 +103,12 @@ struct config *config_dup_without(const struct config *c, const char *name);
  */
 void config_check_files(const struct config *c, struct buf *warnings);
 
+/*
+ * The same for what switches name on this host, and for those whose guests get
+ * no address.
+ */
+void config_check_switches(const struct config *c, struct buf *warnings);
+
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);
 const struct config_switch *config_find_switch(const struct config *c,

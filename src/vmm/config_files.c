@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The files of guests, as `vmmd -n` looks at them: see config.h.
+ * What the configuration names on this host, as `vmmd -n` looks at it: see
+ * config.h.
  */
+#include <net/if.h>
+
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -42,4 +46,34 @@ config_check_files(const struct config *c, struct buf *warnings)
 			    (vm->disk[i].how.readonly ? 0 : W_OK), warnings);
 	}
 	confine_destroy(in);
+}
+
+static void
+check_interface(const struct config_switch *sw, const char *key,
+    const char *name, struct buf *warnings)
+{
+	if (name != NULL && if_nametoindex(name) == 0)
+		(void)buf_printf(warnings, "warning: switch %s: %s %s: %s\n",
+		    sw->name, key, name, strerror(errno));
+}
+
+void
+config_check_switches(const struct config *c, struct buf *warnings)
+{
+	const struct config_switch *sw;
+	uint32_t number;
+
+	for (sw = c->sw; sw < c->sw + c->nsws; sw++) {
+		check_interface(sw, "uplink", sw->uplink, warnings);
+		check_interface(sw, "vrf", sw->vrf, warnings);
+		if (sw->group != NULL && os_group(sw->group, &number) != 0)
+			(void)buf_printf(warnings, "warning: switch %s: group "
+			    "%s: there is none\n", sw->name, sw->group);
+		/* A bridge of others may have its own DHCP server. */
+		if (sw->addrs.n == 0 && sw->uplink == NULL &&
+		    sw->bridge == NULL)
+			(void)buf_printf(warnings, "warning: switch %s: "
+			    "neither address nor uplink: its guests get no "
+			    "address\n", sw->name);
+	}
 }

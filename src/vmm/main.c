@@ -91,6 +91,7 @@ check_files(const char *path, const struct config *c, struct buf *warnings)
 		(void)buf_printf(warnings, "warning: %s: user %s cannot read "
 		    "it, as SIGHUP will have to\n", path, c->user);
 	config_check_files(c, warnings);
+	config_check_switches(c, warnings);
 }
 
 /* Errors are the output here: as they are, without the log's prefix. */

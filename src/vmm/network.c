@@ -67,13 +67,6 @@ network_abandon(struct network *n)
 		log_warn("%s", err);
 }
 
-/* No guest reaches what is the host's own. */
-static bool
-is_loopback(const struct os_addr *a)
-{
-	return a->ipv6 && memcmp(a->bytes, &in6addr_loopback, 16) == 0;
-}
-
 static void
 add_resolvers(struct config_addrs *dns, const char *path)
 {
@@ -85,10 +78,8 @@ add_resolvers(struct config_addrs *dns, const char *path)
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (sscanf(line, " nameserver %63s", text) != 1)
 			continue;
-		/* What is no address, or one too many, is left out. */
-		if (addrs_add(dns, text, false, LEASE_DNS, why,
-		    sizeof(why)) == 0 && is_loopback(&dns->addr[dns->n - 1]))
-			dns->n--;
+		/* What no guest reaches, or is one too many, is left out. */
+		(void)addrs_add(dns, text, false, LEASE_DNS, why, sizeof(why));
 	}
 	fclose(f);
 }

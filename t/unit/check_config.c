@@ -331,6 +331,32 @@ START_TEST(unreadable_files)
 }
 END_TEST
 
+/* What vmmd -n says of switches that this host has not all for. */
+START_TEST(switch_warnings)
+{
+	struct config *c;
+
+	c = read_text("[switch a]\naddress=192.0.2.1/24\ngroup=7\n"
+	    "[switch b]\nuplink=lo\n"
+	    "[switch c]\nbridge=br-c\n"
+	    "[switch d]\nisolate=yes\n"
+	    "[switch e]\nuplink=no-such.0\n"
+	    "[switch f]\naddress=2001:db8::1/64\nvrf=no-such.1\n"
+	    "group=no-such.2\n");
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	buf_consume(&errors, errors.len);
+	config_check_switches(c, &errors);
+	buf_append(&errors, "", 1);
+	ck_assert_str_eq(buf_head(&errors),
+	    "warning: switch d: neither address nor uplink: its guests get no "
+	    "address\n"
+	    "warning: switch e: uplink no-such.0: No such device\n"
+	    "warning: switch f: vrf no-such.1: No such device\n"
+	    "warning: switch f: group no-such.2: there is none\n");
+	config_free(c);
+}
+END_TEST
+
 /* What of a NIC counts at once, and what makes the guest another one. */
 START_TEST(nics_change)
 {
@@ -606,6 +632,7 @@ config_case(void)
 	tcase_add_test(tc, socket_path_fits_its_address);
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
+	tcase_add_test(tc, switch_warnings);
 	tcase_add_test(tc, nics_change);
 	tcase_add_test(tc, fixed_keys_are_kept);
 	tcase_add_test(tc, kept_numbers_and_accounts);
