@@ -89,7 +89,7 @@ disk_file_attach(struct disk_file *f, struct aio *aio)
 static bool
 file_changes(const struct disk_file_op *op)
 {
-	return op->kind != DISK_FILE_READ && op->kind != DISK_FILE_SYNC;
+	return op->opcode != AIO_READV && op->opcode != AIO_FDATASYNC;
 }
 
 /* Copies between the buffer and the operation's memory, `n` bytes at most. */
@@ -102,7 +102,7 @@ file_copy(const struct disk_file_op *op, size_t n)
 
 	for (v = op->iov; n != 0; v++) {
 		part = v->iov_len < n ? v->iov_len : n;
-		if (op->kind == DISK_FILE_READ)
+		if (op->opcode == AIO_READV)
 			memcpy(v->iov_base, p, part);
 		else
 			memcpy(p, v->iov_base, part);
@@ -117,21 +117,21 @@ file_issue(struct disk_file_op *op)
 {
 	const struct disk_file *f = op->file;
 
-	switch (op->kind) {
-	case DISK_FILE_READ:
+	switch (op->opcode) {
+	case AIO_READV:
 		aio_readv(f->aio, f->fd, op->iov, op->niov, op->off, &op->aio);
 		break;
-	case DISK_FILE_WRITE:
+	case AIO_WRITEV:
 		aio_writev(f->aio, f->fd, op->iov, op->niov, op->off,
 		    &op->aio);
 		break;
-	case DISK_FILE_PUNCH:
+	case AIO_PUNCH:
 		aio_punch(f->aio, f->fd, op->off, op->len, &op->aio);
 		break;
-	case DISK_FILE_ZERO:
+	case AIO_ZERO:
 		aio_zero(f->aio, f->fd, op->off, op->len, &op->aio);
 		break;
-	case DISK_FILE_SYNC:
+	case AIO_FDATASYNC:
 		aio_fdatasync(f->aio, f->fd, &op->aio);
 		break;
 	}
@@ -231,7 +231,7 @@ bounce_read_done(struct aio_op *aio, int res)
 	struct disk_file_op *op = file_op(aio);
 	int n;
 
-	if (op->kind == DISK_FILE_READ) {
+	if (op->opcode == AIO_READV) {
 		n = file_moved(op, res);
 		if (n > 0)
 			file_copy(op, (size_t)n);
@@ -258,7 +258,7 @@ bounce_begin(struct disk_file_op *op)
 	op->span.iov_len = (op->skip + op->len + align - 1) / align * align;
 	f->bounced = op;
 	f->alone = op->partial;
-	if (op->kind == DISK_FILE_WRITE && !op->partial) {
+	if (op->opcode == AIO_WRITEV && !op->partial) {
 		bounce_write(op);
 		return;
 	}
@@ -292,16 +292,16 @@ file_look(struct disk_file_op *op)
 		op->len += op->iov[i].iov_len;
 	}
 	op->bounces = !aligned || op->off % a->offset != 0;
-	op->partial = op->kind == DISK_FILE_WRITE &&
+	op->partial = op->opcode == AIO_WRITEV &&
 	    (op->off % a->offset != 0 || op->len % a->offset != 0);
 }
 
 static void
-file_start(struct disk_file *f, enum disk_file_kind kind,
+file_start(struct disk_file *f, enum aio_opcode opcode,
     struct disk_file_op *op)
 {
 	op->file = f;
-	op->kind = kind;
+	op->opcode = opcode;
 	if (!f->direct) {
 		op->aio.done = file_done;
 		file_issue(op);
@@ -310,7 +310,7 @@ file_start(struct disk_file *f, enum disk_file_kind kind,
 	op->aio.done = file_direct_done;
 	op->bounces = false;
 	op->partial = false;
-	if (kind == DISK_FILE_READ || kind == DISK_FILE_WRITE)
+	if (opcode == AIO_READV || opcode == AIO_WRITEV)
 		file_look(op);
 	if (!op->bounces && !file_changes(op)) {
 		file_issue(op);
@@ -324,55 +324,55 @@ file_start(struct disk_file *f, enum disk_file_kind kind,
 }
 
 static void
-file_transfer(struct disk_file *f, enum disk_file_kind kind,
+file_transfer(struct disk_file *f, enum aio_opcode opcode,
     const struct iovec *iov, unsigned niov, uint64_t off,
     struct disk_file_op *op)
 {
 	op->iov = iov;
 	op->niov = niov;
 	op->off = off;
-	file_start(f, kind, op);
+	file_start(f, opcode, op);
 }
 
 void
 disk_file_readv(struct disk_file *f, const struct iovec *iov, unsigned niov,
     uint64_t off, struct disk_file_op *op)
 {
-	file_transfer(f, DISK_FILE_READ, iov, niov, off, op);
+	file_transfer(f, AIO_READV, iov, niov, off, op);
 }
 
 void
 disk_file_writev(struct disk_file *f, const struct iovec *iov, unsigned niov,
     uint64_t off, struct disk_file_op *op)
 {
-	file_transfer(f, DISK_FILE_WRITE, iov, niov, off, op);
+	file_transfer(f, AIO_WRITEV, iov, niov, off, op);
 }
 
 static void
-file_range(struct disk_file *f, enum disk_file_kind kind, uint64_t off,
+file_range(struct disk_file *f, enum aio_opcode opcode, uint64_t off,
     uint64_t len, struct disk_file_op *op)
 {
 	op->off = off;
 	op->len = len;
-	file_start(f, kind, op);
+	file_start(f, opcode, op);
 }
 
 void
 disk_file_punch(struct disk_file *f, uint64_t off, uint64_t len,
     struct disk_file_op *op)
 {
-	file_range(f, DISK_FILE_PUNCH, off, len, op);
+	file_range(f, AIO_PUNCH, off, len, op);
 }
 
 void
 disk_file_zero(struct disk_file *f, uint64_t off, uint64_t len,
     struct disk_file_op *op)
 {
-	file_range(f, DISK_FILE_ZERO, off, len, op);
+	file_range(f, AIO_ZERO, off, len, op);
 }
 
 void
 disk_file_sync(struct disk_file *f, struct disk_file_op *op)
 {
-	file_start(f, DISK_FILE_SYNC, op);
+	file_start(f, AIO_FDATASYNC, op);
 }

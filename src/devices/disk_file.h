@@ -16,14 +16,6 @@
 
 struct disk_file;
 
-enum disk_file_kind {
-	DISK_FILE_READ,
-	DISK_FILE_WRITE,
-	DISK_FILE_PUNCH,
-	DISK_FILE_ZERO,
-	DISK_FILE_SYNC,
-};
-
 /*
  * One operation, under the rules of struct aio_op.  A transfer may come back
  * short; its rest is another operation's.
@@ -35,7 +27,7 @@ struct disk_file_op {
 	struct aio_op		 aio;
 	struct disk_file	*file;
 	struct disk_file_op	*next;		/* that waits, too */
-	enum disk_file_kind	 kind;
+	enum aio_opcode		 opcode;
 	const struct iovec	*iov;
 	unsigned		 niov;
 	uint64_t		 off;

@@ -151,7 +151,7 @@ struct op {
 	struct iovec		 iov[3];
 	bool			 done;
 	int			 res;
-	enum disk_file_kind	 kind;
+	enum aio_opcode		 opcode;
 	size_t			 off, len;
 	uint8_t			*memory;
 };
@@ -202,24 +202,24 @@ op_done(struct disk_file_op *file, int res)
 
 /* Starts one over the memory at `p`, cut into three elements at `cut`. */
 static void
-start(struct fixture *t, struct op *op, enum disk_file_kind kind, size_t off,
+start(struct fixture *t, struct op *op, enum aio_opcode opcode, size_t off,
     size_t len, uint8_t *p, size_t cut)
 {
 	op->file.done = op_done;
 	op->done = false;
-	op->kind = kind;
+	op->opcode = opcode;
 	op->off = off;
 	op->len = len;
 	op->iov[0] = (struct iovec){ p, cut };
 	op->iov[1] = (struct iovec){ p + cut, cut };
 	op->iov[2] = (struct iovec){ p + 2 * cut, len - 2 * cut };
-	if (kind == DISK_FILE_READ)
+	if (opcode == AIO_READV)
 		disk_file_readv(t->f, op->iov, 3, off, &op->file);
-	else if (kind == DISK_FILE_WRITE)
+	else if (opcode == AIO_WRITEV)
 		disk_file_writev(t->f, op->iov, 3, off, &op->file);
-	else if (kind == DISK_FILE_PUNCH)
+	else if (opcode == AIO_PUNCH)
 		disk_file_punch(t->f, off, len, &op->file);
-	else if (kind == DISK_FILE_ZERO)
+	else if (opcode == AIO_ZERO)
 		disk_file_zero(t->f, off, len, &op->file);
 	else
 		disk_file_sync(t->f, &op->file);
@@ -235,8 +235,8 @@ any(struct fixture *t, unsigned n)
 static void
 start_any(struct fixture *t, struct op *op, size_t off, size_t len)
 {
-	enum disk_file_kind kind = any(t, 6) < 3 ? DISK_FILE_WRITE :
-	    (enum disk_file_kind)any(t, 5);
+	enum aio_opcode opcode = any(t, 6) < 3 ? AIO_WRITEV :
+	    (enum aio_opcode)any(t, 5);
 	uint8_t *p;
 	size_t i;
 
@@ -245,11 +245,11 @@ start_any(struct fixture *t, struct op *op, size_t off, size_t len)
 	p = op->memory + (any(t, 2) != 0 ? any(t, BLOCK) : 0);
 	for (i = 0; i < len; i++)
 		p[i] = (uint8_t)test_random(&t->seed);
-	if (kind == DISK_FILE_WRITE)
+	if (opcode == AIO_WRITEV)
 		memcpy(t->want + off, p, len);
-	else if (kind == DISK_FILE_PUNCH || kind == DISK_FILE_ZERO)
+	else if (opcode == AIO_PUNCH || opcode == AIO_ZERO)
 		memset(t->want + off, 0, len);
-	start(t, op, kind, off, len, p,
+	start(t, op, opcode, off, len, p,
 	    any(t, 2) != 0 ? any(t, (unsigned)len / 2) : 0);
 }
 
@@ -257,11 +257,11 @@ start_any(struct fixture *t, struct op *op, size_t off, size_t len)
 static void
 look(struct fixture *t, struct op *op)
 {
-	bool moves = op->kind == DISK_FILE_READ || op->kind == DISK_FILE_WRITE;
+	bool moves = op->opcode == AIO_READV || op->opcode == AIO_WRITEV;
 
 	ck_assert(op->done);
 	ck_assert_int_eq(op->res, moves ? (int)op->len : 0);
-	if (op->kind == DISK_FILE_READ)
+	if (op->opcode == AIO_READV)
 		ck_assert(memcmp(op->iov[0].iov_base, t->want + op->off,
 		    op->len) == 0);
 	free(op->memory);
@@ -303,8 +303,8 @@ START_TEST(aligned_ones_go_straight)
 	unsigned i;
 
 	for (i = 0; i < OPS; i++) {
-		start(t, &t->op[i], i % 2 == 0 ? DISK_FILE_WRITE :
-		    DISK_FILE_READ, i * BLOCK, BLOCK, p + i * BLOCK, 0);
+		start(t, &t->op[i], i % 2 == 0 ? AIO_WRITEV :
+		    AIO_READV, i * BLOCK, BLOCK, p + i * BLOCK, 0);
 		ck_assert_uint_eq(t->aio.n, i + 1);
 		ck_assert_ptr_eq(t->aio.op[i]->iov, t->op[i].iov);
 	}
@@ -323,11 +323,11 @@ START_TEST(reads_do_not_wait)
 	uint8_t *p = aligned_alloc(BLOCK, 4 * BLOCK);
 
 	memset(p, 0, 4 * BLOCK);
-	start(t, &t->op[0], DISK_FILE_WRITE, UNIT, UNIT, p, 0);
-	start(t, &t->op[1], DISK_FILE_WRITE, 4 * BLOCK, BLOCK, p, 0);
+	start(t, &t->op[0], AIO_WRITEV, UNIT, UNIT, p, 0);
+	start(t, &t->op[1], AIO_WRITEV, 4 * BLOCK, BLOCK, p, 0);
 	ck_assert_uint_eq(t->aio.n, 1);
-	start(t, &t->op[2], DISK_FILE_READ, BLOCK, BLOCK, p + BLOCK, 0);
-	start(t, &t->op[3], DISK_FILE_SYNC, 0, 0, p, 0);
+	start(t, &t->op[2], AIO_READV, BLOCK, BLOCK, p + BLOCK, 0);
+	start(t, &t->op[3], AIO_FDATASYNC, 0, 0, p, 0);
 	ck_assert_uint_eq(t->aio.n, 3);
 	while (t->aio.n != 0)
 		engine_complete(&t->aio, t->aio.n - 1);
@@ -344,9 +344,9 @@ START_TEST(in_the_order_they_came)
 	uint8_t *p = aligned_alloc(BLOCK, 4 * BLOCK);
 
 	memset(p, 0, 4 * BLOCK);
-	start(t, &t->op[0], DISK_FILE_WRITE, 0, BLOCK, p, 0);
-	start(t, &t->op[1], DISK_FILE_WRITE, BLOCK, UNIT, p, 0);
-	start(t, &t->op[2], DISK_FILE_WRITE, 2 * BLOCK, BLOCK, p, 0);
+	start(t, &t->op[0], AIO_WRITEV, 0, BLOCK, p, 0);
+	start(t, &t->op[1], AIO_WRITEV, BLOCK, UNIT, p, 0);
+	start(t, &t->op[2], AIO_WRITEV, 2 * BLOCK, BLOCK, p, 0);
 	ck_assert_uint_eq(t->aio.n, 1);
 	while (t->aio.n != 0) {
 		engine_complete(&t->aio, 0);
@@ -368,7 +368,7 @@ START_TEST(long_ones_come_back_short)
 
 	memcpy(p + 1, t->want, SIZE);
 	for (at = UNIT; at < SIZE; at += (size_t)op->res, n++) {
-		start(t, op, DISK_FILE_WRITE, at, SIZE - at, p + 1 + at, 0);
+		start(t, op, AIO_WRITEV, at, SIZE - at, p + 1 + at, 0);
 		while (t->aio.n != 0)
 			engine_complete(&t->aio, 0);
 		ck_assert_int_gt(op->res, 0);
@@ -391,9 +391,9 @@ START_TEST(errors_end_the_wait)
 	memset(p, 0, 2 * BLOCK);
 	/* In its read; then in its write; in a read by way of the buffer. */
 	for (i = 0; i < 3; i++) {
-		start(t, &t->op[0], i < 2 ? DISK_FILE_WRITE : DISK_FILE_READ,
+		start(t, &t->op[0], i < 2 ? AIO_WRITEV : AIO_READV,
 		    UNIT, UNIT, p + 1, 0);
-		start(t, &t->op[1], DISK_FILE_WRITE, UNIT, BLOCK, p + 1, 0);
+		start(t, &t->op[1], AIO_WRITEV, UNIT, BLOCK, p + 1, 0);
 		ck_assert_uint_eq(t->aio.n, 1);
 		if (i == 1)
 			engine_complete(&t->aio, 0);
@@ -419,13 +419,13 @@ START_TEST(shorter_file)
 	struct op *op = &t->op[0];
 
 	t->aio.size = BLOCK + UNIT;
-	start(t, op, DISK_FILE_READ, BLOCK, 2 * UNIT, p + 1, 0);
+	start(t, op, AIO_READV, BLOCK, 2 * UNIT, p + 1, 0);
 	engine_complete(&t->aio, 0);
 	ck_assert_int_eq(op->res, UNIT);
-	start(t, op, DISK_FILE_READ, BLOCK + UNIT, UNIT, p + 1, 0);
+	start(t, op, AIO_READV, BLOCK + UNIT, UNIT, p + 1, 0);
 	engine_complete(&t->aio, 0);
 	ck_assert_int_eq(op->res, 0);
-	start(t, op, DISK_FILE_WRITE, BLOCK, UNIT, p + 1, 0);
+	start(t, op, AIO_WRITEV, BLOCK, UNIT, p + 1, 0);
 	engine_complete(&t->aio, 0);
 	ck_assert_int_eq(op->res, -EIO);
 	ck_assert_uint_eq(t->aio.n, 0);
@@ -441,8 +441,8 @@ START_TEST(cached_file)
 	uint8_t *p = malloc(BLOCK);
 
 	memset(p, 7, BLOCK);
-	start(t, &t->op[0], DISK_FILE_WRITE, 3, 5, p + 1, 0);
-	start(t, &t->op[1], DISK_FILE_WRITE, 9, 5, p + 1, 0);
+	start(t, &t->op[0], AIO_WRITEV, 3, 5, p + 1, 0);
+	start(t, &t->op[1], AIO_WRITEV, 9, 5, p + 1, 0);
 	ck_assert_uint_eq(t->aio.n, 2);
 	while (t->aio.n != 0)
 		engine_complete(&t->aio, 0);
