@@ -58,42 +58,51 @@ aio_queue(struct aio *a, enum aio_opcode opcode, int fd, struct aio_op *op)
 	a->ops->queue(a, op);
 }
 
-void
-aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
+static void
+aio_transfer(struct aio *a, enum aio_opcode opcode, int fd,
+    const struct iovec *iov, unsigned niov, uint64_t off, struct aio_op *op)
 {
 	op->iov = iov;
 	op->niov = niov;
 	op->off = off;
-	aio_queue(a, AIO_READV, fd, op);
+	aio_queue(a, opcode, fd, op);
+}
+
+static void
+aio_range(struct aio *a, enum aio_opcode opcode, int fd, uint64_t off,
+    uint64_t len, struct aio_op *op)
+{
+	op->off = off;
+	op->len = len;
+	aio_queue(a, opcode, fd, op);
+}
+
+void
+aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op)
+{
+	aio_transfer(a, AIO_READV, fd, iov, niov, off, op);
 }
 
 void
 aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op)
 {
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	aio_queue(a, AIO_WRITEV, fd, op);
+	aio_transfer(a, AIO_WRITEV, fd, iov, niov, off, op);
 }
 
 void
 aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
     struct aio_op *op)
 {
-	op->off = off;
-	op->len = len;
-	aio_queue(a, AIO_PUNCH, fd, op);
+	aio_range(a, AIO_PUNCH, fd, off, len, op);
 }
 
 void
 aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
     struct aio_op *op)
 {
-	op->off = off;
-	op->len = len;
-	aio_queue(a, AIO_ZERO, fd, op);
+	aio_range(a, AIO_ZERO, fd, off, len, op);
 }
 
 void

@@ -26,15 +26,21 @@
 #define BIT(n)		(1u << (n))
 #define NBITS		4
 
-static int
-lock_byte(int fd, off_t at)
+static struct flock
+one_byte(short type, off_t at)
 {
-	struct flock fl = {
-		.l_type = F_RDLCK,
+	return (struct flock){
+		.l_type = type,
 		.l_whence = SEEK_SET,
 		.l_start = at,
 		.l_len = 1,
 	};
+}
+
+static int
+lock_byte(int fd, off_t at)
+{
+	struct flock fl = one_byte(F_RDLCK, at);
 
 	if (fcntl(fd, F_OFD_SETLK, &fl) == -1)
 		return errno == EACCES ? -EAGAIN : -errno;
@@ -45,12 +51,7 @@ lock_byte(int fd, off_t at)
 static int
 look_at_byte(int fd, off_t at)
 {
-	struct flock fl = {
-		.l_type = F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = at,
-		.l_len = 1,
-	};
+	struct flock fl = one_byte(F_WRLCK, at);
 
 	if (fcntl(fd, F_OFD_GETLK, &fl) == -1)
 		return -errno;
