@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Splits address/bits: 0 or -EINVAL. */
@@ -48,6 +49,34 @@ int
 addr6_parse(struct addr_net6 *n, const char *text)
 {
 	return parse(AF_INET6, text, n->ip, 128, &n->prefix);
+}
+
+const char *
+addr_text(const struct os_addr *a, char p[ADDR_TEXT])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
+	if (a->prefix == 0)
+		snprintf(p, ADDR_TEXT, "%s", text);
+	else
+		snprintf(p, ADDR_TEXT, "%s/%u", text, a->prefix);
+	return p;
+}
+
+const char *
+addr_ip_text(uint32_t ip, char p[ADDR_TEXT])
+{
+	snprintf(p, ADDR_TEXT, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
+	    ip >> 8 & 255, ip & 255);
+	return p;
+}
+
+bool
+addr_equal(const struct os_addr *a, const struct os_addr *b)
+{
+	return a->ipv6 == b->ipv6 && a->prefix == b->prefix &&
+	    memcmp(a->bytes, b->bytes, a->ipv6 ? 16 : 4) == 0;
 }
 
 uint32_t

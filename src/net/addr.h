@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/os.h"
+
 /* An address in its subnet, 192.0.2.1/24. */
 struct addr_net {
 	uint32_t	ip;
@@ -25,6 +27,15 @@ struct addr_net6 {
 /* From text, address/bits: 0 or -EINVAL. */
 int addr_parse(struct addr_net *n, const char *text);
 int addr6_parse(struct addr_net6 *n, const char *text);
+
+#define ADDR_TEXT	64
+
+/* As text, in `p`: with its prefix, unless that is 0. */
+const char *addr_text(const struct os_addr *a, char p[ADDR_TEXT]);
+const char *addr_ip_text(uint32_t ip, char p[ADDR_TEXT]);
+
+/* The same address in the same subnet? */
+bool addr_equal(const struct os_addr *a, const struct os_addr *b);
 
 uint32_t addr_mask(unsigned prefix);
 

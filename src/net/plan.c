@@ -4,17 +4,13 @@
  */
 #include "net/plan.h"
 
-#include <sys/socket.h>
-
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAN_MTU	1500
-#define PLAN_MTU6	1280	/* IPv6 wants that much (RFC 8200, 5) */
+#include "net/addr.h"
 
 /* One switch while it is planned. */
 struct draft {
@@ -193,13 +189,6 @@ draft_resolve(struct draft *d)
 }
 
 static bool
-addr_equal(const struct os_addr *a, const struct os_addr *b)
-{
-	return a->ipv6 == b->ipv6 && a->prefix == b->prefix &&
-	    memcmp(a->bytes, b->bytes, a->ipv6 ? 16 : 4) == 0;
-}
-
-static bool
 draft_has_addr(const struct draft *d, const struct os_addr *a)
 {
 	size_t i;
@@ -222,20 +211,10 @@ draft_wants_addr(const struct draft *d, const struct os_addr *a)
 	return false;
 }
 
-static const char *
-addr_text(const struct os_addr *a, char out[64])
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
-	snprintf(out, 64, "%s/%u", text, a->prefix);
-	return out;
-}
-
 static void
 draft_addr(struct draft *d, const struct os_addr *a, bool on)
 {
-	char what[128], text[64];
+	char what[128], text[ADDR_TEXT];
 	struct plan_step *s;
 
 	s = plan_add(d->p, PLAN_ADDR, &d->s->index,
@@ -303,7 +282,7 @@ draft_join(struct draft *d)
 {
 	const struct switch_conf *c = d->conf;
 	const char *key = NULL;
-	char text[64];
+	char text[ADDR_TEXT];
 	size_t i;
 
 	if (*c->uplink != '\0')

@@ -17,6 +17,9 @@
 
 #include "net/os.h"
 
+#define PLAN_MTU	1500	/* where nothing says another */
+#define PLAN_MTU6	1280	/* IPv6 wants that much (RFC 8200, 5) */
+
 #define PLAN_NAME	65	/* of a switch, with the NUL */
 
 /* A [switch NAME].  Strings are "" where nothing is said. */

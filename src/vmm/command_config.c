@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/addr.h"
 #include "vmm/client.h"
 #include "vmm/command.h"
 #include "vmm/config.h"
@@ -140,10 +141,12 @@ pair_counters(struct buf *b, const char *dir, const struct port_counters *c)
 static int
 pair_address(struct buf *b, const struct nic_status *st)
 {
+	char text[ADDR_TEXT];
+
 	if (st->ip == 0)
 		return proto_pair(b, "address", "-");
-	return proto_pairf(b, "address", "%u.%u.%u.%u/%u", st->ip >> 24,
-	    st->ip >> 16 & 255, st->ip >> 8 & 255, st->ip & 255, st->prefix);
+	return proto_pairf(b, "address", "%s/%u", addr_ip_text(st->ip, text),
+	    st->prefix);
 }
 
 /* One NIC, while it is plugged in. */

@@ -2,36 +2,16 @@
 /*
  * Reading the configuration: switches and NICs among each other.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "net/addr.h"
 #include "net/dname.h"
 #include "vmm/config_parser.h"
 #include "vmm/config_value.h"
 
-#define ADDR_TEXT	64
-#define MTU6_MIN	1280
 #define FREE_TRIES	1024	/* to advise a free address */
-
-static const char *
-ip_text(uint32_t ip, char p[ADDR_TEXT])
-{
-	snprintf(p, ADDR_TEXT, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
-	    ip >> 8 & 255, ip & 255);
-	return p;
-}
-
-static const char *
-addr_text(const struct os_addr *a, char p[ADDR_TEXT])
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
-	snprintf(p, ADDR_TEXT, "%s/%u", text, a->prefix);
-	return p;
-}
 
 unsigned
 parser_switch_line(const struct parser *ps, unsigned sw, const char *key)
@@ -119,7 +99,6 @@ check_overlap(struct parser *ps, unsigned i, unsigned before)
 	return false;
 }
 
-/* IPv6 wants that much (RFC 8200, 5). */
 static void
 check_mtu(struct parser *ps, unsigned i)
 {
@@ -128,10 +107,10 @@ check_mtu(struct parser *ps, unsigned i)
 
 	for (k = 0; k < sw->addrs.n; k++)
 		if (sw->addrs.addr[k].ipv6 && sw->mtu != 0 &&
-		    sw->mtu < MTU6_MIN) {
+		    sw->mtu < PLAN_MTU6) {
 			parser_error(ps, parser_switch_line(ps, i, "mtu"),
 			    "mtu: %u is too little for IPv6, write %d or more, "
-			    "or no IPv6 address", (unsigned)sw->mtu, MTU6_MIN);
+			    "or no IPv6 address", (unsigned)sw->mtu, PLAN_MTU6);
 			return;
 		}
 }
@@ -151,7 +130,7 @@ check_router(struct parser *ps, unsigned i)
 	else if (switch_subnet(sw, addr_ip(r)) == NULL)
 		parser_error(ps, parser_switch_line(ps, i, "router"),
 		    "router: %s lies in no subnet of [switch %s], add its "
-		    "address there", ip_text(addr_ip(r), text), sw->name);
+		    "address there", addr_ip_text(addr_ip(r), text), sw->name);
 }
 
 void
@@ -211,7 +190,7 @@ bad_host(struct parser *ps, unsigned line, const struct config_switch *sw,
 	char ip[ADDR_TEXT], net[ADDR_TEXT], place[PLACE_MAX];
 	bool first = (nic_ip & ~addr_mask(a->prefix)) == 0;
 
-	ip_text(nic_ip, ip);
+	addr_ip_text(nic_ip, ip);
 	if (nic_ip == addr_ip(a))
 		parser_error(ps, line, "nic: address %s is the host's in "
 		    "[switch %s]%s", ip, sw->name, addr_place(ps,
@@ -234,12 +213,12 @@ bad_address(struct parser *ps, unsigned line, const struct config_switch *sw,
 	if (switch_subnet(sw, 0) == NULL)
 		parser_error(ps, line, "nic: address %s: [switch %s] has no "
 		    "IPv4 address, so its subnet is not known; add address = "
-		    "ADDRESS/BITS there%s", ip_text(n->ip, ip), sw->name,
+		    "ADDRESS/BITS there%s", addr_ip_text(n->ip, ip), sw->name,
 		    sw->uplink == NULL ? "" : ", or leave the address to the "
 		    "DHCP server behind the uplink");
 	else if (a == NULL)
 		parser_error(ps, line, "nic: address %s lies outside of "
-		    "[switch %s], %s", ip_text(n->ip, ip), sw->name,
+		    "[switch %s], %s", addr_ip_text(n->ip, ip), sw->name,
 		    addr_text(switch_subnet(sw, 0), net));
 	else if (n->ip != 0)
 		bad_host(ps, line, sw, n->ip, a);
@@ -333,9 +312,9 @@ address_taken(struct parser *ps, unsigned vm, unsigned nic, unsigned other,
 
 	snprintf(advice, sizeof(advice), "ADDRESS");
 	if (other_ip != 0)
-		ip_text(other_ip, advice);
+		addr_ip_text(other_ip, advice);
 	parser_error(ps, ps->lines[vm].nic[nic], "nic: address %s%s is that "
-	    "of nic %u of [vm %s], %s, write address=%s", ip_text(ip, text),
+	    "of nic %u of [vm %s], %s, write address=%s", addr_ip_text(ip, text),
 	    v->nics.nic[nic].ip == 0 ? ", by the guest's name," : "", k,
 	    ps->conf->vm[other].name, parser_place(ps,
 	    ps->conf->vm[other].file, ps->lines[other].nic[k], place,

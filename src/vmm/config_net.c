@@ -20,13 +20,6 @@ addr_ip(const struct os_addr *a)
 	    (uint32_t)a->bytes[2] << 8 | a->bytes[3];
 }
 
-static bool
-addr_same(const struct os_addr *a, const struct os_addr *b)
-{
-	return a->ipv6 == b->ipv6 && a->prefix == b->prefix &&
-	    memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 #define REFUSE_MAX	300
 
 /* Why it is none: always false. */
@@ -117,7 +110,7 @@ addrs_add(struct config_addrs *c, const char *value, bool subnet,
 		return -EINVAL;
 	}
 	for (i = 0; i < c->n; i++)
-		if (addr_same(&c->addr[i], &a)) {
+		if (addr_equal(&c->addr[i], &a)) {
 			snprintf(err, errlen, "`%s' is given twice", value);
 			return -EEXIST;
 		}
@@ -137,34 +130,23 @@ addrs_equal(const struct config_addrs *a, const struct config_addrs *b)
 	if (a->n != b->n)
 		return false;
 	for (i = 0; i < a->n; i++)
-		if (!addr_same(&a->addr[i], &b->addr[i]))
+		if (!addr_equal(&a->addr[i], &b->addr[i]))
 			return false;
 	return true;
 }
 
 int
-addr_print(const struct os_addr *a, struct buf *b)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
-	return a->prefix == 0 ? buf_printf(b, "%s", text) :
-	    buf_printf(b, "%s/%u", text, a->prefix);
-}
-
-int
 addrs_print(const struct config_addrs *a, struct buf *b)
 {
+	char text[ADDR_TEXT];
 	unsigned i;
 	int ret = 0;
 
 	if (a->n == 0)
 		return buf_printf(b, "-");
-	for (i = 0; i < a->n && ret == 0; i++) {
-		if (i > 0)
-			ret = buf_printf(b, ", ");
-		ret = ret ?: addr_print(&a->addr[i], b);
-	}
+	for (i = 0; i < a->n && ret == 0; i++)
+		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ",
+		    addr_text(&a->addr[i], text));
 	return ret;
 }
 

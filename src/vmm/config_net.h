@@ -90,7 +90,6 @@ bool addrs_equal(const struct config_addrs *a, const struct config_addrs *b);
 
 /* Appends all, separated by ", ", or "-"; 0 or -errno. */
 int addrs_print(const struct config_addrs *a, struct buf *b);
-int addr_print(const struct os_addr *a, struct buf *b);
 
 /* The same for a NIC, "SWITCH[,OPTION=VALUE]...". */
 int nics_add(struct vm_nics *n, const char *value, char *err, size_t errlen);

@@ -71,10 +71,12 @@ set_address(struct vm_nic *n, const char *value)
 static int
 print_address(const struct vm_nic *n, struct buf *b)
 {
+	char text[ADDR_TEXT];
+
 	if (n->no_ip)
 		return buf_printf(b, ",address=none");
-	return n->ip == 0 ? 0 : buf_printf(b, ",address=%u.%u.%u.%u",
-	    n->ip >> 24, n->ip >> 16 & 255, n->ip >> 8 & 255, n->ip & 255);
+	return n->ip == 0 ? 0 : buf_printf(b, ",address=%s",
+	    addr_ip_text(n->ip, text));
 }
 
 static bool

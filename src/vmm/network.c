@@ -15,7 +15,6 @@
 
 /* Guests ask again at half of it, and so hear of changes. */
 #define LEASE_SECONDS	3600
-#define MTU_DEFAULT	1500
 
 struct network {
 	char			 daemon[VM_NAME_MAX + 1];
@@ -164,7 +163,7 @@ uint16_t
 network_mtu(const struct network *n, const struct vm_nic *nic)
 {
 	const struct switch_state *s = switches_find(n->switches, nic->sw);
-	uint32_t mtu = s != NULL ? s->ports.mtu : MTU_DEFAULT;
+	uint32_t mtu = s != NULL ? s->ports.mtu : PLAN_MTU;
 
 	if (nic->mtu != 0 && nic->mtu < mtu)
 		mtu = nic->mtu;
