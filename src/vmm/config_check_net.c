@@ -314,7 +314,8 @@ address_taken(struct parser *ps, unsigned vm, unsigned nic, unsigned other,
 	if (other_ip != 0)
 		addr_ip_text(other_ip, advice);
 	parser_error(ps, ps->lines[vm].nic[nic], "nic: address %s%s is that "
-	    "of nic %u of [vm %s], %s, write address=%s", addr_ip_text(ip, text),
+	    "of nic %u of [vm %s], %s, write address=%s",
+	    addr_ip_text(ip, text),
 	    v->nics.nic[nic].ip == 0 ? ", by the guest's name," : "", k,
 	    ps->conf->vm[other].name, parser_place(ps,
 	    ps->conf->vm[other].file, ps->lines[other].nic[k], place,

@@ -49,18 +49,6 @@ parse_path(struct parser *ps, unsigned line, const struct key *k,
 	set_string(ps, line, field, value);
 }
 
-/* Cuts blanks off the end, and skips those at the beginning. */
-static char *
-trim(char *s)
-{
-	size_t n;
-
-	s += strspn(s, " \t");
-	for (n = strlen(s); n > 0 && strchr(" \t", s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
-	return s;
-}
-
 /* The index of `value` among the words, or -1 and an error. */
 static int
 parse_word(struct parser *ps, unsigned line, const char *name,
@@ -126,9 +114,10 @@ parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
 	unsigned seen = 0;
 	char *word;
 
-	parse_path(ps, line, k, trim(strsep(&value, ",")), &disk->path);
+	parse_path(ps, line, k, value_trim(strsep(&value, ",")), &disk->path);
 	while ((word = strsep(&value, ",")) != NULL)
-		parse_disk_option(ps, line, trim(word), &disk->how, &seen);
+		parse_disk_option(ps, line, value_trim(word), &disk->how,
+		    &seen);
 }
 
 static void

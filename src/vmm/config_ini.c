@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/config_value.h"
+
 struct ini_state {
 	const struct ini_sink	*sink;
 	FILE			*file;
@@ -26,23 +28,10 @@ struct ini_state {
 	int			 error;		/* 0 or -errno */
 };
 
-#define INI_SPACE	" \t"
-
 static void
 ini_error(struct ini_state *st, const char *text)
 {
 	st->sink->error(st->sink->cookie, st->number, text);
-}
-
-static char *
-ini_trim(char *s)
-{
-	size_t n;
-
-	s += strspn(s, INI_SPACE);
-	for (n = strlen(s); n > 0 && strchr(INI_SPACE, s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
-	return s;
 }
 
 /* A semicolon after white space starts a comment. */
@@ -52,7 +41,8 @@ ini_cut_comment(char *s)
 	char *p;
 
 	for (p = s; *p != '\0'; p++) {
-		if (*p == ';' && (p == s || strchr(INI_SPACE, p[-1]) != NULL)) {
+		if (*p == ';' &&
+		    (p == s || strchr(VALUE_SPACE, p[-1]) != NULL)) {
 			*p = '\0';
 			return;
 		}
@@ -79,17 +69,17 @@ ini_section(struct ini_state *st, char *s)
 	char *end = strchr(s, ']');
 	char *kind, *name;
 
-	if (end == NULL || *ini_trim(end + 1) != '\0') {
+	if (end == NULL || *value_trim(end + 1) != '\0') {
 		ini_error(st, "not a section, write [daemon], "
 		    "[switch NAME] or [vm NAME]");
 		return;
 	}
 	*end = '\0';
-	kind = ini_trim(s + 1);
-	name = kind + strcspn(kind, INI_SPACE);
+	kind = value_trim(s + 1);
+	name = kind + strcspn(kind, VALUE_SPACE);
 	if (*name != '\0')
 		*name++ = '\0';
-	st->sink->section(st->sink->cookie, st->number, kind, ini_trim(name));
+	st->sink->section(st->sink->cookie, st->number, kind, value_trim(name));
 }
 
 /* The key and value of a line of `n` bytes, or NULL if it has none. */
@@ -104,7 +94,8 @@ ini_line(struct ini_state *st, char *s, size_t n)
 	}
 	if (n > 0 && s[n - 1] == '\r')
 		s[--n] = '\0';
-	if (s[strspn(s, INI_SPACE)] == '#' || s[strspn(s, INI_SPACE)] == ';')
+	if (s[strspn(s, VALUE_SPACE)] == '#' ||
+	    s[strspn(s, VALUE_SPACE)] == ';')
 		return NULL;
 	if (n > INI_LINE_MAX) {
 		ini_error(st, "line is longer than 199 bytes, split it "
@@ -117,7 +108,7 @@ ini_line(struct ini_state *st, char *s, size_t n)
 		return NULL;
 	}
 	ini_cut_comment(s);
-	s = ini_trim(s);
+	s = value_trim(s);
 	if (*s == '[') {
 		ini_section(st, s);
 		return NULL;

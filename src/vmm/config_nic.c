@@ -319,21 +319,6 @@ nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
 	return -EINVAL;
 }
 
-/* The next word of a list, without blanks around it. */
-static char *
-next_word(char **rest)
-{
-	char *word = strsep(rest, ",");
-	size_t n;
-
-	if (word == NULL)
-		return NULL;
-	word += strspn(word, " \t");
-	for (n = strlen(word); n > 0 && strchr(" \t", word[n - 1]); n--)
-		word[n - 1] = '\0';
-	return word;
-}
-
 int
 nics_add(struct vm_nics *c, const char *value, char *err, size_t errlen)
 {
@@ -348,15 +333,15 @@ nics_add(struct vm_nics *c, const char *value, char *err, size_t errlen)
 		return -E2BIG;
 	}
 	snprintf(text, sizeof(text), "%s", value);
-	word = next_word(&rest);
+	word = value_trim(strsep(&rest, ","));
 	if (!value_is_name(word) || strlen(word) >= sizeof(n.sw)) {
 		snprintf(err, errlen, "`%s' is no name of a switch, write "
 		    "SWITCH, or SWITCH,OPTION=VALUE", word);
 		return -EINVAL;
 	}
 	memcpy(n.sw, word, strlen(word) + 1);
-	while (ret == 0 && (word = next_word(&rest)) != NULL)
-		ret = nic_option(&n, word, &seen, err, errlen);
+	while (ret == 0 && (word = strsep(&rest, ",")) != NULL)
+		ret = nic_option(&n, value_trim(word), &seen, err, errlen);
 	if (ret == 0)
 		c->nic[c->n++] = n;
 	return ret;

@@ -65,6 +65,18 @@ value_format(char *p, size_t size, const struct value_unit *units, uint64_t v)
 	snprintf(p, size, "%" PRIu64 "%s", v / units->factor, units->name);
 }
 
+char *
+value_trim(char *s)
+{
+	size_t n;
+
+	s += strspn(s, VALUE_SPACE);
+	for (n = strlen(s); n > 0 && strchr(VALUE_SPACE, s[n - 1]) != NULL;
+	    n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
 bool
 value_is_name(const char *s)
 {

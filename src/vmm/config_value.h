@@ -30,6 +30,11 @@ int value_parse(const char *s, const struct value_unit *units, uint64_t *v);
 void value_format(char *p, size_t size, const struct value_unit *units,
     uint64_t v);
 
+#define VALUE_SPACE	" \t"
+
+/* Cuts blanks off the end, and skips those at the beginning. */
+char *value_trim(char *s);
+
 /* First a letter or digit, then those and . - _ */
 bool value_is_name(const char *s);
 
