@@ -263,8 +263,8 @@ resolve(struct parser *ps, unsigned vm, bool tell)
 			bad_address(ps, l->nic[i], sw, n);
 		if (tell && sw->mtu != 0 && n->mtu > sw->mtu)
 			parser_error(ps, l->nic[i], "nic: mtu %u is more than "
-			    "that of [switch %s], %u", n->mtu, sw->name,
-			    (unsigned)sw->mtu);
+			    "that of [switch %s], %u", (unsigned)n->mtu,
+			    sw->name, (unsigned)sw->mtu);
 	}
 }
 

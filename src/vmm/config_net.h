@@ -62,8 +62,8 @@ struct vm_nic {
 	/* A change of these counts with the next start. */
 	bool		 has_mac;
 	uint8_t		 mac[6];
-	unsigned	 queues;	/* 0: one for each vCPU */
-	unsigned	 mtu;		/* 0: the switch's */
+	uint64_t	 queues;	/* 0: one for each vCPU */
+	uint64_t	 mtu;		/* 0: the switch's */
 
 	/* A change of these counts at once. */
 	char		 sw[PLAN_NAME];

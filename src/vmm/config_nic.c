@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +18,18 @@
 
 #define NIC_WORD_MAX	200
 
-/* An option: reads a value, and appends it as a file would say it. */
+/*
+ * An option: reads a value, and appends it as a file would say it.  One without
+ * functions is a number: a uint64_t, 0 if it is not given.
+ */
 struct nic_option {
 	const char	*name;
 	bool		(*set)(struct vm_nic *n, const char *value);
 	int		(*print)(const struct vm_nic *n, struct buf *b);
 	const char	*advice;
+	size_t		offset;
+	const struct value_unit	*units;
+	uint64_t	min, max;
 };
 
 /* A unicast address, six pairs of digits. */
@@ -102,117 +108,6 @@ print_hostname(const struct vm_nic *n, struct buf *b)
 }
 
 static bool
-set_number(const char *value, const struct value_unit *units, uint64_t min,
-    uint64_t max, uint64_t *field)
-{
-	return value_parse(value, units, field) == 0 && *field >= min &&
-	    *field <= max;
-}
-
-static int
-print_number(const char *name, const struct value_unit *units, uint64_t v,
-    struct buf *b)
-{
-	char text[32];
-
-	if (v == 0)
-		return 0;
-	value_format(text, sizeof(text), units, v);
-	return buf_printf(b, ",%s=%s", name, text);
-}
-
-static bool
-set_limit_in(struct vm_nic *n, const char *value)
-{
-	return set_number(value, value_size_units, 1, BUCKET_MAX,
-	    &n->bytes[NIC_IN]);
-}
-
-static int
-print_limit_in(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("limit-in", value_size_units, n->bytes[NIC_IN],
-	    b);
-}
-
-static bool
-set_limit_out(struct vm_nic *n, const char *value)
-{
-	return set_number(value, value_size_units, 1, BUCKET_MAX,
-	    &n->bytes[NIC_OUT]);
-}
-
-static int
-print_limit_out(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("limit-out", value_size_units, n->bytes[NIC_OUT],
-	    b);
-}
-
-static bool
-set_packets_in(struct vm_nic *n, const char *value)
-{
-	return set_number(value, value_no_units, 1, BUCKET_MAX,
-	    &n->packets[NIC_IN]);
-}
-
-static int
-print_packets_in(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("packets-in", value_no_units, n->packets[NIC_IN],
-	    b);
-}
-
-static bool
-set_packets_out(struct vm_nic *n, const char *value)
-{
-	return set_number(value, value_no_units, 1, BUCKET_MAX,
-	    &n->packets[NIC_OUT]);
-}
-
-static int
-print_packets_out(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("packets-out", value_no_units,
-	    n->packets[NIC_OUT], b);
-}
-
-static bool
-set_queues(struct vm_nic *n, const char *value)
-{
-	uint64_t v;
-
-	if (!set_number(value, value_no_units, 1, VIRTIO_NET_PAIRS_MAX, &v))
-		return false;
-	n->queues = (unsigned)v;
-	return true;
-}
-
-static int
-print_queues(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("queues", value_no_units, n->queues, b);
-}
-
-static bool
-set_mtu(struct vm_nic *n, const char *value)
-{
-	uint64_t v;
-
-	if (!set_number(value, value_no_units, VIRTIO_NET_MTU_MIN,
-	    VIRTIO_NET_MTU_MAX, &v))
-		return false;
-	n->mtu = (unsigned)v;
-	return true;
-}
-
-static int
-print_mtu(const struct vm_nic *n, struct buf *b)
-{
-	return print_number("mtu", value_no_units, n->mtu, b);
-}
-
-static bool
 set_link(struct vm_nic *n, const char *value)
 {
 	n->down = strcmp(value, "down") == 0;
@@ -225,27 +120,62 @@ print_link(const struct vm_nic *n, struct buf *b)
 	return n->down ? buf_printf(b, ",link=down") : 0;
 }
 
-#define LIMIT_ADVICE	"bytes a second with K, M, G or T, as in 1250000 " \
-			"for 10 Mbit/s"
+#define NUMBER(m)	.offset = offsetof(struct vm_nic, m)
+#define LIMIT(m)	NUMBER(m), .units = value_size_units, .min = 1, \
+	.max = BUCKET_MAX, .advice = "bytes a second with K, M, G or T, " \
+	"as in 1250000 for 10 Mbit/s"
+#define PACKETS(m)	NUMBER(m), .units = value_no_units, .min = 1, \
+	.max = BUCKET_MAX, .advice = "packets a second, digits only"
 
 static const struct nic_option nic_options[] = {
-	{ "lladdr", set_lladdr, print_lladdr,
-	    "a unicast MAC address as in 0e:12:34:56:78:9a" },
-	{ "address", set_address, print_address,
-	    "an IPv4 address as in 192.0.2.7, or none" },
-	{ "hostname", set_hostname, print_hostname,
-	    "letters, digits and -, at most 63" },
-	{ "limit-in", set_limit_in, print_limit_in, LIMIT_ADVICE },
-	{ "limit-out", set_limit_out, print_limit_out, LIMIT_ADVICE },
-	{ "packets-in", set_packets_in, print_packets_in,
-	    "packets a second, digits only" },
-	{ "packets-out", set_packets_out, print_packets_out,
-	    "packets a second, digits only" },
-	{ "queues", set_queues, print_queues, "1 to 64" },
-	{ "mtu", set_mtu, print_mtu, "68 to 65535" },
-	{ "link", set_link, print_link, "up or down" },
+	{ .name = "lladdr", .set = set_lladdr, .print = print_lladdr,
+	    .advice = "a unicast MAC address as in 0e:12:34:56:78:9a" },
+	{ .name = "address", .set = set_address, .print = print_address,
+	    .advice = "an IPv4 address as in 192.0.2.7, or none" },
+	{ .name = "hostname", .set = set_hostname, .print = print_hostname,
+	    .advice = "letters, digits and -, at most 63" },
+	{ .name = "limit-in", LIMIT(bytes[NIC_IN]) },
+	{ .name = "limit-out", LIMIT(bytes[NIC_OUT]) },
+	{ .name = "packets-in", PACKETS(packets[NIC_IN]) },
+	{ .name = "packets-out", PACKETS(packets[NIC_OUT]) },
+	{ .name = "queues", NUMBER(queues), .units = value_no_units, .min = 1,
+	    .max = VIRTIO_NET_PAIRS_MAX, .advice = "1 to 64" },
+	{ .name = "mtu", NUMBER(mtu), .units = value_no_units,
+	    .min = VIRTIO_NET_MTU_MIN, .max = VIRTIO_NET_MTU_MAX,
+	    .advice = "68 to 65535" },
+	{ .name = "link", .set = set_link, .print = print_link,
+	    .advice = "up or down" },
 };
 #define NIC_OPTIONS	(sizeof(nic_options) / sizeof(nic_options[0]))
+
+static bool
+option_set(const struct nic_option *o, struct vm_nic *n, const char *value)
+{
+	uint64_t v;
+
+	if (o->set != NULL)
+		return o->set(n, value);
+	if (value_parse(value, o->units, &v) != 0 || v < o->min || v > o->max)
+		return false;
+	memcpy((char *)n + o->offset, &v, sizeof(v));
+	return true;
+}
+
+static int
+option_print(const struct nic_option *o, const struct vm_nic *n,
+    struct buf *b)
+{
+	char text[32];
+	uint64_t v;
+
+	if (o->print != NULL)
+		return o->print(n, b);
+	memcpy(&v, (const char *)n + o->offset, sizeof(v));
+	if (v == 0)
+		return 0;
+	value_format(text, sizeof(text), o->units, v);
+	return buf_printf(b, ",%s=%s", o->name, text);
+}
 
 static int
 unknown_option(const char *name, char *err, size_t errlen)
@@ -313,7 +243,7 @@ nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
 		return -EINVAL;
 	}
 	*seen |= 1u << i;
-	if (word != NULL && nic_options[i].set(n, word))
+	if (word != NULL && option_set(&nic_options[i], n, word))
 		return 0;
 	bad_value(&nic_options[i], word == NULL ? "" : word, err, errlen);
 	return -EINVAL;
@@ -398,7 +328,7 @@ nics_print(const struct vm_nics *c, struct buf *b)
 	for (i = 0; i < c->n && ret == 0; i++) {
 		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", c->nic[i].sw);
 		for (k = 0; k < NIC_OPTIONS && ret == 0; k++)
-			ret = nic_options[k].print(&c->nic[i], b);
+			ret = option_print(&nic_options[k], &c->nic[i], b);
 	}
 	return ret;
 }

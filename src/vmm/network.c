@@ -166,7 +166,7 @@ network_mtu(const struct network *n, const struct vm_nic *nic)
 	uint32_t mtu = s != NULL ? s->ports.mtu : PLAN_MTU;
 
 	if (nic->mtu != 0 && nic->mtu < mtu)
-		mtu = nic->mtu;
+		mtu = (uint32_t)nic->mtu;
 	return mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX;
 }
 

@@ -63,7 +63,7 @@ look_at(struct nics *s, unsigned i, const struct vm_config *conf)
 	struct nics_one *o = &s->one[i];
 	const struct port_set none = { .master = 0 };
 
-	o->queues = n->queues != 0 ? n->queues : (unsigned)conf->cpus;
+	o->queues = (unsigned)(n->queues != 0 ? n->queues : conf->cpus);
 	o->mtu = network_mtu(s->net, n);
 	nic_mac(o->mac, network_daemon(s->net), s->vm, n, i);
 	o->set = sw != NULL ? sw->ports : none;
