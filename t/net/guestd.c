@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../unit/fakehv.h"
+#include "../unit/tinykernel.h"
 #include "base/buf.h"
 #include "base/loop.h"
 #include "devices/aio.h"
@@ -38,27 +39,6 @@ guest_halts(unsigned step, struct hv_exit *e)
 	(void)step;
 	(void)e;
 	return false;
-}
-
-/* The smallest file that the loader takes for a kernel. */
-static void
-make_kernel(const char *file)
-{
-	static uint8_t k[2048];
-	uint64_t pref = 16 << 20;
-	FILE *f = fopen(file, "w");
-
-	k[0x1f1] = k[0x211] = k[0x236] = k[0x239] = 1;
-	k[0x1f4] = 64;
-	k[0x1fe] = 0x55;
-	k[0x1ff] = 0xaa;
-	k[0x201] = 0x6a;
-	memcpy(k + 0x202, "HdrS", 4);
-	k[0x206] = 0x0f;
-	k[0x207] = 0x02;
-	memcpy(k + 0x258, &pref, sizeof(pref));
-	if (f == NULL || fwrite(k, sizeof(k), 1, f) != 1 || fclose(f) != 0)
-		exit(2);
 }
 
 static void
@@ -153,11 +133,10 @@ main(int argc, char **argv)
 	struct aio *aio;
 	unsigned i;
 
-	if (argc != 3)
+	if (argc != 3 || tiny_kernel_write(argv[2]) != 0)
 		exit(2);
 	path = argv[1];
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	make_kernel(argv[2]);
 	fakehv_setup(&f);
 	loop = loop_create();
 	aio = aio_create(loop, "auto");

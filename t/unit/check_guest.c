@@ -15,6 +15,7 @@
 #include "devices/disk.h"
 #include "fakehv.h"
 #include "testhost.h"
+#include "tinykernel.h"
 #include "vmm/machine.h"
 #include "vmm/vm.h"
 
@@ -265,24 +266,6 @@ wait_for(enum vm_state s)
 	awaited = (enum vm_state)-1;
 }
 
-static void
-make_kernel(void)
-{
-	static uint8_t k[2048];
-	int fd = mkstemp(kernel);
-
-	k[0x1f1] = 1;
-	k[0x1f4] = 64;
-	k[0x1fe] = 0x55;
-	k[0x1ff] = 0xaa;
-	k[0x201] = 0x6a;
-	memcpy(k + 0x202, "HdrS\x0f\x02", 6);
-	k[0x211] = 1;
-	k[0x236] = 1;
-	ck_assert_int_eq(write(fd, k, sizeof(k)), sizeof(k));
-	close(fd);
-}
-
 /* Calls the loop, then says that it returned, then halts. */
 static bool
 guest_calls(unsigned step, struct hv_exit *e)
@@ -307,7 +290,8 @@ setup(void)
 	};
 	struct fakehv f = { .guest = guest_calls };
 
-	make_kernel();
+	close(mkstemp(kernel));
+	ck_assert_int_eq(tiny_kernel_write(kernel), 0);
 	log_set_level(LOG_LEVEL_ERROR);
 	fakehv_setup(&f);
 	loop = loop_create();

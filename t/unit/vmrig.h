@@ -15,6 +15,7 @@
 #include "devices/aio.h"
 #include "fakehv.h"
 #include "testhost.h"
+#include "tinykernel.h"
 #include "vmm/vm.h"
 
 #define PATIENCE	20.0	/* seconds: a checker is slow */
@@ -101,31 +102,6 @@ wait_until(bool (*cond)(const struct fakehv *f))
 	} while (!cond(&f));
 }
 
-/* The smallest file the loader takes for a kernel. */
-static inline void
-make_kernel(void)
-{
-	static uint8_t k[2048];
-	uint64_t pref = 16 * MIB;
-	int fd;
-
-	k[0x1f1] = 1;
-	k[0x1f4] = 64;
-	k[0x1fe] = 0x55;
-	k[0x1ff] = 0xaa;
-	k[0x201] = 0x6a;
-	memcpy(k + 0x202, "HdrS", 4);
-	k[0x206] = 0x0f;
-	k[0x207] = 0x02;
-	k[0x211] = 1;
-	k[0x236] = 1;
-	k[0x239] = 1;
-	memcpy(k + 0x258, &pref, sizeof(pref));
-	fd = open(kernel, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	ck_assert_int_eq(write(fd, k, sizeof(k)), sizeof(k));
-	close(fd);
-}
-
 static inline void
 setup(void)
 {
@@ -134,7 +110,7 @@ setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
 	snprintf(image, sizeof(image), "%s/disk", dir);
-	make_kernel();
+	ck_assert_int_eq(tiny_kernel_write(kernel), 0);
 	log_set_level(LOG_LEVEL_ERROR);
 	fakehv_setup(&none);
 	loop = loop_create();
