@@ -110,3 +110,9 @@ aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
 {
 	aio_queue(a, AIO_FDATASYNC, fd, op);
 }
+
+void
+aio_nop(struct aio *a, struct aio_op *op)
+{
+	aio_queue(a, AIO_NOP, -1, op);
+}

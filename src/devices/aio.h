@@ -20,6 +20,7 @@ enum aio_opcode {
 	AIO_PUNCH,
 	AIO_ZERO,
 	AIO_FDATASYNC,
+	AIO_NOP,
 };
 
 /*
@@ -63,6 +64,12 @@ void aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
     struct aio_op *op);
 void aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
     struct aio_op *op);
+
+/*
+ * Does nothing, with 0: for what is complete but may not say so yet, and for
+ * work that goes on when others had their turn.
+ */
+void aio_nop(struct aio *a, struct aio_op *op);
 
 void aio_fdatasync(struct aio *a, int fd, struct aio_op *op);
 

@@ -29,6 +29,7 @@
  * or to its cache before the submission returns.
  */
 #define URING_TURN_BYTES	(1u << 20)
+#define URING_NOP_BYTES		(URING_TURN_BYTES / 4)
 
 /* How long to leave a kernel alone that took no submission, or said nothing. */
 #define URING_RETRY_SECONDS	0.005
@@ -60,6 +61,7 @@ uring_restrict(struct aio_uring *a)
 	static const int ops[] = {
 		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_READ,
 		IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+		IORING_OP_NOP,
 	};
 	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0])] = { 0 };
 	unsigned n;
@@ -111,6 +113,9 @@ uring_prep(struct io_uring_sqe *sqe, const struct aio_op *op)
 	case AIO_FDATASYNC:
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
 		break;
+	case AIO_NOP:
+		io_uring_prep_nop(sqe);
+		break;
 	}
 }
 
@@ -135,6 +140,9 @@ uring_bytes(const struct aio_op *op)
 	size_t sum = 0;
 	unsigned i;
 
+	/* What follows it is work, too: others come first now and then. */
+	if (op->opcode == AIO_NOP)
+		return URING_NOP_BYTES;
 	if (op->opcode != AIO_READV && op->opcode != AIO_WRITEV)
 		return 0;
 	for (i = 0; i < op->niov; i++)

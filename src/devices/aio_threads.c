@@ -88,6 +88,8 @@ threads_perform(const struct aio_op *op)
 	case AIO_FDATASYNC:
 		n = fdatasync(op->fd);
 		break;
+	case AIO_NOP:
+		break;
 	}
 	return n == -1 ? -errno : (int)n;
 }

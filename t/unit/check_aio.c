@@ -328,6 +328,22 @@ START_TEST(ranges)
 }
 END_TEST
 
+/* Done at a later turn, and with nothing else. */
+START_TEST(nothing_at_all)
+{
+	struct fixture *f = setup(_i);
+
+	f->inside = true;
+	aio_nop(f->aio, &prepare(f, 0)->aio);
+	aio_nop(f->aio, &prepare(f, 1)->aio);
+	f->inside = false;
+	finish(f);
+	ck_assert_int_eq(f->op[0].res, 0);
+	ck_assert_int_eq(f->op[1].res, 0);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(ring_is_restricted)
 {
 	struct fixture *f = setup(0);
@@ -383,6 +399,7 @@ main(void)
 	tcase_add_loop_test(tc, large_ones, 0, 2);
 	tcase_add_loop_test(tc, started_by_completion, 0, 2);
 	tcase_add_loop_test(tc, ranges, 0, 2);
+	tcase_add_loop_test(tc, nothing_at_all, 0, 2);
 	tcase_add_test(tc, ring_is_restricted);
 	tcase_add_test(tc, creation_fails_cleanly);
 	return test_main("aio", tc);
