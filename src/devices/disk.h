@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A disk image: what virtio-blk sees of raw files and block devices (and of
- * further formats).
+ * A disk: what virtio-blk sees of an image, whatever its format.
  *
  * All functions run on the loop thread except disk_open(), which may block
  * and runs on the starting VM's vCPU-0 thread.
@@ -22,6 +21,14 @@
 
 struct confine;
 struct disk;
+struct disk_tables;
+
+/* The format of an image. */
+enum disk_kind {
+	DISK_AUTO,		/* by what the file begins with */
+	DISK_RAW,
+	DISK_QCOW2,
+};
 
 enum disk_op {
 	DISK_READ,
@@ -29,6 +36,7 @@ enum disk_op {
 	DISK_FLUSH,
 	DISK_DISCARD,		/* the bytes matter no more */
 	DISK_ZERO,		/* the bytes become zero */
+	DISK_DETACH,		/* the last: see disk_attach() */
 };
 
 /*
@@ -44,9 +52,10 @@ struct disk_req {
 	unsigned	 niov;		/* at most DISK_IOV_MAX */
 	size_t		 len;		/* bytes; the sum of iov */
 	bool		 unmap;		/* DISK_ZERO: may give up its room */
+	bool		 padded;	/* DISK_READ: zeroes follow the file's end */
 	void		(*done)(struct disk_req *req, int res);
 
-	/* The engine's. */
+	/* The format's. */
 	struct disk	*disk;
 	struct disk_file_op file;
 	size_t		 moved;		/* bytes transferred so far */
@@ -54,6 +63,8 @@ struct disk_req {
 	unsigned	 retries;
 	bool		 written;	/* DISK_ZERO: by writing zeroes */
 	struct iovec	 zeroes;
+	void		*walker;	/* qcow2: who goes on later */
+	int		 late;		/* qcow2: the result, told later */
 };
 
 /* Where a guest's write is, from when it is complete until a flush. */
@@ -65,6 +76,7 @@ enum disk_cache {
 
 /* How a disk is to be opened. */
 struct disk_how {
+	enum disk_kind	kind;
 	bool		readonly;	/* which others may do, too */
 	enum disk_cache	cache;
 };
@@ -79,22 +91,34 @@ struct disk_info {
 };
 
 /*
- * Opens and locks `path`, which must lie within `in` (raw).  On failure NULL,
- * and `err` says why in one line that begins with "disk PATH: ".
+ * Opens and locks the image at `path`, which must lie within `in` as must all
+ * that it names.  On failure NULL, and `err` says why in one line that begins
+ * with "disk PATH: ".
  */
 struct disk *disk_open(const struct confine *in, const char *path,
     const struct disk_how *how, char *err, size_t errlen);
 
+/* What the image turned out to be.  Any thread; valid until the close. */
+enum disk_kind disk_kind(const struct disk *d);
+
 /* Any thread; valid until the close. */
 const struct disk_info *disk_info(const struct disk *d);
 
-/* Connects the disk to the loop's engine, before the first submit. */
-void disk_attach(struct disk *d, struct aio *aio);
+/*
+ * Connects the disk to the loop's engine and the tables kept in memory, before
+ * the first submit; both outlive it.  Raw disks have no tables.  A request
+ * DISK_DETACH, the only one then in flight, undoes this: it writes what was
+ * kept back.
+ */
+void disk_attach(struct disk *d, struct aio *aio, struct disk_tables *tables);
 
 /* Starts a request; range and length are the caller's to check. */
 void disk_submit(struct disk *d, struct disk_req *req);
 
-/* Closes the disk; no request may be in flight.  Any thread. */
+/*
+ * Closes a disk that was never attached, or is detached; NULL is none.  Any
+ * thread.
+ */
 void disk_close(struct disk *d);
 
 #endif /* VMMD_DISK_H */

@@ -25,6 +25,7 @@ struct disk_file {
 	int			 fd;		/* i */
 	struct aio		*aio;		/* i */
 	bool			 direct;	/* i */
+	bool			 grows;		/* i */
 	struct disk_align	 align;		/* i */
 	uint8_t			*bounce;	/* i; NULL unless direct */
 	struct disk_file_op	*bounced;	/* has the buffer */
@@ -35,7 +36,7 @@ struct disk_file {
 };
 
 int
-disk_file_create(struct disk_file **fp, int fd, bool direct)
+disk_file_create(struct disk_file **fp, int fd, bool direct, bool grows)
 {
 	struct disk_file *f;
 	void *p;
@@ -46,6 +47,7 @@ disk_file_create(struct disk_file **fp, int fd, bool direct)
 		return -ENOMEM;
 	f->fd = fd;
 	f->direct = direct;
+	f->grows = grows;
 	f->align = (struct disk_align){ 1, 1 };
 	f->tail = &f->head;
 	if (direct) {
@@ -239,6 +241,10 @@ bounce_read_done(struct aio_op *aio, int res)
 		if (n > 0)
 			file_copy(op, (size_t)n);
 		file_end(op, n);
+	} else if (res >= 0 && op->file->grows) {
+		memset(op->file->bounce + res, 0, op->span.iov_len -
+		    (size_t)res);
+		bounce_write(op);
 	} else if (res < 0 || (size_t)res != op->span.iov_len) {
 		/* The file is shorter than it was when it was opened. */
 		file_end(op, res < 0 ? res : -EIO);

@@ -40,10 +40,11 @@ struct disk_file_op {
 
 /*
  * Makes one of an open descriptor, which it closes at the end: with `direct`
- * past the host's cache.  0 or -errno: -EOPNOTSUPP if the file system has no
- * way past its cache.  Any thread, and may block.
+ * past the host's cache; one that `grows` may end within a block, and what is
+ * written beyond its end makes it longer.  0 or -errno: -EOPNOTSUPP if the
+ * file system has no way past its cache.  Any thread, and may block.
  */
-int disk_file_create(struct disk_file **fp, int fd, bool direct);
+int disk_file_create(struct disk_file **fp, int fd, bool direct, bool grows);
 
 /* No operation may be in flight.  Any thread. */
 void disk_file_destroy(struct disk_file *f);

@@ -7,7 +7,6 @@
  * continued where it stopped.  What the host cannot discard stays; what it
  * cannot make zero by itself is written.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,9 +17,9 @@
 #include <unistd.h>
 
 #include "base/confine.h"
-#include "devices/disk.h"
 #include "devices/disk_device.h"
 #include "devices/disk_file.h"
+#include "devices/disk_local.h"
 #include "devices/disk_lock.h"
 
 #define DISK_PIECE_MAX		(1u << 20)
@@ -29,11 +28,21 @@
 /* Host file systems write, and allocate, whole pages. */
 #define FILE_PHYSICAL_SIZE	4096
 
-/* Immutable after disk_attach(). */
-struct disk {
+/* Immutable after the open. */
+struct disk_raw {
+	struct disk		 d;
+	int			 fd;		/* the file's, once it is there */
 	struct disk_file	*file;
-	struct disk_info	 info;
+	bool			 regular;	/* no block device */
 };
+
+static const struct disk_format raw_format;
+
+static struct disk_raw *
+raw_of(const struct disk *d)
+{
+	return (struct disk_raw *)(uintptr_t)d;
+}
 
 static const char in_use[] = "is in use by another guest or process";
 
@@ -41,144 +50,199 @@ alignas(4096) static const uint8_t disk_zeroes[64 << 10];
 
 /* Size and blocks of what is open; NULL, or what is wrong. */
 static const char *
-disk_measure(struct disk *d, int fd)
+raw_measure(struct disk_raw *r)
 {
-	struct disk_info *i = &d->info;
+	struct disk_info *i = &r->d.info;
 	struct stat st;
 	int error;
 
-	if (fstat(fd, &st) == -1)
+	if (fstat(r->fd, &st) == -1)
 		return strerror(errno);
 	if (S_ISBLK(st.st_mode)) {
-		error = disk_device_info(fd, i);
+		error = disk_device_info(r->fd, i);
 		return error != 0 ? strerror(-error) : NULL;
 	}
 	if (!S_ISREG(st.st_mode))
 		return "is neither a regular file nor a block device";
-	if (st.st_size % DISK_SECTOR != 0)
-		return "its size is not a multiple of 512 bytes";
+	r->regular = true;
 	i->size = (uint64_t)st.st_size;
 	i->block_size = DISK_SECTOR;
 	i->physical_size = FILE_PHYSICAL_SIZE;
 	return NULL;
 }
 
-/* Says why the file that is open is of no use, or NULL; fills in d->info. */
+/* Says why the file that is open is of no use, or NULL; fills in the info. */
 static const char *
-disk_check(struct disk *d, int fd)
+raw_check(struct disk_raw *r)
 {
 	const char *why;
 	int error;
 
-	why = disk_measure(d, fd);
+	why = raw_measure(r);
 	if (why != NULL)
 		return why;
-	error = disk_lock(fd, d->info.readonly);
+	error = disk_lock(r->fd, r->d.info.readonly);
 	if (error == -EAGAIN)
 		return in_use;
 	if (error != 0)
 		return strerror(-error);
 	/* Again: who held the lock until now may have changed the size. */
-	why = disk_measure(d, fd);
+	why = raw_measure(r);
 	if (why != NULL)
 		return why;
 	/* O_NONBLOCK was for the open of something like a FIFO. */
-	if (fcntl(fd, F_SETFL, 0) == -1)
+	if (fcntl(r->fd, F_SETFL, 0) == -1)
 		return strerror(errno);
 	return NULL;
 }
 
-/* Makes d->file of the open file, or says why it is of no use. */
-static const char *
-disk_set_file(struct disk *d, int fd, bool direct)
+struct disk *
+disk_raw_open(struct disk_opening *o)
 {
+	int flags = o->how.readonly ? O_RDONLY : O_RDWR | O_EXCL;
+	struct disk_raw *r;
+	const char *why;
+
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return disk_refuse(o, "%s", strerror(ENOMEM));
+	r->d.format = &raw_format;
+	r->d.info.readonly = o->how.readonly;
+	r->d.info.writethrough = o->how.cache == DISK_WRITETHROUGH;
+	/* O_EXCL: not a block device that the host has mounted. */
+	r->fd = confine_open(o->in, o->path, flags | O_NOCTTY | O_NONBLOCK);
+	if (r->fd < 0) {
+		disk_refuse(o, "%s", r->fd == -EBUSY ? in_use :
+		    confine_strerror(-r->fd));
+		goto fail_open;
+	}
+	why = raw_check(r);
+	if (why != NULL) {
+		disk_refuse(o, "%s", why);
+		goto fail_check;
+	}
+	return &r->d;
+
+fail_check:
+	close(r->fd);
+fail_open:
+	free(r);
+	return NULL;
+}
+
+/* Makes r->file of the open file, or says why it is of no use. */
+static const char *
+raw_set_file(struct disk_raw *r, bool direct, bool part)
+{
+	struct disk_info *i = &r->d.info;
 	size_t align;
 	int error;
 
-	error = disk_file_create(&d->file, fd, direct);
+	error = disk_file_create(&r->file, r->fd, direct, part && r->regular);
 	if (error == -EOPNOTSUPP)
 		return "cache=none: its file system needs the host's cache";
 	if (error != 0)
 		return strerror(-error);
-	align = disk_file_align(d->file);
-	if (d->info.size % align != 0)
+	align = disk_file_align(r->file);
+	if (!part && i->size % align != 0)
 		return "cache=none: its size is not a multiple of the host's "
 		    "blocks";
-	if (d->info.physical_size < align)
-		d->info.physical_size = (uint32_t)align;
+	if (i->physical_size < align)
+		i->physical_size = (uint32_t)align;
 	return NULL;
 }
 
-/* All that makes a disk of `path`; NULL, or what is wrong. */
-static const char *
-disk_prepare(struct disk *d, const struct confine *in, const char *path,
-    const struct disk_how *how)
-{
-	int flags = how->readonly ? O_RDONLY : O_RDWR | O_EXCL;
-	const char *why;
-	int fd;
-
-	/* O_EXCL: not a block device that the host has mounted. */
-	fd = confine_open(in, path, flags | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return fd == -EBUSY ? in_use : confine_strerror(-fd);
-	why = disk_check(d, fd);
-	if (why == NULL)
-		why = disk_set_file(d, fd, how->cache == DISK_NONE);
-	if (d->file == NULL)
-		close(fd);
-	return why;
-}
-
-struct disk *
-disk_open(const struct confine *in, const char *path,
-    const struct disk_how *how, char *err, size_t errlen)
+bool
+disk_raw_ready(struct disk *file, struct disk_opening *o, bool part)
 {
 	const char *why;
-	struct disk *d;
 
-	d = calloc(1, sizeof(*d));
-	if (d == NULL) {
-		snprintf(err, errlen, "disk %s: %s", path, strerror(ENOMEM));
-		return NULL;
+	why = raw_set_file(raw_of(file), o->how.cache == DISK_NONE, part);
+	if (why != NULL)
+		disk_refuse(o, "%s", why);
+	return why == NULL;
+}
+
+int
+disk_raw_id(const struct disk *file, uint64_t *dev, uint64_t *ino)
+{
+	struct stat st;
+
+	if (fstat(raw_of(file)->fd, &st) == -1)
+		return -errno;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return 0;
+}
+
+bool
+disk_raw_grows(const struct disk *file)
+{
+	return raw_of(file)->regular;
+}
+
+int
+disk_raw_read(const struct disk *file, void *buf, size_t len, uint64_t off)
+{
+	uint8_t *p = buf;
+	ssize_t n;
+
+	for (; len != 0; len -= (size_t)n, p += n, off += (uint64_t)n) {
+		n = pread(raw_of(file)->fd, p, len, (off_t)off);
+		if (n == -1)
+			return -errno;
+		if (n == 0) {
+			memset(p, 0, len);
+			break;
+		}
 	}
-	d->info.readonly = how->readonly;
-	d->info.writethrough = how->cache == DISK_WRITETHROUGH;
-	why = disk_prepare(d, in, path, how);
-	if (why != NULL) {
-		snprintf(err, errlen, "disk %s: %s", path, why);
-		disk_close(d);
-		return NULL;
+	return 0;
+}
+
+int
+disk_raw_write(const struct disk *file, const void *buf, size_t len,
+    uint64_t off)
+{
+	const uint8_t *p = buf;
+	ssize_t n;
+
+	for (; len != 0; len -= (size_t)n, p += n, off += (uint64_t)n) {
+		n = pwrite(raw_of(file)->fd, p, len, (off_t)off);
+		if (n == -1)
+			return -errno;
 	}
-	return d;
+	return 0;
 }
 
-const struct disk_info *
-disk_info(const struct disk *d)
+int
+disk_raw_sync(const struct disk *file)
 {
-	return &d->info;
+	return fsync(raw_of(file)->fd) == -1 ? -errno : 0;
 }
 
-void
-disk_attach(struct disk *d, struct aio *aio)
+static void
+raw_attach(struct disk *d)
 {
-	disk_file_attach(d->file, aio);
+	disk_file_attach(raw_of(d)->file, d->aio);
 }
 
-void
-disk_close(struct disk *d)
+static void
+raw_close(struct disk *d)
 {
-	if (d == NULL)
-		return;
-	disk_file_destroy(d->file);
-	free(d);
+	struct disk_raw *r = raw_of(d);
+
+	if (r->file != NULL)
+		disk_file_destroy(r->file);
+	else
+		close(r->fd);
+	free(r);
 }
 
 /* Hands the next piece of a transfer to the engine. */
 static void
 disk_next(struct disk_req *req)
 {
-	const struct disk *d = req->disk;
+	const struct disk_raw *r = raw_of(req->disk);
 	uint64_t off = req->offset + req->moved;
 	size_t sum = 0;
 	unsigned n;
@@ -194,9 +258,9 @@ disk_next(struct disk_req *req)
 		n = 1;
 	}
 	if (req->op == DISK_READ)
-		disk_file_readv(d->file, req->iov, n, off, &req->file);
+		disk_file_readv(r->file, req->iov, n, off, &req->file);
 	else
-		disk_file_writev(d->file, req->iov, n, off, &req->file);
+		disk_file_writev(r->file, req->iov, n, off, &req->file);
 }
 
 /* Moves the request on by what was transferred. */
@@ -221,26 +285,26 @@ disk_advance(struct disk_req *req, size_t n)
 static void
 disk_zero(struct disk_req *req)
 {
-	const struct disk *d = req->disk;
+	const struct disk_raw *r = raw_of(req->disk);
 	size_t left = req->len - req->moved;
 
 	if (req->written) {
 		req->zeroes.iov_base = (void *)(uintptr_t)disk_zeroes;
 		req->zeroes.iov_len = left < sizeof(disk_zeroes) ? left :
 		    sizeof(disk_zeroes);
-		disk_file_writev(d->file, &req->zeroes, 1,
+		disk_file_writev(r->file, &req->zeroes, 1,
 		    req->offset + req->moved, &req->file);
 	} else if (req->unmap) {
-		disk_file_punch(d->file, req->offset, req->len, &req->file);
+		disk_file_punch(r->file, req->offset, req->len, &req->file);
 	} else {
-		disk_file_zero(d->file, req->offset, req->len, &req->file);
+		disk_file_zero(r->file, req->offset, req->len, &req->file);
 	}
 }
 
 static void
 disk_start(struct disk_req *req)
 {
-	const struct disk *d = req->disk;
+	const struct disk_raw *r = raw_of(req->disk);
 
 	switch (req->op) {
 	case DISK_READ:
@@ -248,13 +312,15 @@ disk_start(struct disk_req *req)
 		disk_next(req);
 		break;
 	case DISK_FLUSH:
-		disk_file_sync(d->file, &req->file);
+		disk_file_sync(r->file, &req->file);
 		break;
 	case DISK_DISCARD:
-		disk_file_punch(d->file, req->offset, req->len, &req->file);
+		disk_file_punch(r->file, req->offset, req->len, &req->file);
 		break;
 	case DISK_ZERO:
 		disk_zero(req);
+		break;
+	case DISK_DETACH:
 		break;
 	}
 }
@@ -267,6 +333,23 @@ disk_retry(struct disk_req *req, int res)
 	    req->retries++ < DISK_RETRIES_MAX;
 }
 
+/*
+ * Nothing where there should be: the file was truncated, or ends there and
+ * all beyond reads zero.
+ */
+static int
+disk_pad(struct disk_req *req)
+{
+	unsigned i;
+
+	if (req->op != DISK_READ || !req->padded)
+		return -EIO;
+	req->iov[0].iov_len += req->held;
+	for (i = 0; i < req->niov; i++)
+		memset(req->iov[i].iov_base, 0, req->iov[i].iov_len);
+	return 0;
+}
+
 /* The operation is over by what it returned: tells the caller so. */
 static bool
 disk_finish(struct disk_req *req, int res)
@@ -276,9 +359,8 @@ disk_finish(struct disk_req *req, int res)
 
 	if (res == -EOPNOTSUPP && req->op == DISK_DISCARD)
 		res = 0;
-	/* Nothing where there should be: the file was truncated. */
 	if (res == 0 && moves)
-		res = -EIO;
+		res = disk_pad(req);
 	if (res > 0)
 		return false;
 	req->done(req, res);
@@ -293,7 +375,7 @@ disk_continue(struct disk_req *req, size_t n)
 		disk_advance(req, n);
 	else
 		req->moved += n;
-	if (req->op != DISK_FLUSH && req->moved == req->len)
+	if (req->len != 0 && req->moved == req->len)
 		req->done(req, 0);
 	else
 		disk_start(req);
@@ -316,11 +398,46 @@ disk_piece_done(struct disk_file_op *op, int res)
 	}
 }
 
-void
-disk_submit(struct disk *d, struct disk_req *req)
+/*
+ * A guest that wrote another format's header would choose what its disk is
+ * the next time, and which of the host's files are behind it.
+ */
+static bool
+raw_disguises(const struct disk_req *req)
 {
-	assert(req->op == DISK_FLUSH || req->len != 0);
-	req->disk = d;
+	char first[4];
+	size_t n = 0, len;
+	unsigned i;
+
+	if (!req->disk->guessed || req->op != DISK_WRITE || req->offset != 0)
+		return false;
+	for (i = 0; i < req->niov && n < sizeof(first); i++, n += len) {
+		len = req->iov[i].iov_len;
+		if (len > sizeof(first) - n)
+			len = sizeof(first) - n;
+		memcpy(first + n, req->iov[i].iov_base, len);
+	}
+	return disk_probe_bytes(first) != DISK_RAW;
+}
+
+static void
+raw_told(struct aio_op *op, int res)
+{
+	struct disk_req *req = (struct disk_req *)((char *)op -
+	    offsetof(struct disk_req, file.aio));
+
+	(void)res;
+	req->done(req, req->op == DISK_DETACH ? 0 : -EPERM);
+}
+
+static void
+raw_submit(struct disk *d, struct disk_req *req)
+{
+	if (req->op == DISK_DETACH || raw_disguises(req)) {
+		req->file.aio.done = raw_told;
+		aio_nop(d->aio, &req->file.aio);
+		return;
+	}
 	req->file.done = disk_piece_done;
 	req->moved = 0;
 	req->held = 0;
@@ -328,3 +445,10 @@ disk_submit(struct disk *d, struct disk_req *req)
 	req->written = false;
 	disk_start(req);
 }
+
+static const struct disk_format raw_format = {
+	.kind = DISK_RAW,
+	.attach = raw_attach,
+	.submit = raw_submit,
+	.close = raw_close,
+};

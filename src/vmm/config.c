@@ -110,7 +110,8 @@ disks_equal(const struct vm_config *a, const struct vm_config *b)
 	for (i = 0; i < a->ndisks; i++)
 		if (strcmp(a->disk[i].path, b->disk[i].path) != 0 ||
 		    a->disk[i].how.readonly != b->disk[i].how.readonly ||
-		    a->disk[i].how.cache != b->disk[i].how.cache)
+		    a->disk[i].how.cache != b->disk[i].how.cache ||
+		    a->disk[i].how.kind != b->disk[i].how.kind)
 			return false;
 	return true;
 }

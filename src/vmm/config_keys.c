@@ -283,14 +283,20 @@ print_disks(const struct vm_config *vm, struct buf *b)
 		[DISK_WRITETHROUGH] = ",cache=writethrough",
 		[DISK_NONE] = ",cache=none",
 	};
+	static const char *const kind[] = {
+		[DISK_AUTO] = "",
+		[DISK_RAW] = ",format=raw",
+		[DISK_QCOW2] = ",format=qcow2",
+	};
 	unsigned i;
 	int ret = 0;
 
 	if (vm->ndisks == 0)
 		return buf_printf(b, "-");
 	for (i = 0; i < vm->ndisks && ret == 0; i++)
-		ret = buf_printf(b, "%s%s%s%s", i == 0 ? "" : ", ",
+		ret = buf_printf(b, "%s%s%s%s%s", i == 0 ? "" : ", ",
 		    vm->disk[i].path,
+		    kind[vm->disk[i].how.kind],
 		    vm->disk[i].how.readonly ? ",readonly" : "",
 		    cache[vm->disk[i].how.cache]);
 	return ret;

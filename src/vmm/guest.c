@@ -6,7 +6,8 @@
  *	others	prepare: their vCPU each
  *	loop	plug in the NICs, attach the disks to the engine, let it run
  *	threads	... the guest ...
- *	loop	quiesce: wait for submitted disk requests, unplug the NICs
+ *	loop	quiesce: wait for submitted disk requests, unplug the NICs,
+ *		detach the disks from the engine
  *	others	teardown: their vCPU each
  *	thread	teardown: vCPU 0, devices, memory, NICs, disks
  *	loop	free
@@ -22,11 +23,13 @@
 #include <ev.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
@@ -65,6 +68,8 @@ struct guest {
 	struct msrs		 msrs;		/* i, with a lock of its own */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
+	unsigned		 nattached;	/* l */
+	struct disk_req		 detach;	/* l */
 	struct nics		*nics;		/* i; see there */
 	struct nics		**keep;		/* l: where they go in the end */
 };
@@ -408,7 +413,8 @@ on_prepared(void *cookie, int error)
 		return;
 	}
 	for (i = 0; i < g->ndisks; i++)
-		disk_attach(g->disk[i], g->env->aio);
+		disk_attach(g->disk[i], g->env->aio, g->env->disk_tables);
+	g->nattached = g->ndisks;
 	console_set_input_ready(g->console, input_ready, g);
 	if (g->env->hv->keeps_hlt || g->env->hv->tick != NULL)
 		ev_timer_start(loop_ev(g->env->loop), &g->second_timer);
@@ -417,13 +423,43 @@ on_prepared(void *cookie, int error)
 	g->ops->running(g->cookie);
 }
 
+static void detach_disks(struct guest *g);
+
+static void
+on_detached(struct disk_req *req, int res)
+{
+	struct guest *g = (struct guest *)((char *)req -
+	    offsetof(struct guest, detach));
+
+	if (res != 0)
+		log_warn("vm %s: disk %s: %s", g->conf->name,
+		    g->conf->disk[g->nattached].path, strerror(-res));
+	detach_disks(g);
+}
+
+/* One disk after the other; then the guest's thread may close them. */
+static void
+detach_disks(struct guest *g)
+{
+	if (g->nattached == 0) {
+		crew_teardown(g->crew);
+		return;
+	}
+	g->nattached--;
+	g->detach = (struct disk_req){
+		.op = DISK_DETACH,
+		.done = on_detached,
+	};
+	disk_submit(g->disk[g->nattached], &g->detach);
+}
+
 static void
 on_quiet(void *arg)
 {
 	struct guest *g = arg;
 
 	leave_nics(g);
-	crew_teardown(g->crew);
+	detach_disks(g);
 }
 
 /* Cuts the guest off from what outlives it. */

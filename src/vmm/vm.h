@@ -22,6 +22,7 @@
 #include "vmm/hv.h"
 
 struct aio;
+struct disk_tables;
 struct budget;
 struct confine;
 struct console;
@@ -53,6 +54,7 @@ enum vm_reason {
 struct vm_env {
 	struct loop		*loop;
 	struct aio		*aio;
+	struct disk_tables	*disk_tables;
 	const struct hv_ops	*hv;
 	const struct confine	*files;		/* where they must lie */
 	struct budget		*memory;	/* of all guests together */

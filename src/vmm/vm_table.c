@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "devices/disk_tables.h"
 
 #define NS_PER_S	1e9
 
@@ -155,6 +156,11 @@ vm_table_create(struct loop *loop, struct aio *aio, const struct hv_ops *hv,
 	vt = calloc(1, sizeof(*vt));
 	if (vt == NULL)
 		return NULL;
+	vt->env.disk_tables = disk_tables_create(DISK_TABLES_BYTES);
+	if (vt->env.disk_tables == NULL) {
+		free(vt);
+		return NULL;
+	}
 	vt->env.loop = loop;
 	vt->env.aio = aio;
 	vt->env.hv = hv;
@@ -202,6 +208,7 @@ vm_table_destroy(struct vm_table *vt)
 		vt->first = e->next;
 		entry_free(e);
 	}
+	disk_tables_destroy(vt->env.disk_tables);
 	free(vt);
 }
 

@@ -66,10 +66,15 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 		nics_print(&vm->nics, b);
 		buf_printf(b, "\n");
 	}
-	for (i = 0; i < vm->ndisks; i++)
-		buf_printf(b, " disk=%s%s cache=%d\n", vm->disk[i].path,
+	for (i = 0; i < vm->ndisks; i++) {
+		buf_printf(b, " disk=%s%s cache=%d", vm->disk[i].path,
 		    vm->disk[i].how.readonly ? " readonly" : "",
 		    (int)vm->disk[i].how.cache);
+		if (vm->disk[i].how.kind != DISK_AUTO)
+			buf_printf(b, " format=%d",
+			    (int)vm->disk[i].how.kind);
+		buf_printf(b, "\n");
+	}
 }
 
 /* The addresses that it is given or has by its names. */
@@ -527,8 +532,8 @@ START_TEST(changes_are_told)
 	buf_init(&changes, CONFIG_CHANGES_MAX);
 	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
 	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a,readonly\ndisk=/b\n"
-	    "disk=/c,cache=none\ndisk=/d,cache=writeback\n"
-	    "disk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
+	    "disk=/c,format=qcow2,cache=none\n"
+	    "disk=/d,cache=writeback,format=raw\ndisk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
 	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
 	    0);
 	ck_assert_uint_eq(changes.len, 0);
@@ -536,8 +541,8 @@ START_TEST(changes_are_told)
 	    5);
 	buf_append(&changes, "", 1);
 	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
-	    "disk /a -> /a,readonly, /b, /c,cache=none, /d, "
-	    "/e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
+	    "disk /a -> /a,readonly, /b, /c,format=qcow2,cache=none, "
+	    "/d,format=raw, /e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
 	    "on-reboot restart -> stop");
 	buf_free(&changes);
 	config_free(a);

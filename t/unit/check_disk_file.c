@@ -171,7 +171,8 @@ setup(bool direct)
 	size_t i;
 
 	ck_assert_ptr_nonnull(t);
-	ck_assert_int_eq(disk_file_create(&t->f, dup(0), direct), 0);
+	ck_assert_int_eq(disk_file_create(&t->f, dup(0), direct,
+	    false), 0);
 	ck_assert_uint_eq(disk_file_align(t->f), direct ? BLOCK : 1);
 	disk_file_attach(t->f, &t->aio);
 	t->aio.size = SIZE;
@@ -457,7 +458,7 @@ START_TEST(no_way_past_the_cache)
 {
 	struct disk_file *f;
 
-	ck_assert_int_eq(disk_file_create(&f, -1, true), -EOPNOTSUPP);
+	ck_assert_int_eq(disk_file_create(&f, -1, true, false), -EOPNOTSUPP);
 }
 END_TEST
 

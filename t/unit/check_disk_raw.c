@@ -78,7 +78,7 @@ setup_in(struct fixture *f, const char *parent, enum disk_cache cache,
 	ck_assert_ptr_nonnull(f->aio);
 	f->d = open_disk(f, false, cache);
 	ck_assert_msg(f->d != NULL, "%s", f->err);
-	disk_attach(f->d, f->aio);
+	disk_attach(f->d, f->aio, NULL);
 }
 
 static void
@@ -346,7 +346,7 @@ START_TEST(past_the_cache)
 	ck_assert_uint_eq(cached(&f), 0);
 	disk_close(f.d);
 	f.d = open_disk(&f, false, DISK_WRITEBACK);
-	disk_attach(f.d, f.aio);
+	disk_attach(f.d, f.aio, NULL);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, SIZE, SIZE), 0);
 	ck_assert_uint_eq(cached(&f), SIZE);
 	free(p);
@@ -414,7 +414,7 @@ START_TEST(readonly_is_not_written)
 	disk_close(f.d);
 	f.d = open_disk(&f, true, DISK_WRITEBACK);
 	ck_assert_ptr_nonnull(f.d);
-	disk_attach(f.d, f.aio);
+	disk_attach(f.d, f.aio, NULL);
 	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 512, 512), 0);
 	ck_assert_int_eq(transfer(&f, DISK_WRITE, 0, p, 512, 512), -EBADF);
 	ck_assert_int_eq(change(&f, DISK_DISCARD, 0, 512, false), -EBADF);

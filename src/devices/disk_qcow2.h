@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qcow2 images, what their files share.  The format is told in QEMU's
+ * docs/interop/qcow2.txt, whose names are used.
+ *
+ *	disk_qcow2.c		requests, from the guest's to the file's
+ *	disk_qcow2_open.c	header, tables, what stands behind
+ *	disk_qcow2_repair.c	refcounts anew, at the open
+ *	disk_qcow2_map.c	guest offsets to host offsets: L1 and L2 tables
+ *	disk_qcow2_read.c	reads
+ *	disk_qcow2_compress.c	reads of compressed clusters
+ *	disk_qcow2_write.c	writes: in place, or into new clusters
+ *	disk_qcow2_zero.c	discards and zeroes
+ *	disk_qcow2_alloc.c	new clusters: refcounts
+ *	disk_qcow2_free.c	clusters given back
+ *	disk_qcow2_commit.c	tables to the file, in an order
+ *
+ * A change is made in memory at once, where every request sees it, and gets
+ * into the file by a commit: for a flush, or when much has changed.  A commit
+ * copies what changed and writes it in phases, each stable before the next:
+ *
+ *	0	data (written before), refcounts, tables not yet linked
+ *	1	links to refcount blocks or to a longer refcount table
+ *	2	links to data: L2 and L1 entries
+ *	3	clusters that nothing links to any more are given back
+ *
+ * Thus whatever is cut off between two phases leaves clusters that are
+ * counted but not linked, and never one linked but not counted.
+ *
+ * A request walks over its range and starts what it finds to do on the files
+ * without waiting for it; where it must wait, for a table or for another
+ * request's new cluster, it is parked in exactly one queue.
+ */
+#ifndef VMMD_DISK_QCOW2_H
+#define VMMD_DISK_QCOW2_H
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "devices/disk_tables.h"
+#include "devices/disk_local.h"
+
+/* Bits of L1 and L2 entries. */
+#define Q2_COPIED		(UINT64_C(1) << 63)
+#define Q2_COMPRESSED_BIT	(UINT64_C(1) << 62)
+#define Q2_ZERO_BIT		UINT64_C(1)
+#define Q2_OFFSET		UINT64_C(0x00fffffffffffe00)
+
+/* Incompatible features. */
+#define Q2_INCOMPAT_DIRTY	(UINT64_C(1) << 0)
+#define Q2_INCOMPAT_CORRUPT	(UINT64_C(1) << 1)
+#define Q2_INCOMPAT_DATA_FILE	(UINT64_C(1) << 2)
+#define Q2_INCOMPAT_COMPRESSION	(UINT64_C(1) << 3)
+#define Q2_INCOMPAT_EXTENDED_L2	(UINT64_C(1) << 4)
+#define Q2_INCOMPAT_KNOWN	0x1f
+
+/* The one autoclear feature that writes here keep true. */
+#define Q2_AUTOCLEAR_RAW_DATA	(UINT64_C(1) << 1)
+
+#define Q2_ENTRY_BLOCK		64u	/* L1 or refcount table, written at once */
+#define Q2_L1_MAX		(32u << 20)	/* bytes, as QEMU has it */
+#define Q2_REFTABLE_MAX		(8u << 20)
+#define Q2_SNAPSHOTS_MAX	65536
+
+/* Changed pieces: a commit is due; writes wait for it. */
+#define Q2_DIRTY_DUE		512u
+#define Q2_DIRTY_MAX		1024u
+#define Q2_FREES_DUE		4096u
+
+/* A header as it is in the file, big-endian; v2 ends before `incompatible`. */
+struct q2_header {
+	uint32_t	magic;
+	uint32_t	version;
+	uint64_t	backing_offset;
+	uint32_t	backing_len;
+	uint32_t	cluster_bits;
+	uint64_t	size;
+	uint32_t	crypt_method;
+	uint32_t	l1_size;
+	uint64_t	l1_offset;
+	uint64_t	reftable_offset;
+	uint32_t	reftable_clusters;
+	uint32_t	nsnapshots;
+	uint64_t	snapshots_offset;
+	uint64_t	incompatible;
+	uint64_t	compatible;
+	uint64_t	autoclear;
+	uint32_t	refcount_order;
+	uint32_t	header_len;
+	uint8_t		compression;
+	uint8_t		pad[7];
+};
+_Static_assert(sizeof(struct q2_header) == 112, "q2_header");
+_Static_assert(offsetof(struct q2_header, incompatible) == 72, "q2_header v2");
+_Static_assert(offsetof(struct q2_header, compression) == 104,
+    "q2_header v3");
+
+enum q2_kind {
+	Q2_UNALLOCATED,		/* the backing image's, or zero */
+	Q2_ZERO,
+	Q2_NORMAL,
+	Q2_COMPRESSED,
+};
+
+/* Some bytes of the guest's that are alike. */
+struct q2_extent {
+	enum q2_kind	kind;
+	bool		own;		/* NORMAL: may be written in place */
+	uint64_t	host;		/* NORMAL */
+	uint64_t	entry;		/* L2, of the first cluster */
+	uint64_t	len;
+};
+
+/* Clusters of the file, one after the other. */
+struct q2_run {
+	uint64_t	first, n;
+};
+
+struct q2_runs {
+	struct q2_run	*run;
+	size_t		 n, room;
+};
+
+struct q2;
+struct q2_unpacker;
+
+/* A guest's request on its way. */
+struct q2_req {
+	struct q2	*q;
+	struct disk_req	*req;
+	int		(*step)(struct q2_req *r);
+	struct disk_wait wait;
+	uint64_t	 pos, end;	/* guest's, not yet walked over */
+	struct iovec	*iov;		/* not yet walked over */
+	unsigned	 niov;
+	unsigned	 children;	/* on the files */
+	int		 res;
+	bool		 inside;	/* of disk_submit() */
+	bool		 walked;
+	uint64_t	 seq;
+	struct q2_req	*older, *newer;
+};
+
+/* A piece of a request on one file. */
+struct q2_child {
+	struct q2_req	*r;
+	struct disk_req	 io;
+	struct iovec	 iov[];
+};
+
+/* Clusters being filled, which the tables do not have yet. */
+struct q2_fill {
+	struct q2_req		*r;
+	struct q2_fill		*next;
+	uint64_t		 first;		/* guest's, in clusters */
+	uint64_t		 n;
+	uint64_t		 host;		/* bytes */
+	bool			 fresh;		/* the host's read zero */
+	bool			 reused;	/* the tables knew them */
+	bool			 whole_first, whole_last;
+	struct disk_slice	*s;		/* pinned */
+	unsigned		 index;		/* of the first entry in it */
+	uint64_t		 start, pos, stop, end; /* guest's: see write.c */
+	uint8_t			*head, *tail;
+	struct iovec		 head_iov, tail_iov;
+	struct disk_req		 head_req, tail_req;
+	unsigned		 reads;
+	int			 res;
+	struct disk_queue	 waiters;
+	struct disk_req		 io;
+	unsigned		 niov;
+	struct iovec		 iov[];		/* head, data, tail */
+};
+
+/* A table being made: an L2 table, refcount blocks. */
+struct q2_table {
+	struct q2		*q;
+	struct q2_table		*next;
+	uint64_t		 index;		/* in the table above */
+	uint64_t		 host;
+	uint64_t		 old;		/* whose content it takes, or 0 */
+	void			(*made)(struct q2_table *t);
+	struct disk_queue	 waiters;
+	struct disk_req		 io;
+	struct iovec		 iov;
+	uint64_t		*longer;	/* refcount table, or NULL */
+	uint8_t			*longer_dirty;
+	uint64_t		 longer_clusters;
+	size_t			 len;
+	uint8_t			 data[];
+};
+
+/* One write of a commit. */
+struct q2_write {
+	struct q2_write		*next;
+	struct q2		*q;
+	struct disk_slice	*s;		/* pinned, or NULL */
+	struct disk_req		 io;
+	struct iovec		 iov;
+	uint8_t			*data;
+};
+
+#define Q2_PHASES	3
+
+struct q2_commit {
+	bool		 running;
+	unsigned	 phase;
+	struct q2_write	*write[Q2_PHASES];
+	unsigned	 flying;
+	int		 res;
+	struct disk_req	 sync, sync_data;
+	struct q2_runs	 frees;		/* of what phase 2 unlinks */
+	uint8_t		*l1_dirty, *rt_dirty;	/* as they were */
+	bool		 rt_moved;
+	struct disk_queue waiters;	/* flushes it serves */
+};
+
+/* i: immutable once open; the rest: loop */
+struct q2 {
+	struct disk	 d;
+	char		*path;		/* i */
+	struct disk	*file;		/* i */
+	struct disk	*data;		/* i: the same, or the external one */
+	struct disk	*backing;	/* i: or NULL */
+	uint64_t	 backing_size;	/* i: 0 without */
+	unsigned	 version;	/* i */
+	unsigned	 cluster_bits;	/* i */
+	unsigned	 sub_bits;	/* i: of what has a state of its own */
+	unsigned	 l2_bits;	/* i: log2 of a table's entries */
+	unsigned	 entry_len;	/* i: of L2, bytes */
+	unsigned	 rc_order;	/* i: refcounts have 2^n bits */
+	unsigned	 rb_bits;	/* i: log2 of a block's refcounts */
+	uint32_t	 slice_len;	/* i */
+	bool		 zstd;		/* i: compressed by, not by zlib */
+	bool		 extended;	/* i: L2 entries have bitmaps */
+
+	uint64_t	*l1;
+	uint64_t	 l1_size;	/* i: entries */
+	uint64_t	 l1_offset;	/* i */
+	uint8_t		*l1_dirty;	/* a byte a block of entries */
+	uint64_t	*rt;		/* the refcount table */
+	uint64_t	 rt_size;	/* entries */
+	uint64_t	 rt_offset;
+	uint8_t		*rt_dirty;
+	bool		 rt_moved;	/* the header is to say so */
+	bool		 l1_changed, rt_changed;
+
+	struct disk_slice *l2_dirty, *rc_dirty;	/* lists */
+	unsigned	 ndirty;
+	struct q2_commit commit;
+	struct disk_queue flushes;	/* for the next commit */
+	struct disk_queue throttled;	/* writes, for the end of one */
+
+	uint64_t	 scan;		/* cluster that may be free */
+	uint64_t	 fresh_from;	/* host offset: never written since */
+	struct q2_runs	 reuse;		/* known to be free */
+	struct q2_runs	 unlinked;	/* since the last commit */
+	struct q2_runs	 freed;		/* links are gone, counts are not */
+	uint64_t	 freed_seq;	/* requests that may still use them */
+	struct q2_runs	 giving;	/* counts are sinking */
+	bool		 freeing;
+	struct disk_wait free_wait;
+	struct disk_req	 free_req;
+	struct q2_run	 free_run;
+	struct disk_queue free_waiters;
+	struct q2_table	*growing;	/* refcount blocks, or NULL */
+	struct q2_table	*tables;	/* L2, being made */
+	struct q2_fill	*fills;
+
+	uint64_t	 seq;
+	struct q2_req	*oldest, *newest;
+	uint64_t	 snapshots_offset;	/* i */
+	uint32_t	 nsnapshots;	/* i */
+	bool		 told;		/* that it is corrupt */
+	struct q2_unpacker *unpacker;	/* NULL until needed */
+};
+
+static inline uint64_t
+q2_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t
+q2_cluster_size(const struct q2 *q)
+{
+	return UINT64_C(1) << q->cluster_bits;
+}
+
+static inline bool
+q2_has_data_file(const struct q2 *q)
+{
+	return q->data != q->file;
+}
+
+static inline uint64_t
+q2_be64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
+}
+
+static inline void
+q2_put_be64(void *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+/* disk_qcow2.c */
+extern const struct disk_format q2_format;
+void q2_child_start(struct q2_child *c, struct disk *on);
+struct q2_child *q2_child_create(struct q2_req *r, enum disk_op op,
+    uint64_t off, uint64_t len);
+void q2_child_ended(struct q2_req *r, int res);
+unsigned q2_iov_take(struct q2_req *r, uint64_t len, struct iovec *out);
+unsigned q2_iov_count(const struct q2_req *r, uint64_t len);
+uint8_t *q2_alloc_bytes(size_t len);
+void q2_iov_zero(struct q2_req *r, uint64_t len);
+int q2_corrupt(struct q2 *q, const char *what, uint64_t where);
+int q2_add_run(struct q2_runs *rs, uint64_t first, uint64_t n);
+
+/* disk_qcow2_map.c */
+int q2_table_slice(struct q2 *q, uint64_t pos, struct disk_wait *w,
+    struct disk_slice **sp, unsigned *index);
+int q2_lookup(struct q2 *q, uint64_t pos, uint64_t max, struct disk_wait *w,
+    struct q2_extent *x);
+int q2_extent_at(struct q2 *q, const struct disk_slice *s, unsigned index,
+    uint64_t pos, uint64_t max, struct q2_extent *x);
+bool q2_reads_zero(const struct q2 *q, const struct q2_extent *x,
+    uint64_t pos);
+int q2_own_table(struct q2 *q, uint64_t pos, struct disk_wait *w);
+uint64_t q2_entry(const struct q2 *q, const struct disk_slice *s,
+    unsigned index);
+uint64_t q2_bitmap(const struct q2 *q, const struct disk_slice *s,
+    unsigned index);
+void q2_set_entry(struct q2 *q, struct disk_slice *s, unsigned index,
+    uint64_t entry, uint64_t bitmap);
+struct q2_fill *q2_fill_at(struct q2 *q, uint64_t cluster);
+
+/* disk_qcow2_read.c, _write.c, _zero.c: steps of requests */
+int q2_read_step(struct q2_req *r);
+int q2_write_step(struct q2_req *r);
+int q2_zero_step(struct q2_req *r);
+
+/* disk_qcow2_compress.c */
+void q2_packed_at(const struct q2 *q, uint64_t entry, uint64_t *off,
+    uint64_t *len);
+void q2_unpacker_destroy(struct q2_unpacker *u);
+int q2_read_packed(struct q2_req *r, const struct q2_extent *x);
+
+/* disk_qcow2_alloc.c */
+uint64_t q2_refcount(const struct q2 *q, const uint8_t *p, uint64_t i);
+void q2_set_refcount(const struct q2 *q, uint8_t *p, uint64_t i, uint64_t v);
+int q2_refcount_slice(struct q2 *q, uint64_t cluster, struct disk_wait *w,
+    struct disk_slice **sp, unsigned *index);
+int q2_alloc(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
+    uint64_t *got);
+struct q2_table *q2_table_create(struct q2 *q, size_t len);
+void q2_table_write(struct q2_table *t);
+void q2_slice_dirty(struct q2 *q, struct disk_slice *s, bool refcounts);
+
+/* disk_qcow2_free.c */
+void q2_unlink(struct q2 *q, uint64_t host, uint64_t n);
+void q2_unlink_entry(struct q2 *q, uint64_t entry);
+void q2_free(struct q2 *q);
+
+/* disk_qcow2_commit.c */
+int q2_flush_step(struct q2_req *r);
+void q2_commit_if_due(struct q2 *q);
+void q2_commit_start(struct q2 *q);
+bool q2_is_clean(const struct q2 *q);
+void q2_commit_forget(struct q2 *q);
+
+/* disk_qcow2_open.c */
+uint64_t *q2_load_table(struct q2 *q, uint64_t off, uint64_t n, int *error);
+
+/* disk_qcow2_repair.c */
+int q2_repair(struct q2 *q);
+
+#endif /* VMMD_DISK_QCOW2_H */

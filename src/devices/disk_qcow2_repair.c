@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qcow2: refcounts anew, for an image whose writer kept them back and did not
+ * come to write them.  All links are counted, of the snapshots' tables, too;
+ * what is counted goes behind the file's end, and one write of the header
+ * makes it the image's and clears the mark.  Cut off before, nothing is lost.
+ *
+ * The old refcount table is no longer counted, and thus free.  Blocks; before
+ * the disk is attached.
+ */
+#include <stdlib.h>
+
+#include "devices/disk_qcow2.h"
+
+/* A snapshot's entry in the table of them, as far as it is needed. */
+#define SNAPSHOT_LEN		40u
+#define SNAPSHOT_L1_OFFSET	0
+#define SNAPSHOT_L1_SIZE	8
+#define SNAPSHOT_ID_LEN		12
+#define SNAPSHOT_NAME_LEN	14
+#define SNAPSHOT_EXTRA_LEN	36
+
+struct q2_count {
+	struct q2	*q;
+	uint64_t	*links;		/* a number for each cluster */
+	uint64_t	 n;		/* clusters of the file */
+	uint8_t		*table;		/* a cluster */
+};
+
+/* Counts `len` bytes of the file; -EILSEQ if it has none there. */
+static int
+q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
+{
+	unsigned bits = c->q->cluster_bits;
+	uint64_t i;
+
+	if (len == 0)
+		return 0;
+	if (off >> bits >= c->n || len > (c->n << bits) - off)
+		return -EILSEQ;
+	for (i = off >> bits; i <= (off + len - 1) >> bits; i++)
+		c->links[i]++;
+	return 0;
+}
+
+static int
+q2_count_entry(struct q2_count *c, uint64_t entry)
+{
+	struct q2 *q = c->q;
+	uint64_t off, len;
+
+	if (q2_has_data_file(q))
+		return 0;
+	if ((entry & Q2_COMPRESSED_BIT) != 0) {
+		q2_packed_at(q, entry, &off, &len);
+		/* The last sector may be cut off with the file. */
+		off -= off % DISK_SECTOR;
+		if (off >> q->cluster_bits >= c->n)
+			return -EILSEQ;
+		len = q2_min(len, (c->n << q->cluster_bits) - off);
+		return q2_count_bytes(c, off, len);
+	}
+	if ((entry & Q2_OFFSET) == 0)
+		return 0;
+	if ((entry & Q2_OFFSET) % q2_cluster_size(q) != 0)
+		return -EILSEQ;
+	return q2_count_bytes(c, entry & Q2_OFFSET, q2_cluster_size(q));
+}
+
+static int
+q2_count_l2(struct q2_count *c, uint64_t off)
+{
+	struct q2 *q = c->q;
+	size_t size = q2_cluster_size(q), i;
+	int error;
+
+	if (off % size != 0)
+		return -EILSEQ;
+	error = q2_count_bytes(c, off, size);
+	if (error == 0)
+		error = disk_raw_read(q->file, c->table, size, off);
+	for (i = 0; i < size && error == 0; i += q->entry_len)
+		error = q2_count_entry(c, q2_be64(c->table + i));
+	return error;
+}
+
+static int
+q2_count_l1(struct q2_count *c, uint64_t off, const uint64_t *l1, uint64_t n)
+{
+	uint64_t i;
+	int error;
+
+	error = q2_count_bytes(c, off, n * 8);
+	for (i = 0; i < n && error == 0; i++)
+		if ((l1[i] & Q2_OFFSET) != 0)
+			error = q2_count_l2(c, l1[i] & Q2_OFFSET);
+	return error;
+}
+
+static uint32_t
+be_at(const uint8_t *p, unsigned bytes)
+{
+	uint32_t v = 0;
+
+	while (bytes-- > 0)
+		v = v << 8 | *p++;
+	return v;
+}
+
+/* One snapshot, whose entry is at *off, which is set to the next. */
+static int
+q2_count_snapshot(struct q2_count *c, uint64_t *off)
+{
+	uint64_t *l1, at, n, len;
+	uint8_t e[SNAPSHOT_LEN];
+	int error;
+
+	error = disk_raw_read(c->q->file, e, sizeof(e), *off);
+	if (error != 0)
+		return error;
+	at = q2_be64(e + SNAPSHOT_L1_OFFSET);
+	n = be_at(e + SNAPSHOT_L1_SIZE, 4);
+	len = SNAPSHOT_LEN + (uint64_t)be_at(e + SNAPSHOT_EXTRA_LEN, 4) +
+	    be_at(e + SNAPSHOT_ID_LEN, 2) + be_at(e + SNAPSHOT_NAME_LEN, 2);
+	*off += (len + 7) / 8 * 8;
+	if (n * 8 > Q2_L1_MAX || at % q2_cluster_size(c->q) != 0)
+		return -EILSEQ;
+	l1 = q2_load_table(c->q, at, n, &error);
+	if (error != 0)
+		return error;
+	error = q2_count_l1(c, at, l1, n);
+	free(l1);
+	return error;
+}
+
+static int
+q2_count_all(struct q2_count *c)
+{
+	struct q2 *q = c->q;
+	uint64_t at = q->snapshots_offset;
+	uint32_t i;
+	int error;
+
+	error = q2_count_bytes(c, 0, 1);
+	if (error == 0)
+		error = q2_count_l1(c, q->l1_offset, q->l1, q->l1_size);
+	for (i = 0; i < q->nsnapshots && error == 0; i++)
+		error = q2_count_snapshot(c, &at);
+	if (error == 0)
+		error = q2_count_bytes(c, q->snapshots_offset,
+		    at - q->snapshots_offset);
+	return error;
+}
+
+/* Writes one block of refcounts; `n` clusters at `own` are the new ones. */
+static int
+q2_write_block(struct q2_count *c, uint64_t block, uint64_t n, uint64_t off)
+{
+	struct q2 *q = c->q;
+	uint64_t per = UINT64_C(1) << q->rb_bits, i, at, v;
+	uint64_t bits = UINT64_C(1) << q->rc_order;
+
+	memset(c->table, 0, q2_cluster_size(q));
+	for (i = 0; i < per; i++) {
+		at = block * per + i;
+		v = at < c->n ? c->links[at] : at < c->n + n ? 1 : 0;
+		if (bits < 64 && v >> bits != 0)
+			return -EILSEQ;
+		q2_set_refcount(q, c->table, i, v);
+	}
+	return disk_raw_write(q->file, c->table, q2_cluster_size(q), off);
+}
+
+/* The part of the header from the refcount table to the features. */
+static int
+q2_write_header(struct q2 *q, uint64_t off, uint64_t clusters)
+{
+	uint32_t n = htobe32((uint32_t)clusters);
+	struct q2_header h;
+	const size_t from = offsetof(struct q2_header, reftable_offset);
+	int error;
+
+	error = disk_raw_sync(q->file);
+	if (error == 0)
+		error = disk_raw_read(q->file, &h, sizeof(h), 0);
+	if (error != 0)
+		return error;
+	q2_put_be64(&h.reftable_offset, off);
+	h.reftable_clusters = n;
+	h.incompatible &= ~htobe64(Q2_INCOMPAT_DIRTY);
+	error = disk_raw_write(q->file, (uint8_t *)&h + from,
+	    offsetof(struct q2_header, compatible) - from, from);
+	return error != 0 ? error : disk_raw_sync(q->file);
+}
+
+/* A table and its blocks, behind the file's end. */
+static int
+q2_write_refcounts(struct q2_count *c)
+{
+	struct q2 *q = c->q;
+	uint64_t size = q2_cluster_size(q), per = UINT64_C(1) << q->rb_bits;
+	uint64_t clusters = 1, blocks = 0, want, i, at, *table;
+	int error = 0;
+
+	do {
+		want = blocks;
+		clusters = (blocks * 8 + size - 1) / size + (blocks == 0);
+		blocks = (c->n + clusters + blocks + per - 1) / per;
+	} while (blocks != want);
+	if (clusters * size > Q2_REFTABLE_MAX)
+		return -EFBIG;
+	table = calloc(clusters, size);
+	if (table == NULL)
+		return -ENOMEM;
+	for (i = 0; i < blocks && error == 0; i++) {
+		at = (c->n + clusters + i) << q->cluster_bits;
+		q2_put_be64(&table[i], at);
+		error = q2_write_block(c, i, clusters + blocks, at);
+	}
+	at = c->n << q->cluster_bits;
+	if (error == 0)
+		error = disk_raw_write(q->file, table, clusters * size, at);
+	if (error == 0)
+		error = q2_write_header(q, at, clusters);
+	free(table);
+	q->rt_offset = at;
+	q->rt_size = clusters * size / 8;
+	at = (c->n + clusters + blocks) << q->cluster_bits;
+	if (q->fresh_from < at)
+		q->fresh_from = at;
+	return error;
+}
+
+int
+q2_repair(struct q2 *q)
+{
+	struct q2_count c = { .q = q };
+	uint64_t size = q2_cluster_size(q);
+	int error = -ENOMEM;
+
+	c.n = q->fresh_from / size;
+	c.links = calloc(c.n + 1, sizeof(*c.links));
+	c.table = malloc(size);
+	if (c.links != NULL && c.table != NULL)
+		error = q2_count_all(&c);
+	if (error == 0)
+		error = q2_write_refcounts(&c);
+	free(c.links);
+	free(c.table);
+	return error;
+}

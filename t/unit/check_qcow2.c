@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qcow2 disks: what is refused, and why; images behind images; what was not
+ * closed is repaired; errors are the request's alone; one image that hangs is
+ * no other's concern; tables in memory are bounded.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "devices/disk_qcow2.h"
+#include "q2rig.h"
+
+#define MIB	(1u << 20)
+
+static struct rig r;
+
+static void
+setup(void)
+{
+	rig_setup(&r, 5, MIB);
+}
+
+static void
+teardown(void)
+{
+	rig_teardown(&r);
+}
+
+/* Puts a big-endian number of `bytes` bytes into the image. */
+static void
+poke(uint64_t off, unsigned bytes, uint64_t v)
+{
+	int fd = open(r.path, O_RDWR);
+
+	ck_assert_int_ne(fd, -1);
+	v = htobe64(v);
+	ck_assert_int_eq(pwrite(fd, (uint8_t *)&v + 8 - bytes, bytes,
+	    (off_t)off), bytes);
+	close(fd);
+}
+
+static uint64_t
+peek(uint64_t off)
+{
+	int fd = open(r.path, O_RDONLY);
+	uint64_t v;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(pread(fd, &v, 8, (off_t)off), 8);
+	close(fd);
+	return be64toh(v);
+}
+
+static void
+refused(enum disk_kind kind, bool readonly, const char *want)
+{
+	struct disk_how how = { .kind = kind, .readonly = readonly };
+	char line[600];
+
+	r.d = disk_open(NULL, r.path, &how, r.err, sizeof(r.err));
+	snprintf(line, sizeof(line), "disk %s: %s", r.path, want);
+	ck_assert_msg(r.d == NULL, "not refused: %s", want);
+	ck_assert_str_eq(r.err, line);
+}
+
+START_TEST(bad_headers)
+{
+	static const struct {
+		uint64_t	off;
+		unsigned	bytes;
+		uint64_t	v;
+		const char	*why;
+	} row[] = {
+		{ 4, 4, 4, "this version of qcow2 is unknown" },
+		{ 4, 4, 1, "this version of qcow2 is unknown" },
+		{ 20, 4, 8, "the size of its clusters is not of this world" },
+		{ 20, 4, 22, "the size of its clusters is not of this world" },
+		{ 24, 8, UINT64_MAX, "is too large" },
+		{ 24, 8, 1ull << 60, "the size of its L1 table is wrong" },
+		{ 32, 4, 1, "is encrypted, which is not supported" },
+		{ 32, 4, 2, "is encrypted, which is not supported" },
+		{ 36, 4, 0, "the size of its L1 table is wrong" },
+		{ 36, 4, 1u << 31, "the size of its L1 table is wrong" },
+		{ 40, 8, 512, "a table is where none can be" },
+		{ 48, 8, 0, "a table is where none can be" },
+		{ 48, 8, 512, "a table is where none can be" },
+		{ 56, 4, 0, "the size of its refcount table is wrong" },
+		{ 56, 4, 1000, "the size of its refcount table is wrong" },
+		{ 60, 4, 65537, "has too many snapshots" },
+		{ 64, 8, 3, "a table is where none can be" },
+		{ 96, 4, 7, "its refcounts are too wide" },
+		{ 100, 4, 96, "the length of the header is wrong" },
+		{ 100, 4, 108, "the length of the header is wrong" },
+		{ 100, 4, 1u << 17, "the length of the header is wrong" },
+		{ 104, 1, 1, "is compressed in an unknown way" },
+		{ 104, 1, 2, "is compressed in an unknown way" },
+		{ 116, 4, 1u << 30, "a header extension is wrong" },
+		/* The dirty bit's name is in every image's table. */
+		{ 72, 8, 1ull << 40, "needs the unknown feature 40" },
+		{ 72, 8, 1ull << 63, "needs the unknown feature 63" },
+		{ 72, 8, 2, "is marked as corrupt, and can only be read" },
+		{ 72, 8, 4, "does not name its data file" },
+	};
+	unsigned i;
+
+	setup();
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M");
+		poke(row[i].off, row[i].bytes, row[i].v);
+		refused(DISK_AUTO, false, row[i].why);
+	}
+	teardown();
+}
+END_TEST
+
+/* An unknown feature goes by the name that the image has for it. */
+START_TEST(features_by_name)
+{
+	uint64_t at;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M");
+	/* The first extension is the table of names; 8 bytes, then rows. */
+	at = 112;
+	ck_assert_uint_eq(peek(at) >> 32, 0x6803f857);
+	poke(at + 8, 2, 41);
+	poke(at + 10, 8, 0x7761727020647269);	/* "warp dri" */
+	poke(at + 18, 8, 0x7665000000000000);	/* "ve" */
+	poke(72, 8, 1ull << 41);
+	refused(DISK_AUTO, false,
+	    "needs the feature `warp drive', which is not supported");
+	teardown();
+}
+END_TEST
+
+START_TEST(kinds)
+{
+	struct disk_how how = { .kind = DISK_RAW };
+	uint8_t buf[1024] = { 'Q', 'F', 'I', 0xfb };
+
+	setup();
+	rig_sh(&r, "truncate -s 1M disk.qcow2");
+	refused(DISK_QCOW2, false, "this version of qcow2 is unknown");
+	/* A guest cannot make its disk an image of another kind ... */
+	rig_open(&r);
+	ck_assert_int_eq(disk_kind(r.d), DISK_RAW);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 1024), -EPERM);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 512, buf, 512), 0);
+	buf[0] = 0;
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 1024), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	/* ... unless somebody has said what it is. */
+	buf[0] = 'Q';
+	r.d = disk_open(NULL, r.path, &how, r.err, sizeof(r.err));
+	disk_attach(r.d, r.aio, r.cache);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 1024), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
+START_TEST(corrupt_is_read)
+{
+	struct disk_how how = { .readonly = true };
+	uint8_t buf[512];
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M && "
+	    "qemu-io -c 'write -P 5 0 64k' disk.qcow2");
+	poke(72, 8, 2);
+	r.d = disk_open(NULL, r.path, &how, r.err, sizeof(r.err));
+	ck_assert_msg(r.d != NULL, "%s", r.err);
+	disk_attach(r.d, r.aio, r.cache);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, buf, 512), 0);
+	ck_assert_uint_eq(buf[100], 5);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), -EBADF);
+	ck_assert_int_eq(rig_do(&r, DISK_DISCARD, 0, NULL, 512), -EBADF);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	ck_assert_uint_eq(peek(72), 2);
+	teardown();
+}
+END_TEST
+
+/* What others keep true by bits that we do not know is no longer. */
+START_TEST(autoclear)
+{
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M && "
+	    "qemu-img bitmap --add disk.qcow2 b");
+	ck_assert_uint_eq(peek(88), 1);
+	poke(88, 8, 0xff01);
+	rig_open(&r);
+	ck_assert_int_eq(rig_close(&r), 0);
+	ck_assert_uint_eq(peek(88), 0);
+	teardown();
+}
+END_TEST
+
+START_TEST(chains)
+{
+	uint8_t buf[512];
+	unsigned i;
+
+	setup();
+	rig_sh(&r, "truncate -s 1000 raw && printf x | dd of=raw bs=1 "
+	    "seek=999 conv=notrunc && mkdir sub && "
+	    "qemu-img create -f qcow2 -b ../raw -F raw sub/c1 2M");
+	for (i = 2; i < 32; i++)
+		rig_sh(&r, "qemu-img create -u -f qcow2 -b c%u -F qcow2 "
+		    "sub/c%u 2M", i - 1, i);
+	snprintf(r.path, sizeof(r.path), "%s/sub/c31", r.dir);
+	rig_open(&r);
+	/* The raw file's last sector is not a whole one. */
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 512, buf, 512), 0);
+	ck_assert_uint_eq(buf[999 - 512], 'x');
+	ck_assert_uint_eq(buf[511], 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img create -u -f qcow2 -b c31 -F qcow2 sub/c32 2M");
+	snprintf(r.path, sizeof(r.path), "%s/sub/c32", r.dir);
+	ck_assert_ptr_null(disk_open(NULL, r.path, &(struct disk_how){ 0 },
+	    r.err, sizeof(r.err)));
+	ck_assert_ptr_nonnull(strstr(r.err, "more than 32 images"));
+	teardown();
+}
+END_TEST
+
+START_TEST(what_is_behind)
+{
+	static const struct {
+		const char	*create;
+		const char	*why;
+	} row[] = {
+		{ "-u -b gone -F raw", "/gone: No such file or directory" },
+		{ "-u -b gone -F vmdk",
+		    "the format `vmdk' of the image behind is unknown" },
+		{ "-u -b nbd://x/y -F raw",
+		    "is behind `nbd://x/y', which is no file" },
+		{ "-u -b ./disk.qcow2 -F qcow2", "is in use by another guest "
+		    "or process" },
+	};
+	unsigned i;
+
+	setup();
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		rig_sh(&r, "rm -f disk.qcow2 && qemu-img create -f qcow2 %s "
+		    "disk.qcow2 1M", row[i].create);
+		ck_assert_ptr_null(disk_open(NULL, r.path,
+		    &(struct disk_how){ 0 }, r.err, sizeof(r.err)));
+		ck_assert_msg(strstr(r.err, row[i].why) != NULL, "%s", r.err);
+	}
+	/* Readers share, so only the chain itself can tell. */
+	ck_assert_ptr_null(disk_open(NULL, r.path,
+	    &(struct disk_how){ .readonly = true }, r.err,
+	    sizeof(r.err)));
+	ck_assert_msg(strstr(r.err, "is behind itself") != NULL, "%s", r.err);
+	teardown();
+}
+END_TEST
+
+/* QEMU keeps refcounts back, and is killed. */
+START_TEST(unclosed_is_repaired)
+{
+	static const char *const opts[] = {
+		"cluster_size=65536", "cluster_size=512,refcount_bits=64",
+		"cluster_size=4096,refcount_bits=4",
+		"cluster_size=16384,extended_l2=on",
+	};
+	uint8_t buf[512];
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o lazy_refcounts=on,%s "
+	    "disk.qcow2 4M && qemu-io -c 'write -P 1 0 100k' -c 'write -P 2 "
+	    "1M 300k' disk.qcow2 && qemu-img snapshot -c s disk.qcow2",
+	    opts[_i]);
+	(void)rig_run(&r, "qemu-io -c 'write -P 3 50k 100k' -c 'write -P 4 "
+	    "2M 400k' -c flush -c abort disk.qcow2");
+	ck_assert_uint_eq(peek(72) & 1, 1);
+	rig_open(&r);
+	ck_assert_uint_eq(peek(72) & 1, 0);
+	memset(buf, 9, sizeof(buf));
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 3 * MIB, buf, 512), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	rig_sh(&r, "qemu-io -c 'read -P 1 0 50k' -c 'read -P 3 50k 100k' "
+	    "-c 'read -P 2 1M 300k' -c 'read -P 4 2M 400k' "
+	    "-c 'read -P 9 3M 512' disk.qcow2 && ! grep -i fail log");
+	rig_sh(&r, "qemu-img snapshot -a s disk.qcow2 && qemu-io -c "
+	    "'read -P 1 0 100k' disk.qcow2 && ! grep -i fail log");
+	teardown();
+}
+END_TEST
+
+/* A file cut short under a running guest is an error, no zeroes. */
+START_TEST(truncated_file)
+{
+	static uint8_t buf[65536];
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 2G && qemu-io "
+	    "-c 'write -P 1 0 128k' -c 'write -P 2 1G 64k' disk.qcow2");
+	rig_open(&r);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, buf, 65536), 0);
+	ck_assert_int_eq(truncate(r.path, 6 * 65536), 0);
+	/* The second cluster, and another one's L2 table. */
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 65536, buf, 65536), -EIO);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 1u << 30, buf, 512), -EIO);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, buf, 65536), 0);
+	ck_assert_uint_eq(buf[65535], 1);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
+/* One compressed cluster is broken: no other is. */
+START_TEST(broken_cluster)
+{
+	static const char *const kind[] = { "zlib", "zstd" };
+	static uint8_t buf[3 << 20];
+	struct rig_req q[3];
+	uint64_t entry;
+	unsigned i;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=1M,"
+	    "compression_type=%s disk.qcow2 4M && qemu-io -c 'write -c -P 1 "
+	    "0 1M' -c 'write -c -P 2 1M 1M' -c 'write -c -P 3 2M 1M' "
+	    "disk.qcow2", kind[_i]);
+	entry = peek((peek(peek(40)) & Q2_OFFSET) + 8);
+	ck_assert_uint_ne(entry & Q2_COMPRESSED_BIT, 0);
+	/* 20 bits of a cluster: 12 for its sectors, 50 for where it is. */
+	poke(entry & ((UINT64_C(1) << 50) - 1), 8, UINT64_MAX);
+	rig_open(&r);
+	for (i = 0; i < 3; i++)
+		rig_submit(&r, &q[i], DISK_READ, i * MIB, buf + i * MIB, MIB);
+	fakeaio_run(r.aio);
+	for (i = 0; i < 3; i++) {
+		ck_assert(q[i].done);
+		ck_assert_int_eq(q[i].res, i == 1 ? -EIO : 0);
+		ck_assert(i == 1 || (buf[i * MIB] == i + 1 &&
+		    buf[(i + 1) * MIB - 1] == i + 1));
+	}
+	/* What is written anew needs nothing of it. */
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, MIB, buf, 4096), -EIO);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, MIB, buf, MIB), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* Discarded clusters go back to the file system, and are used again. */
+START_TEST(discards_free_space)
+{
+	static uint8_t buf[MIB];
+	struct stat st;
+	off_t full;
+	unsigned i;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M");
+	memset(buf, 1, sizeof(buf));
+	rig_open(&r);
+	for (i = 0; i < 16; i++)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i * MIB, buf, MIB), 0);
+	ck_assert_int_eq(stat(r.path, &st), 0);
+	full = st.st_size;
+	ck_assert_int_ge(st.st_blocks, 16 * MIB / 512);
+	ck_assert_int_eq(rig_do(&r, DISK_DISCARD, 0, NULL, 16 * MIB), 0);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert_int_eq(stat(r.path, &st), 0);
+	ck_assert_int_lt(st.st_blocks, MIB / 512);
+	for (i = 20; i < 36; i++)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i * MIB, buf, MIB), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	ck_assert_int_eq(stat(r.path, &st), 0);
+	ck_assert_int_le(st.st_size, full + 2 * 65536);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* Writes over the whole disk; which of them failed. */
+static unsigned
+write_all(uint8_t *model, uint8_t fill, bool *unsure)
+{
+	static uint8_t buf[8192];
+	unsigned i, failed = 0;
+
+	for (i = 0; i < 64; i++) {
+		memset(buf, fill + (int)i, sizeof(buf));
+		if (rig_do(&r, DISK_WRITE, i * 32768ull, buf, sizeof(buf)) !=
+		    0) {
+			unsure[i] = true;
+			failed++;
+		} else {
+			unsure[i] = false;
+			memset(model + i * 32768, fill + (int)i, sizeof(buf));
+		}
+		if (i % 16 == 9)
+			failed += rig_do(&r, DISK_FLUSH, 0, NULL, 0) != 0;
+	}
+	return failed;
+}
+
+/* Any one operation fails: tables stay sound, and the disk goes on. */
+START_TEST(errors)
+{
+	static uint8_t model[2 * MIB], got[2 * MIB];
+	static const int error[] = { -EIO, -ENOSPC };
+	bool unsure[64];
+	unsigned at, failed = 1, i;
+
+	for (at = 1 + (unsigned)_i; failed != 0; at += 2 + at / 16) {
+		setup();
+		rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=4096,"
+		    "refcount_bits=64 disk.qcow2 2M && qemu-io -c 'write -P 7 "
+		    "0 2M' disk.qcow2 && qemu-img snapshot -c s disk.qcow2");
+		memset(model, 7, sizeof(model));
+		rig_open(&r);
+		r.aio->fail_at = at;
+		r.aio->fail_with = error[_i];
+		failed = write_all(model, 20, unsure);
+		r.aio->fail_at = 0;
+		ck_assert_int_eq(rig_do(&r, DISK_READ, 0, got, sizeof(got)),
+		    0);
+		for (i = 0; i < 64; i++)
+			ck_assert(unsure[i] || memcmp(got + i * 32768, model +
+			    i * 32768, 32768) == 0);
+		ck_assert_uint_eq(write_all(model, 120, unsure), 0);
+		ck_assert_int_eq(rig_close(&r), 0);
+		i = (unsigned)rig_run(&r, "qemu-img check disk.qcow2");
+		ck_assert_msg(i == 0 || i == 3, "at %u: check %u", at, i);
+		teardown();
+	}
+	ck_assert_uint_gt(at, 60);
+}
+END_TEST
+
+/* While any one operation of an image hangs, another disk is served. */
+START_TEST(one_that_hangs)
+{
+	struct disk_how how = { 0 };
+	static uint8_t buf[8192];
+	struct rig_req q[64];
+	struct disk *other, *mine;
+	char path[160];
+	unsigned at, i, n, done, hung = 0;
+
+	for (at = 1; at < 40; at += 3) {
+		setup();
+		rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 2G && "
+		    "qemu-img create -f qcow2 other 2G");
+		snprintf(path, sizeof(path), "%s/other", r.dir);
+		rig_open(&r);
+		mine = r.d;
+		other = disk_open(NULL, path, &how, r.err, sizeof(r.err));
+		ck_assert_ptr_nonnull(other);
+		disk_attach(other, r.aio, r.cache);
+		r.aio->hold_at = at;
+		for (n = 0; n < 16; n++)
+			rig_submit(&r, &q[n], n % 4 == 3 ? DISK_FLUSH :
+			    DISK_WRITE, n * 100 * MIB, n % 4 == 3 ? NULL : buf,
+			    n % 4 == 3 ? 0 : sizeof(buf));
+		fakeaio_run(r.aio);
+		r.aio->hold_at = 0;
+		r.d = other;
+		for (i = 0; i < 8; i++) {
+			ck_assert_int_eq(rig_do(&r, DISK_WRITE, i * 150ull *
+			    MIB, buf, sizeof(buf)), 0);
+			ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0),
+			    0);
+		}
+		ck_assert_int_eq(rig_do(&r, DISK_DETACH, 0, NULL, 0), 0);
+		disk_close(other);
+		r.d = mine;
+		for (i = 0, done = 0; i < n; i++)
+			done += q[i].done;
+		ck_assert(r.aio->held != NULL ? done < n : done == n);
+		hung += done < n;
+		fakeaio_release(r.aio);
+		fakeaio_run(r.aio);
+		for (i = 0; i < n; i++)
+			ck_assert(q[i].done && q[i].res == 0);
+		ck_assert_int_eq(rig_close(&r), 0);
+		teardown();
+	}
+	ck_assert_uint_ge(hung, 8);
+}
+END_TEST
+
+/* The tables of 16 GiB would be 2 MiB: 64 KiB have to do. */
+START_TEST(cache_is_bounded)
+{
+	static uint8_t buf[512];
+	size_t most = 0;
+	unsigned i;
+
+	rig_setup(&r, 5, 65536);
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 16G");
+	rig_open(&r);
+	for (i = 0; i < 600; i++) {
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i * 27ull * MIB, buf,
+		    512), 0);
+		if (i % 8 == 7)
+			ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0),
+			    0);
+		if (disk_tables_used(r.cache) > most)
+			most = disk_tables_used(r.cache);
+	}
+	ck_assert_uint_le(most, 65536 + 10 * 4096);
+	ck_assert_uint_ge(most, 60000);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* Without a flush, a commit comes when much has changed. */
+START_TEST(commits_without_flushes)
+{
+	static uint8_t buf[512];
+	unsigned i, most = 0;
+	struct q2 *q;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=512 disk.qcow2 "
+	    "512M");
+	rig_open(&r);
+	q = (struct q2 *)r.d;
+	for (i = 0; i < 4000; i++) {
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i * 130ull * 1024,
+		    buf, 512), 0);
+		if (q->ndirty > most)
+			most = q->ndirty;
+	}
+	ck_assert_uint_le(most, Q2_DIRTY_MAX + 8);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("qcow2");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, bad_headers);
+	tcase_add_test(tc, features_by_name);
+	tcase_add_test(tc, kinds);
+	tcase_add_test(tc, corrupt_is_read);
+	tcase_add_test(tc, autoclear);
+	tcase_add_test(tc, chains);
+	tcase_add_test(tc, what_is_behind);
+	tcase_add_loop_test(tc, unclosed_is_repaired, 0, 4);
+	tcase_add_test(tc, truncated_file);
+	tcase_add_loop_test(tc, broken_cluster, 0, 2);
+	tcase_add_test(tc, discards_free_space);
+	tcase_add_loop_test(tc, errors, 0, 2);
+	tcase_add_test(tc, one_that_hangs);
+	tcase_add_test(tc, cache_is_bounded);
+	tcase_add_test(tc, commits_without_flushes);
+	return test_main("qcow2", tc);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What tests of qcow2 images share: a directory, a disk on the fake engine,
+ * requests that run until they are over, and the tools of QEMU.
+ */
+#ifndef VMMD_Q2RIG_H
+#define VMMD_Q2RIG_H
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "devices/disk.h"
+#include "devices/disk_tables.h"
+#include "fakeaio.h"
+#include "testhost.h"
+
+struct rig {
+	char			 dir[64];
+	char			 path[128];	/* of the image */
+	char			 err[512];
+	struct aio		*aio;
+	struct disk_tables	*cache;
+	struct disk		*d;
+	uint64_t		 random;
+};
+
+/* A request in flight, with memory of its own. */
+struct rig_req {
+	struct disk_req	 req;
+	struct iovec	 iov[8];
+	bool		 done;
+	int		 res;
+};
+
+static inline void
+rig_setup(struct rig *r, uint64_t random, size_t cache)
+{
+	memset(r, 0, sizeof(*r));
+	snprintf(r->dir, sizeof(r->dir), "/tmp/check_qcow2.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(r->dir));
+	snprintf(r->path, sizeof(r->path), "%s/disk.qcow2", r->dir);
+	r->random = random * 2 + 1;
+	r->aio = fakeaio_create(random);
+	r->cache = disk_tables_create(cache);
+}
+
+/* Runs a command in the rig's directory; its exit status. */
+static inline __attribute__((__format__(__printf__, 2, 3))) int
+rig_run(const struct rig *r, const char *fmt, ...)
+{
+	static char command[1 << 20];
+	int n, status;
+	va_list ap;
+
+	n = snprintf(command, sizeof(command),
+	    "cd %s && export LC_ALL=C && exec >log 2>&1 && ", r->dir);
+	va_start(ap, fmt);
+	vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
+	va_end(ap);
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The same, which must succeed. */
+#define rig_sh(r, ...) do {						\
+	int rig_status = rig_run(r, __VA_ARGS__);			\
+	char rig_log[160];						\
+	if (rig_status != 0) {						\
+		snprintf(rig_log, sizeof(rig_log), "head -20 %s/log >&2",\
+		    (r)->dir);						\
+		(void)!system(rig_log);					\
+	}								\
+	ck_assert_msg(rig_status == 0, "status %d: %s", rig_status,	\
+	    #__VA_ARGS__);						\
+} while (0)
+
+static inline void
+rig_open(struct rig *r)
+{
+	struct disk_how how = { 0 };
+
+	r->d = disk_open(NULL, r->path, &how, r->err, sizeof(r->err));
+	ck_assert_msg(r->d != NULL, "%s", r->err);
+	disk_attach(r->d, r->aio, r->cache);
+}
+
+static inline void
+rig_done(struct disk_req *req, int res)
+{
+	struct rig_req *q = (struct rig_req *)req;
+
+	ck_assert(!q->done);
+	q->done = true;
+	q->res = res;
+}
+
+/* Starts a request over `buf`, in elements of odd sizes if it is large. */
+static inline void
+rig_submit(struct rig *r, struct rig_req *q, enum disk_op op, uint64_t off,
+    void *buf, size_t len)
+{
+	size_t at = 0, n;
+
+	memset(q, 0, sizeof(*q));
+	q->req.op = op;
+	q->req.offset = off;
+	q->req.len = len;
+	q->req.done = rig_done;
+	q->req.iov = q->iov;
+	while (buf != NULL && at < len) {
+		n = len - at;
+		if (q->req.niov < 7 && n > 100)
+			n = n / 3 + 1;
+		q->iov[q->req.niov++] = (struct iovec){
+			(uint8_t *)buf + at, n
+		};
+		at += n;
+	}
+	disk_submit(r->d, &q->req);
+	ck_assert(!q->done);
+}
+
+/* One request, alone. */
+static inline int
+rig_do(struct rig *r, enum disk_op op, uint64_t off, void *buf, size_t len)
+{
+	struct rig_req q;
+
+	rig_submit(r, &q, op, off, buf, len);
+	fakeaio_run(r->aio);
+	ck_assert(q.done);
+	return q.res;
+}
+
+static inline int
+rig_close(struct rig *r)
+{
+	int res = rig_do(r, DISK_DETACH, 0, NULL, 0);
+
+	disk_close(r->d);
+	r->d = NULL;
+	ck_assert_uint_eq(disk_tables_used(r->cache), 0);
+	return res;
+}
+
+static inline void
+rig_teardown(struct rig *r)
+{
+	char command[128];
+
+	fakeaio_destroy(r->aio);
+	disk_tables_destroy(r->cache);
+	snprintf(command, sizeof(command), "rm -rf %s", r->dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+#endif /* VMMD_Q2RIG_H */
