@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Fuzz target: qcow2 images from strangers.
+ *
+ * The first byte is the number of requests (modulo 16), each a kind, a sector
+ * (4 bytes), and a length in sectors; bit 7 of the kind leaves it in flight
+ * while the next begins.  The rest is the image, in pieces: bytes that are
+ * zero (2 bytes), a length (1 byte), and so many bytes.  Whatever the image
+ * says, requests end, the disk can be detached, and what is behind is not
+ * written.
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/confine.h"
+#include "base/log.h"
+#include "devices/disk.h"
+#include "devices/disk_tables.h"
+
+#define OPS_MAX		16u
+#define SECTORS_MAX	256u
+#define IMAGE_MAX	(1u << 20)
+#define BEHIND_SIZE	8192u
+
+enum {
+	OP_READ,
+	OP_WRITE,
+	OP_FREE,
+	OP_NONE,
+};
+
+/* The engine: operations end in their order. */
+struct aio {
+	struct aio_op	*first, **last;
+};
+
+struct request {
+	struct disk_req	 req;
+	struct iovec	 iov[2];
+	bool		 done;
+	uint8_t		 buf[SECTORS_MAX * DISK_SECTOR];
+};
+
+static char		 dir[256], image[300], behind[300];
+static struct confine	*in;
+static struct request	 requests[OPS_MAX + 1];
+static uint8_t		 file[IMAGE_MAX];
+
+static void
+queue(struct aio *a, int opcode, int fd, struct aio_op *op)
+{
+	op->opcode = opcode;
+	op->fd = fd;
+	op->next = NULL;
+	*a->last = op;
+	a->last = &op->next;
+}
+
+void
+aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op)
+{
+	op->iov = iov;
+	op->niov = niov;
+	op->off = off;
+	queue(a, OP_READ, fd, op);
+}
+
+void
+aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
+    uint64_t off, struct aio_op *op)
+{
+	op->iov = iov;
+	op->niov = niov;
+	op->off = off;
+	queue(a, OP_WRITE, fd, op);
+}
+
+void
+aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op)
+{
+	op->off = off;
+	op->len = len;
+	queue(a, OP_FREE, fd, op);
+}
+
+void
+aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
+    struct aio_op *op)
+{
+	aio_punch(a, fd, off, len, op);
+}
+
+void
+aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
+{
+	queue(a, OP_NONE, fd, op);
+}
+
+void
+aio_nop(struct aio *a, struct aio_op *op)
+{
+	queue(a, OP_NONE, -1, op);
+}
+
+static void
+run(struct aio *a)
+{
+	struct aio_op *op;
+	ssize_t n = 0;
+
+	while ((op = a->first) != NULL) {
+		a->first = op->next;
+		if (a->first == NULL)
+			a->last = &a->first;
+		if (op->opcode == OP_READ)
+			n = preadv(op->fd, op->iov, (int)op->niov,
+			    (off_t)op->off);
+		else if (op->opcode == OP_WRITE)
+			n = pwritev(op->fd, op->iov, (int)op->niov,
+			    (off_t)op->off);
+		else if (op->opcode == OP_FREE)
+			n = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE |
+			    FALLOC_FL_KEEP_SIZE, (off_t)op->off,
+			    (off_t)op->len);
+		else
+			n = 0;
+		op->done(op, n == -1 ? -errno : (int)n);
+	}
+}
+
+static void
+setup(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	char err[256];
+
+	/* Names in an image must lead nowhere else. */
+	snprintf(dir, sizeof(dir), "%s/fuzz_qcow2.XXXXXX",
+	    tmp != NULL ? tmp : "/tmp");
+	FUZZ_CHECK(mkdtemp(dir) != NULL);
+	snprintf(image, sizeof(image), "%s/d", dir);
+	snprintf(behind, sizeof(behind), "%s/b", dir);
+	FUZZ_CHECK(confine_create(&in, dir, err, sizeof(err)) == 0);
+	log_set_level(LOG_LEVEL_ERROR);
+}
+
+/* Anew each time: an image may name it as its data file. */
+static void
+write_behind(void)
+{
+	uint8_t b[BEHIND_SIZE];
+	int fd;
+
+	memset(b, 'b', sizeof(b));
+	fd = open(behind, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	FUZZ_CHECK(write(fd, b, sizeof(b)) == (ssize_t)sizeof(b));
+	close(fd);
+}
+
+static void
+write_image(struct fuzz_input *fi)
+{
+	size_t at = 0, n;
+	int fd;
+
+	memset(file, 0, sizeof(file));
+	while (fi->left != 0) {
+		at += fuzz_u16(fi);
+		n = fuzz_u8(fi);
+		if (at + n > sizeof(file))
+			break;
+		fuzz_bytes(fi, file + at, n);
+		at += n;
+	}
+	at = (at + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
+	if (at > sizeof(file))
+		at = sizeof(file);
+	fd = open(image, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	FUZZ_CHECK(fd != -1);
+	FUZZ_CHECK(write(fd, file, at) == (ssize_t)at);
+	close(fd);
+}
+
+static void
+done(struct disk_req *req, int res)
+{
+	struct request *r = (struct request *)req;
+
+	FUZZ_CHECK(!r->done && res <= 0);
+	r->done = true;
+}
+
+static void
+start(struct disk *d, struct request *r, enum disk_op op, uint64_t sector,
+    size_t sectors)
+{
+	size_t len = sectors * DISK_SECTOR, half = len / 3;
+
+	memset(&r->req, 0, sizeof(r->req));
+	r->done = false;
+	r->iov[0] = (struct iovec){ r->buf, half };
+	r->iov[1] = (struct iovec){ r->buf + half, len - half };
+	r->req.op = op;
+	r->req.offset = sector * DISK_SECTOR;
+	r->req.iov = r->iov;
+	r->req.niov = 2;
+	r->req.len = len;
+	r->req.unmap = sector % 2 == 0;
+	r->req.done = done;
+	disk_submit(d, &r->req);
+	FUZZ_CHECK(!r->done);
+}
+
+static void
+one_request(struct disk *d, struct request *r, struct fuzz_input *ops)
+{
+	static const enum disk_op kinds[] = {
+		DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO,
+	};
+	uint64_t all = disk_info(d)->size / DISK_SECTOR, sector, n;
+	enum disk_op op = kinds[(fuzz_u8(ops) & 0x7f) % 5];
+
+	sector = fuzz_u32(ops);
+	n = fuzz_u8(ops) + 1u;
+	r->done = true;
+	if (op == DISK_FLUSH) {
+		start(d, r, op, 0, 0);
+		return;
+	}
+	if (all == 0)
+		return;
+	sector %= all;
+	start(d, r, op, sector, n < all - sector ? n : all - sector);
+}
+
+static void
+use(struct disk *d, struct aio *a, struct fuzz_input *ops, unsigned nops)
+{
+	struct request *last = &requests[OPS_MAX];
+	unsigned i;
+	bool wait;
+
+	for (i = 0; i < nops; i++) {
+		wait = ops->left == 0 || (*ops->p & 0x80) == 0;
+		one_request(d, &requests[i], ops);
+		if (wait)
+			run(a);
+	}
+	run(a);
+	for (i = 0; i < nops; i++)
+		FUZZ_CHECK(requests[i].done);
+	start(d, last, DISK_DETACH, 0, 0);
+	run(a);
+	FUZZ_CHECK(last->done);
+}
+
+static void
+check_behind(void)
+{
+	uint8_t b[BEHIND_SIZE + 1];
+	size_t i;
+	int fd = open(behind, O_RDONLY);
+
+	FUZZ_CHECK(read(fd, b, sizeof(b)) == BEHIND_SIZE);
+	for (i = 0; i < BEHIND_SIZE; i++)
+		FUZZ_CHECK(b[i] == 'b');
+	close(fd);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input all = { data, size }, ops;
+	struct disk_how how = { .kind = DISK_QCOW2 };
+	struct disk_tables *cache;
+	struct aio a = { .last = &a.first };
+	struct disk *d;
+	unsigned nops, skip;
+	char err[512];
+
+	if (in == NULL)
+		setup();
+	nops = fuzz_u8(&all);
+	how.readonly = (nops & 0x80) != 0;
+	nops %= OPS_MAX;
+	ops = all;
+	for (skip = nops * 6; skip > 0; skip--)
+		(void)fuzz_u8(&all);
+	write_behind();
+	write_image(&all);
+	d = disk_open(in, image, &how, err, sizeof(err));
+	if (d == NULL) {
+		FUZZ_CHECK(strncmp(err, "disk ", 5) == 0);
+		return 0;
+	}
+	cache = disk_tables_create(8192);
+	disk_attach(d, &a, cache);
+	use(d, &a, &ops, nops);
+	disk_close(d);
+	FUZZ_CHECK(disk_tables_used(cache) == 0);
+	disk_tables_destroy(cache);
+	/* The data file may be the one behind another; then it is written. */
+	if (memcmp(file + 72, "\0\0\0\0\0\0\0", 7) == 0 && (file[79] & 4) == 0)
+		check_behind();
+	return 0;
+}
