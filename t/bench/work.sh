@@ -59,22 +59,29 @@ calibrate()
 	echo "trace.entry $(cat /tmp/trace-ns)"
 }
 
+# Who has no guest.
+echo 'echo 0' >/tmp/guest-time.none
+
 # meter KEY: has the guest at /tmp/in and /tmp/out do all the work, and prints
 # what a request takes, less what nothing costs.
 meter()
 {
-	key=$1 guest_time=trace
-	[ "$key" != vmm ] || guest_time=vmm
+	key=$1
+	case $key in
+	floor)	guest_time=none ;;
+	vmm)	guest_time=vmm ;;
+	*)	guest_time=trace ;;
+	esac
 	set --
 	while IFS=: read -r _ line; do
 		set -- "$@" "$line"
 	done </tmp/work
-	[ $guest_time = vmm ] || set -- "$@" '!sh /tmp/trace-on' "$@"
+	[ $guest_time != trace ] || set -- "$@" '!sh /tmp/trace-on' "$@"
 	# The daemon knows a guest's time as of its last exit: that is of now.
 	set -- "$1" "$@"
 	/lab/meter /tmp/in /tmp/out "sh /tmp/guest-time.$guest_time" "$@" \
 	    >/tmp/meter || die 'the guest does not work'
-	[ $guest_time = vmm ] || trace_off
+	[ $guest_time != trace ] || trace_off
 	a_request "$key"
 }
 
