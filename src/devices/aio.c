@@ -55,6 +55,7 @@ aio_queue(struct aio *a, enum aio_opcode opcode, int fd, struct aio_op *op)
 	op->opcode = opcode;
 	op->fd = fd;
 	op->next = NULL;
+	op->share = NULL;
 	a->ops->queue(a, op);
 }
 

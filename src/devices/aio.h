@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 struct aio;
+struct aio_share;
 struct loop;
 
 enum aio_opcode {
@@ -34,6 +35,7 @@ struct aio_op {
 
 	/* The engine's. */
 	struct aio_op		*next;
+	struct aio_share	*share;		/* or NULL */
 	uint64_t		 off;
 	const struct iovec	*iov;
 	unsigned		 niov;
@@ -49,7 +51,15 @@ struct aio_op {
  */
 struct aio *aio_create(struct loop *loop, const char *name);
 
-/* Destroys it; no operation may be in flight. */
+/*
+ * A share in an engine, which is used like it and must go before it: of what
+ * is asked for by way of one, only so much reaches the engine at a time that
+ * others' operations find room there, however long the first take.  One for
+ * each guest.  NULL without memory.
+ */
+struct aio *aio_share_create(struct aio *engine);
+
+/* Destroys an engine or a share; no operation may be in flight. */
 void aio_destroy(struct aio *a);
 
 void aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,

@@ -9,15 +9,20 @@
 
 /* Loop thread. */
 struct aio_ops {
-	/* Takes an operation that is filled in. */
+	/* Takes an operation that is filled in; ends it by aio_complete(). */
 	void		(*queue)(struct aio *a, struct aio_op *op);
 	void		(*destroy)(struct aio *a);
+	/* Transfers of a share in flight, of which many must find room. */
+	unsigned	share;
 };
 
 /* The first member of each kind's struct. */
 struct aio {
 	const struct aio_ops	*ops;
 };
+
+/* Ends an operation that an engine has taken; loop thread. */
+void aio_complete(struct aio_op *op, int res);
 
 /* As aio_create(); -ENOSYS where the system has none of the kind. */
 int aio_uring_create(struct aio **ap, struct loop *loop);

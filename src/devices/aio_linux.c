@@ -22,7 +22,11 @@
 #include "devices/aio_engine.h"
 
 #define URING_SQ_ENTRIES	128
-#define URING_CQ_ENTRIES	1024
+#define URING_CQ_ENTRIES	4096
+
+/* Transfers of one guest; threads of the kernel's for what blocks. */
+#define URING_SHARE		128
+#define URING_WORKERS		256u
 
 /*
  * What one turn of the loop submits at most: the kernel may copy as much from
@@ -77,6 +81,19 @@ uring_restrict(struct aio_uring *a)
 		return error;
 	return io_uring_register((unsigned)a->ring.ring_fd,
 	    IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+/*
+ * By default they are four for each processor: as many flushes that hang would
+ * hold up all others.  Linux before 5.15 has them so.
+ */
+static void
+uring_set_workers(struct aio_uring *a)
+{
+	unsigned max[2] = { URING_WORKERS, 0 };
+
+	(void)io_uring_register((unsigned)a->ring.ring_fd,
+	    IORING_REGISTER_IOWQ_MAX_WORKERS, max, 2);
 }
 
 /* A vector of one costs the kernel more than the one it holds. */
@@ -188,7 +205,7 @@ uring_reap(struct aio_uring *a)
 		res = cqe->res;
 		io_uring_cqe_seen(&a->ring, cqe);
 		a->in_flight--;
-		op->done(op, res);
+		aio_complete(op, res);
 		any = true;
 	}
 	return any;
@@ -357,6 +374,7 @@ uring_queue(struct aio *base, struct aio_op *op)
 static const struct aio_ops uring_ops = {
 	.queue = uring_queue,
 	.destroy = uring_destroy,
+	.share = URING_SHARE,
 };
 
 int
@@ -384,8 +402,10 @@ aio_uring_create(struct aio **ap, struct loop *loop)
 	if (error != 0)
 		goto fail_ring;
 	error = io_uring_register_eventfd(&a->ring, a->efd);
-	if (error == 0)
+	if (error == 0) {
+		uring_set_workers(a);
 		error = uring_restrict(a);
+	}
 	if (error != 0)
 		goto fail_register;
 	uring_start_watchers(a);

@@ -17,8 +17,12 @@
 #include "devices/aio_engine.h"
 #include "devices/aio_range.h"
 
-/* As many operations can wait for the host's disks at the same time. */
-#define NTHREADS	16
+/*
+ * As many operations can wait for the host's disks at the same time, those of
+ * a guest on 16 threads at most.
+ */
+#define NTHREADS	256
+#define SHARE		12
 
 /* A list of operations, in order. */
 struct list {
@@ -135,7 +139,7 @@ threads_report(void *arg)
 	while ((op = next) != NULL) {
 		next = op->next;
 		t->in_flight--;
-		op->done(op, op->res);
+		aio_complete(op, op->res);
 	}
 }
 
@@ -196,6 +200,7 @@ threads_destroy(struct aio *a)
 static const struct aio_ops threads_ops = {
 	.queue = threads_queue,
 	.destroy = threads_destroy,
+	.share = SHARE,
 };
 
 int

@@ -31,6 +31,7 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "devices/aio.h"
 #include "devices/disk.h"
 #include "devices/gmem.h"
 #include "vmm/acpi.h"
@@ -66,6 +67,7 @@ struct guest {
 	struct hv_vcpu		*hv_vcpu;	/* t */
 	struct machine		*machine;	/* t */
 	struct msrs		 msrs;		/* i, with a lock of its own */
+	struct aio		*aio;		/* l: its share of the engine */
 	struct disk		*disk[VM_DISKS_MAX];	/* t */
 	unsigned		 ndisks;	/* t: open */
 	unsigned		 nattached;	/* l */
@@ -413,7 +415,7 @@ on_prepared(void *cookie, int error)
 		return;
 	}
 	for (i = 0; i < g->ndisks; i++)
-		disk_attach(g->disk[i], g->env->aio, g->env->disk_tables);
+		disk_attach(g->disk[i], g->aio, g->env->disk_tables);
 	g->nattached = g->ndisks;
 	console_set_input_ready(g->console, input_ready, g);
 	if (g->env->hv->keeps_hlt || g->env->hv->tick != NULL)
@@ -506,6 +508,7 @@ guest_free(struct guest *g)
 {
 	msrs_destroy(&g->msrs);
 	deadline_destroy(g->deadline);
+	aio_destroy(g->aio);
 	vm_config_free(g->conf);
 	free(g);
 }
@@ -576,10 +579,15 @@ guest_create(struct guest **gp, const struct vm_env *env,
 		error = -ENOMEM;
 		goto free_guest;
 	}
+	g->aio = aio_share_create(env->aio);
+	if (g->aio == NULL) {
+		error = -ENOMEM;
+		goto free_conf;
+	}
 	g->deadline = deadline_create(env->loop, deadline_passed, g);
 	if (g->deadline == NULL) {
 		error = -errno;
-		goto free_conf;
+		goto destroy_aio;
 	}
 	error = nics_begin(nics, env, conf);
 	if (error != 0)
@@ -598,6 +606,8 @@ destroy_msrs:
 	msrs_destroy(&g->msrs);
 destroy_deadline:
 	deadline_destroy(g->deadline);
+destroy_aio:
+	aio_destroy(g->aio);
 free_conf:
 	vm_config_free(g->conf);
 free_guest:

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,8 @@
 #include "devices/aio.h"
 #include "testhost.h"
 
-#define MANY	3000
+#define MANY	6000
+#define SLOW	10	/* that and all behind it hang, where one does */
 
 struct op {
 	struct aio_op	 aio;
@@ -328,6 +331,90 @@ START_TEST(ranges)
 }
 END_TEST
 
+static sem_t released;
+static atomic_uint hanging;
+static int hangs_fd = -1;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+/* The threads' flushes of one file hang until they are released. */
+int
+__wrap_fdatasync(int fd)
+{
+	if (fd != hangs_fd)
+		return __real_fdatasync(fd);
+	hanging++;
+	while (sem_wait(&released) == -1)
+		continue;
+	hanging--;
+	return 0;
+}
+
+/* More than any share, and none of it ends by itself: flushes, or reads. */
+static void
+hang(struct fixture *f, struct aio *share, const int fds[2], bool flushes)
+{
+	unsigned i;
+
+	hangs_fd = fds[1];
+	for (i = SLOW; i < MANY; i++) {
+		struct op *op = prepare(f, i);
+
+		if (flushes)
+			aio_fdatasync(share, fds[1], &op->aio);
+		else
+			aio_readv(share, fds[0], &op->iov, 1, 0, &op->aio);
+	}
+}
+
+static void
+let_go(struct fixture *f, const int fds[2], bool flushes)
+{
+	unsigned i;
+
+	for (i = SLOW; i < MANY; i++) {
+		if (flushes)
+			ck_assert_int_eq(sem_post(&released), 0);
+		else
+			ck_assert_int_eq(write(fds[1], "four", 4), 4);
+	}
+	finish(f);
+	for (i = SLOW; i < MANY; i++)
+		ck_assert_int_eq(f->op[i].res, flushes ? 0 : 4);
+}
+
+/* One share hangs: what another asks for is done meanwhile. */
+START_TEST(shares)
+{
+	struct fixture *f = setup(_i);
+	struct aio *all = f->aio, *slow = aio_share_create(all);
+	struct aio *quick = aio_share_create(all);
+	int fds[2];
+
+	ck_assert_ptr_nonnull(slow);
+	ck_assert_ptr_nonnull(quick);
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(sem_init(&released, 0, 0), 0);
+	hang(f, slow, fds, _i == 1);
+	f->aio = quick;
+	start(f, 0, 'w', f->fd, 1);
+	start(f, 1, 's', f->fd, 0);
+	start(f, 2, 'w', f->fd, 3);
+	while (f->pending != MANY - SLOW)
+		ev_run(loop_ev(f->loop), EVRUN_ONCE);
+	ck_assert(f->op[0].done && f->op[1].done && f->op[2].done);
+	ck_assert_uint_le(hanging, 4);
+	f->aio = all;
+	let_go(f, fds, _i == 1);
+	aio_destroy(slow);
+	aio_destroy(quick);
+	close(fds[0]);
+	close(fds[1]);
+	teardown(f);
+}
+END_TEST
+
 /* Done at a later turn, and with nothing else. */
 START_TEST(nothing_at_all)
 {
@@ -399,6 +486,7 @@ main(void)
 	tcase_add_loop_test(tc, large_ones, 0, 2);
 	tcase_add_loop_test(tc, started_by_completion, 0, 2);
 	tcase_add_loop_test(tc, ranges, 0, 2);
+	tcase_add_loop_test(tc, shares, 0, 2);
 	tcase_add_loop_test(tc, nothing_at_all, 0, 2);
 	tcase_add_test(tc, ring_is_restricted);
 	tcase_add_test(tc, creation_fails_cleanly);
