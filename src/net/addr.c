@@ -51,17 +51,29 @@ addr6_parse(struct addr_net6 *n, const char *text)
 	return parse(AF_INET6, text, n->ip, 128, &n->prefix);
 }
 
-const char *
-addr_text(const struct os_addr *a, char p[ADDR_TEXT])
+static const char *
+put_text(const struct os_addr *a, bool prefix, char p[ADDR_TEXT])
 {
 	char text[INET6_ADDRSTRLEN];
 
 	inet_ntop(a->ipv6 ? AF_INET6 : AF_INET, a->bytes, text, sizeof(text));
-	if (a->prefix == 0)
-		snprintf(p, ADDR_TEXT, "%s", text);
-	else
+	if (prefix)
 		snprintf(p, ADDR_TEXT, "%s/%u", text, a->prefix);
+	else
+		snprintf(p, ADDR_TEXT, "%s", text);
 	return p;
+}
+
+const char *
+addr_text(const struct os_addr *a, char p[ADDR_TEXT])
+{
+	return put_text(a, a->prefix != 0, p);
+}
+
+const char *
+addr_net_text(const struct os_addr *a, char p[ADDR_TEXT])
+{
+	return put_text(a, a->prefix != (a->ipv6 ? 128 : 32), p);
 }
 
 const char *
@@ -73,10 +85,16 @@ addr_ip_text(uint32_t ip, char p[ADDR_TEXT])
 }
 
 bool
+addr_same(const struct os_addr *a, const struct os_addr *b)
+{
+	return a->ipv6 == b->ipv6 &&
+	    memcmp(a->bytes, b->bytes, a->ipv6 ? 16 : 4) == 0;
+}
+
+bool
 addr_equal(const struct os_addr *a, const struct os_addr *b)
 {
-	return a->ipv6 == b->ipv6 && a->prefix == b->prefix &&
-	    memcmp(a->bytes, b->bytes, a->ipv6 ? 16 : 4) == 0;
+	return addr_same(a, b) && a->prefix == b->prefix;
 }
 
 uint32_t

@@ -34,7 +34,11 @@ int addr6_parse(struct addr_net6 *n, const char *text);
 const char *addr_text(const struct os_addr *a, char p[ADDR_TEXT]);
 const char *addr_ip_text(uint32_t ip, char p[ADDR_TEXT]);
 
-/* The same address in the same subnet? */
+/* With its prefix, unless that is a host's, 32 or 128. */
+const char *addr_net_text(const struct os_addr *a, char p[ADDR_TEXT]);
+
+/* The same address?  The same in the same subnet? */
+bool addr_same(const struct os_addr *a, const struct os_addr *b);
 bool addr_equal(const struct os_addr *a, const struct os_addr *b);
 
 uint32_t addr_mask(unsigned prefix);

@@ -48,6 +48,37 @@ START_TEST(texts)
 }
 END_TEST
 
+START_TEST(written)
+{
+	struct os_addr a = { .bytes = { 192, 0, 2, 1 }, .prefix = 24 }, b = a;
+	char p[ADDR_TEXT];
+
+	ck_assert_str_eq(addr_text(&a, p), "192.0.2.1/24");
+	ck_assert_str_eq(addr_net_text(&a, p), "192.0.2.1/24");
+	b.prefix = 32;
+	ck_assert_str_eq(addr_text(&b, p), "192.0.2.1/32");
+	ck_assert_str_eq(addr_net_text(&b, p), "192.0.2.1");
+	ck_assert(addr_same(&a, &b));
+	ck_assert(!addr_equal(&a, &b));
+	b.prefix = 0;
+	ck_assert_str_eq(addr_text(&b, p), "192.0.2.1");
+	ck_assert_str_eq(addr_net_text(&b, p), "192.0.2.1/0");
+	b = a;
+	ck_assert(addr_equal(&a, &b));
+	b.bytes[3] = 2;
+	ck_assert(!addr_same(&a, &b));
+	b = a;
+	b.ipv6 = true;
+	ck_assert(!addr_same(&a, &b));
+	ck_assert_str_eq(addr_net_text(&b, p), "c000:201::/24");
+	a = b;
+	b.bytes[15] = 1;
+	b.prefix = 128;
+	ck_assert(!addr_same(&a, &b));
+	ck_assert_str_eq(addr_net_text(&b, p), "c000:201::1");
+}
+END_TEST
+
 START_TEST(masks)
 {
 	struct addr_net6 n6;
@@ -182,6 +213,7 @@ main(void)
 	TCase *tc = tcase_create("addr");
 
 	tcase_add_test(tc, texts);
+	tcase_add_test(tc, written);
 	tcase_add_test(tc, masks);
 	tcase_add_test(tc, hosts);
 	tcase_add_test(tc, derived);
