@@ -33,6 +33,13 @@ switch_clear(struct config_switch *sw)
 }
 
 static void
+policy_clear(struct config_policy *p)
+{
+	free_fields(SECTION_POLICY, p);
+	free(p->name);
+}
+
+static void
 vm_config_clear(struct vm_config *c)
 {
 	unsigned i;
@@ -57,6 +64,9 @@ config_free(struct config *c)
 	for (i = 0; i < c->nsws; i++)
 		switch_clear(&c->sw[i]);
 	free(c->sw);
+	for (i = 0; i < c->npolicies; i++)
+		policy_clear(&c->policy[i]);
+	free(c->policy);
 	free_fields(SECTION_DAEMON, c);
 	free(c);
 }
@@ -89,6 +99,17 @@ config_find_switch(const struct config *c, const char *name)
 	for (i = 0; i < c->nsws; i++)
 		if (strcmp(c->sw[i].name, name) == 0)
 			return &c->sw[i];
+	return NULL;
+}
+
+const struct config_policy *
+config_find_policy(const struct config *c, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < c->npolicies; i++)
+		if (strcmp(c->policy[i].name, name) == 0)
+			return &c->policy[i];
 	return NULL;
 }
 
@@ -129,6 +150,7 @@ key_equal(const struct key *k, const void *a, const void *b)
 	case KEY_DIRS:
 	case KEY_TEXT:
 	case KEY_WORD:
+	case KEY_ALLOWS:
 		return string_equal(*(char *const *)fa, *(char *const *)fb);
 	case KEY_DISKS:
 		return disks_equal(a, b);
@@ -254,6 +276,13 @@ switch_changes(const struct config_switch *now,
 }
 
 bool
+policy_changed(const struct config_policy *now,
+    const struct config_policy *next)
+{
+	return !string_equal(now->allow, next->allow);
+}
+
+bool
 config_keep_fixed(struct config *c, struct config *old, struct buf *changes)
 {
 	const struct key *k;
@@ -351,6 +380,30 @@ switches_copy(struct config *d, const struct config *c)
 	return ok;
 }
 
+static bool
+policy_copy(struct config_policy *d, const struct config_policy *p)
+{
+	bool ok = dup_string(&d->name, p->name);
+
+	return dup_fields(SECTION_POLICY, d, p) && ok;
+}
+
+static bool
+policies_copy(struct config *d, const struct config *c)
+{
+	bool ok;
+
+	d->npolicies = 0;
+	d->policy = calloc(c->npolicies + 1, sizeof(*d->policy));
+	ok = d->policy != NULL;
+	while (ok && d->npolicies < c->npolicies) {
+		ok = policy_copy(&d->policy[d->npolicies],
+		    &c->policy[d->npolicies]);
+		d->npolicies++;
+	}
+	return ok;
+}
+
 struct config *
 config_dup_without(const struct config *c, const char *name)
 {
@@ -365,6 +418,7 @@ config_dup_without(const struct config *c, const char *name)
 	d->vm = calloc(c->nvms + 1, sizeof(*d->vm));
 	ok = dup_fields(SECTION_DAEMON, d, c) && d->vm != NULL;
 	ok &= switches_copy(d, c);
+	ok &= policies_copy(d, c);
 	for (i = 0; i < c->nvms && ok; i++)
 		if (strcmp(c->vm[i].name, name) != 0)
 			ok = vm_config_copy(&d->vm[d->nvms++], &c->vm[i]);

@@ -22,6 +22,8 @@
 
 #define CONFIG_VMS_MAX		256
 #define CONFIG_SWITCHES_MAX	256	/* and the one without a section */
+#define CONFIG_POLICIES_MAX	256
+#define CONFIG_POLICY_MAX	8191	/* all that one allows */
 #define CONFIG_PATH_MAX		4095	/* all of [daemon] path */
 #define CONFIG_ERRORS_MAX	(64 * 1024)
 #define CONFIG_CHANGES_MAX	(16 * 1024)	/* of one guest */
@@ -59,6 +61,12 @@ struct vm_config {
 	enum on_end	 on_crash;
 };
 
+/* A [policy NAME]: what it allows, one a line, or NULL. */
+struct config_policy {
+	char		*name;
+	char		*allow;
+};
+
 struct config {
 	char			*name;		/* [daemon] name */
 	char			*aio;		/* auto, io_uring, threads */
@@ -74,6 +82,8 @@ struct config {
 	uint64_t		 parallel;	/* how many of them at once */
 	struct config_switch	*sw;
 	unsigned		 nsws;
+	struct config_policy	*policy;
+	unsigned		 npolicies;
 	struct vm_config	*vm;
 	unsigned		 nvms;
 };
@@ -113,6 +123,8 @@ const struct vm_config *config_find_vm(const struct config *c,
     const char *name);
 const struct config_switch *config_find_switch(const struct config *c,
     const char *name);
+const struct config_policy *config_find_policy(const struct config *c,
+    const char *name);
 
 /*
  * Moves from `old` to `c` what only a restart of the daemon may change.  True
@@ -136,6 +148,10 @@ unsigned vm_config_live_changes(const struct vm_config *now,
 /* The same for a switch, of which all does. */
 unsigned switch_changes(const struct config_switch *now,
     const struct config_switch *next, struct buf *changes);
+
+/* Does what a policy allows differ? */
+bool policy_changed(const struct config_policy *now,
+    const struct config_policy *next);
 
 /* Do the two describe the same guest, but for what may change at any time? */
 bool vm_config_equal(const struct vm_config *a, const struct vm_config *b);

@@ -143,6 +143,11 @@ parser_check_switch(struct parser *ps, unsigned i)
 
 	check_router(ps, i);
 	check_mtu(ps, i);
+	if (sw->uplink != NULL && sw->nat != NULL &&
+	    strcmp(sw->nat, "no") != 0)
+		parser_error(ps, parser_switch_line(ps, i, "nat"),
+		    "nat: guests of a switch with an uplink are among its "
+		    "neighbours, write no");
 	if (sw->domain != NULL && dname_encode(wire, sw->domain) == 0)
 		parser_error(ps, parser_switch_line(ps, i, "domain"),
 		    "domain: `%s' is no domain, write labels of at most 63 "
@@ -352,9 +357,8 @@ check_nic(struct parser *ps, unsigned vm, unsigned nic)
 				mac_taken(ps, vm, nic, i, k);
 				return;
 			}
-			if (id->ip != 0 && other->ip == id->ip &&
-			    strcmp(c->vm[i].nics.nic[k].sw,
-			    c->vm[vm].nics.nic[nic].sw) == 0) {
+			/* In other switches, too: the firewall knows by it. */
+			if (id->ip != 0 && other->ip == id->ip) {
 				address_taken(ps, vm, nic, i, k);
 				return;
 			}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/config_fw.h"
 #include "vmm/config_parser.h"
 #include "vmm/config_value.h"
 
@@ -19,6 +20,8 @@ parser_field(struct parser *ps, const struct key *k)
 		return key_field(k, ps->conf);
 	if (k->section == SECTION_SWITCH)
 		return key_field(k, parser_switch(ps));
+	if (k->section == SECTION_POLICY)
+		return key_field(k, parser_policy(ps));
 	return key_field(k, parser_vm(ps));
 }
 
@@ -192,24 +195,51 @@ parse_disks(struct parser *ps, unsigned line, const struct key *k,
 
 /* One line more, so that the list is one string. */
 static void
-parse_dirs(struct parser *ps, unsigned line, const struct key *k,
-    const char *value, char **field)
+add_line(struct parser *ps, unsigned line, const struct key *k,
+    const char *one, char **field)
 {
-	char *one = NULL, *all = NULL;
+	char *all = NULL;
 
-	parse_path(ps, line, k, value, &one);
-	if (one == NULL)
-		return;
 	if (*field != NULL && strlen(*field) + 1 + strlen(one) > k->max)
 		parser_error(ps, line, "%s: too long, at most %u bytes in all",
 		    k->name, (unsigned)k->max);
 	else if (asprintf(&all, "%s%s%s", *field == NULL ? "" : *field,
 	    *field == NULL ? "" : "\n", one) < 0)
 		parser_error(ps, line, "out of memory");
-	free(one);
 	if (all != NULL) {
 		free(*field);
 		*field = all;
+	}
+}
+
+static void
+parse_dirs(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	char *one = NULL;
+
+	parse_path(ps, line, k, value, &one);
+	if (one != NULL)
+		add_line(ps, line, k, one, field);
+	free(one);
+}
+
+static void
+parse_allows(struct parser *ps, unsigned line, const struct key *k,
+    const char *value, char **field)
+{
+	struct policy_lines *l = &ps->policy_lines[ps->conf->npolicies - 1];
+	char why[300];
+	struct allow a;
+
+	if (allow_parse(&a, NIC_RULES, value, why, sizeof(why)) != 0) {
+		parser_error(ps, line, "%s: %s", k->name, why);
+	} else if (l->n == POLICY_ALLOWS_MAX) {
+		parser_error(ps, line, "%s: too many, at most %d in a policy",
+		    k->name, POLICY_ALLOWS_MAX);
+	} else {
+		l->allow[l->n++] = line;
+		add_line(ps, line, k, value, field);
 	}
 }
 
@@ -264,7 +294,7 @@ static void
 parse_nics(struct parser *ps, unsigned line, const struct key *k,
     const char *value, struct vm_nics *field)
 {
-	char why[300];
+	char why[400];
 
 	if (nics_add(field, value, why, sizeof(why)) != 0)
 		parser_error(ps, line, "%s: %s", k->name, why);
@@ -350,6 +380,9 @@ parser_value(struct parser *ps, unsigned line, const struct key *k,
 		break;
 	case KEY_DIRS:
 		parse_dirs(ps, line, k, value, field);
+		break;
+	case KEY_ALLOWS:
+		parse_allows(ps, line, k, value, field);
 		break;
 	case KEY_DISKS:
 		parse_disks(ps, line, k, value);

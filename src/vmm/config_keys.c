@@ -34,6 +34,8 @@ static const char *const on_end_words[] = {
 #define DAEMON(m)	SECTION_DAEMON, .offset = offsetof(struct config, m)
 #define SWITCH(m)	SECTION_SWITCH, \
 	.offset = offsetof(struct config_switch, m)
+#define POLICY(m)	SECTION_POLICY, \
+	.offset = offsetof(struct config_policy, m)
 #define VM(m)		SECTION_VM, .offset = offsetof(struct vm_config, m)
 
 const struct key config_keys[] = {
@@ -82,6 +84,9 @@ const struct key config_keys[] = {
 	{ SWITCH(mtu), .name = "mtu", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = VIRTIO_NET_MTU_MIN,
 	    .max = VIRTIO_NET_MTU_MAX, .derived = "uplink's, 1500" },
+	{ SWITCH(nat), .name = "nat", .type = KEY_NAME,
+	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1,
+	    .derived = "auto, no with an uplink" },
 	{ SWITCH(router), .name = "router", .type = KEY_HOSTS,
 	    .class = CLASS_LIVE, .max = 1, .derived = "the host" },
 	{ SWITCH(uplink), .name = "uplink", .type = KEY_NAME,
@@ -90,6 +95,8 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .min = 1, .max = 4094 },
 	{ SWITCH(vrf), .name = "vrf", .type = KEY_NAME,
 	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1 },
+	{ POLICY(allow), .name = "allow", .type = KEY_ALLOWS,
+	    .class = CLASS_LIVE, .max = CONFIG_POLICY_MAX },
 	{ VM(autostart), .name = "autostart", .type = KEY_BOOL,
 	    .class = CLASS_LIVE, .words = bool_words, .def = "yes" },
 	{ VM(cmdline), .name = "cmdline", .type = KEY_TEXT,
@@ -169,7 +176,8 @@ key_is_string(const struct key *k)
 {
 	return k->type == KEY_NAME || k->type == KEY_USER ||
 	    k->type == KEY_PATH ||
-	    k->type == KEY_DIRS || k->type == KEY_TEXT || k->type == KEY_WORD;
+	    k->type == KEY_DIRS || k->type == KEY_TEXT ||
+	    k->type == KEY_WORD || k->type == KEY_ALLOWS;
 }
 
 bool
@@ -178,6 +186,7 @@ key_repeats(const struct key *k)
 	return k->type == KEY_TEXT || k->type == KEY_DIRS ||
 	    k->type == KEY_DISKS || k->type == KEY_AFFINITY ||
 	    k->type == KEY_NICS || k->type == KEY_ADDRS ||
+	    k->type == KEY_ALLOWS ||
 	    (k->type == KEY_HOSTS && k->max > 1);
 }
 
@@ -234,6 +243,8 @@ key_print_values(const struct key *k, struct buf *b)
 		return buf_printf(b, "path and options, repeatable");
 	case KEY_TEXT:
 		return buf_printf(b, "text, repeatable");
+	case KEY_ALLOWS:
+		return buf_printf(b, "protocol, port, peer, repeatable");
 	case KEY_AFFINITY:
 		return buf_printf(b, "vcpus:cpus, repeatable");
 	case KEY_ADDRS:
@@ -263,15 +274,15 @@ key_print_values(const struct key *k, struct buf *b)
 }
 
 static int
-print_dirs(const char *dirs, struct buf *b)
+print_lines(const char *lines, struct buf *b)
 {
 	int ret = 0;
 
-	if (dirs == NULL)
+	if (lines == NULL)
 		return buf_printf(b, "-");
-	for (; *dirs != '\0' && ret == 0; dirs++)
-		ret = *dirs == '\n' ? buf_append(b, ", ", 2) :
-		    buf_append(b, dirs, 1);
+	for (; *lines != '\0' && ret == 0; lines++)
+		ret = *lines == '\n' ? buf_append(b, ", ", 2) :
+		    buf_append(b, lines, 1);
 	return ret;
 }
 
@@ -329,7 +340,8 @@ key_print(const struct key *k, const void *base, struct buf *b)
 		s = *(char *const *)field;
 		return buf_printf(b, "%s", s == NULL || *s == '\0' ? "-" : s);
 	case KEY_DIRS:
-		return print_dirs(*(char *const *)field, b);
+	case KEY_ALLOWS:
+		return print_lines(*(char *const *)field, b);
 	case KEY_DISKS:
 		return print_disks(base, b);
 	case KEY_AFFINITY:

@@ -18,6 +18,7 @@ enum section {
 	SECTION_UNKNOWN,	/* its keys are skipped */
 	SECTION_DAEMON,
 	SECTION_SWITCH,
+	SECTION_POLICY,
 	SECTION_VM,
 };
 
@@ -40,6 +41,7 @@ enum key_type {
 	KEY_ADDRS,		/* struct config_addrs: at most `max` */
 	KEY_HOSTS,		/* the same without subnets */
 	KEY_NICS,		/* struct vm_nics */
+	KEY_ALLOWS,		/* char *: allow_parse()'s, one a line */
 };
 
 /* When a changed value counts. */
@@ -62,7 +64,7 @@ struct key {
 	const char		*derived;	/* no def: where it comes from */
 };
 
-#define CONFIG_NKEYS	39
+#define CONFIG_NKEYS	41
 
 extern const struct key config_keys[CONFIG_NKEYS];
 

@@ -12,12 +12,14 @@
 #include <stdint.h>
 
 #include "net/addr.h"
+#include "net/fw.h"
 #include "net/lease.h"
 #include "net/os.h"
 #include "net/plan.h"
 
 #define VM_NICS_MAX		32
 #define SWITCH_ADDRS_MAX	16
+#define NIC_RULES_TEXT		200	/* no line is longer */
 
 /*
  * A switch that needs no section: guests reach the host, and no other guest.
@@ -49,6 +51,7 @@ struct config_switch {
 	uint64_t		 vlan;		/* 0: none */
 	uint64_t		 mtu;		/* 0: not given */
 	bool			 isolate;
+	char			*nat;		/* auto, no, an interface */
 };
 
 /* As the guest sees it. */
@@ -73,6 +76,9 @@ struct vm_nic {
 	uint64_t	 bytes[NIC_DIRS];	/* a second; 0: no limit */
 	uint64_t	 packets[NIC_DIRS];
 	bool		 down;		/* no link */
+	bool		 locked;	/* has its addresses only */
+	enum fw_log	 log;		/* by the firewall */
+	char		 rules[NIC_RULES_TEXT];	/* config_fw.h's */
 };
 
 struct vm_nics {

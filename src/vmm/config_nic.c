@@ -13,10 +13,9 @@
 #include "base/buf.h"
 #include "devices/virtio_net.h"
 #include "net/bucket.h"
+#include "vmm/config_fw.h"
 #include "vmm/config_net.h"
 #include "vmm/config_value.h"
-
-#define NIC_WORD_MAX	200
 
 /*
  * An option: reads a value, and appends it as a file would say it.  One without
@@ -27,6 +26,7 @@ struct nic_option {
 	bool		(*set)(struct vm_nic *n, const char *value);
 	int		(*print)(const struct vm_nic *n, struct buf *b);
 	const char	*advice;
+	const char	*alone;		/* what it means without a value */
 	size_t		offset;
 	const struct value_unit	*units;
 	uint64_t	min, max;
@@ -120,6 +120,45 @@ print_link(const struct vm_nic *n, struct buf *b)
 	return n->down ? buf_printf(b, ",link=down") : 0;
 }
 
+static bool
+set_locked(struct vm_nic *n, const char *value)
+{
+	n->locked = strcmp(value, "yes") == 0;
+	return n->locked || strcmp(value, "no") == 0;
+}
+
+static int
+print_locked(const struct vm_nic *n, struct buf *b)
+{
+	return n->locked ? buf_printf(b, ",locked") : 0;
+}
+
+static const char *const log_words[] = {
+	[FW_LOG_NO] = "no",
+	[FW_LOG_BLOCKED] = "blocked",
+	[FW_LOG_ALL] = "all",
+};
+
+static bool
+set_log(struct vm_nic *n, const char *value)
+{
+	unsigned i;
+
+	for (i = FW_LOG_NO; i <= FW_LOG_ALL; i++)
+		if (strcmp(log_words[i], value) == 0) {
+			n->log = i;
+			return true;
+		}
+	return false;
+}
+
+static int
+print_log(const struct vm_nic *n, struct buf *b)
+{
+	return n->log == FW_LOG_NO ? 0 :
+	    buf_printf(b, ",log=%s", log_words[n->log]);
+}
+
 #define NUMBER(m)	.offset = offsetof(struct vm_nic, m)
 #define LIMIT(m)	NUMBER(m), .units = value_size_units, .min = 1, \
 	.max = BUCKET_MAX, .advice = "bytes a second with K, M, G or T, " \
@@ -145,6 +184,10 @@ static const struct nic_option nic_options[] = {
 	    .advice = "68 to 65535" },
 	{ .name = "link", .set = set_link, .print = print_link,
 	    .advice = "up or down" },
+	{ .name = "locked", .set = set_locked, .print = print_locked,
+	    .alone = "yes", .advice = "yes or no" },
+	{ .name = "log", .set = set_log, .print = print_log,
+	    .alone = "blocked", .advice = "no, blocked or all" },
 };
 #define NIC_OPTIONS	(sizeof(nic_options) / sizeof(nic_options[0]))
 
@@ -187,6 +230,9 @@ unknown_option(const char *name, char *err, size_t errlen)
 	for (i = 0; i < NIC_OPTIONS; i++)
 		if (value_nearer(name, nic_options[i].name, &best))
 			near = nic_options[i].name;
+	for (i = 0; i < NIC_RULES; i++)
+		if (value_nearer(name, nic_rule_names[i], &best))
+			near = nic_rule_names[i];
 	if (near != NULL) {
 		snprintf(err, errlen, "unknown option `%s', did you mean "
 		    "`%s'?", name, near);
@@ -197,7 +243,30 @@ unknown_option(const char *name, char *err, size_t errlen)
 	for (i = 0; i < NIC_OPTIONS && n < errlen; i++)
 		n += (size_t)snprintf(err + n, errlen - n, "%s %s",
 		    i == 0 ? "" : ",", nic_options[i].name);
+	for (i = 0; i < NIC_RULES && n < errlen; i++)
+		n += (size_t)snprintf(err + n, errlen - n, ", %s",
+		    nic_rule_names[i]);
 	return -EINVAL;
+}
+
+/* One that may be given again: 0; -ENOENT: it is none of them. */
+static int
+nic_rule(struct vm_nic *n, const char *name, const char *value, char *err,
+    size_t errlen)
+{
+	char why[200];
+	unsigned i;
+	int error;
+
+	for (i = 0; i < NIC_RULES; i++)
+		if (strcmp(nic_rule_names[i], name) == 0)
+			break;
+	if (i == NIC_RULES)
+		return -ENOENT;
+	error = nic_rule_add(n, i, value, why, sizeof(why));
+	if (error != 0)
+		snprintf(err, errlen, "%s: %s", name, why);
+	return error;
 }
 
 /* What is wrong with a value that an option has not taken. */
@@ -212,8 +281,8 @@ bad_value(const struct nic_option *o, const char *value, char *err,
 		    o->advice);
 	else if (addr && strchr(value, ':') != NULL)
 		snprintf(err, errlen, "%s: `%s': guests make their IPv6 "
-		    "addresses themselves, write %s", o->name, value,
-		    o->advice);
+		    "addresses themselves, write %s; address6 tells the "
+		    "firewall of one", o->name, value, o->advice);
 	else if (addr && strchr(value, '/') != NULL)
 		snprintf(err, errlen, "%s: `%s': the bits are the switch's, "
 		    "write %s", o->name, value, o->advice);
@@ -230,9 +299,13 @@ static int
 nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
     size_t errlen)
 {
-	const char *name = strsep(&word, "=");
+	const char *name = strsep(&word, "="), *value;
+	int error;
 	size_t i;
 
+	error = nic_rule(n, name, word == NULL ? "" : word, err, errlen);
+	if (error != -ENOENT)
+		return error;
 	for (i = 0; i < NIC_OPTIONS; i++)
 		if (strcmp(nic_options[i].name, name) == 0)
 			break;
@@ -243,16 +316,17 @@ nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
 		return -EINVAL;
 	}
 	*seen |= 1u << i;
-	if (word != NULL && option_set(&nic_options[i], n, word))
+	value = word != NULL ? word : nic_options[i].alone;
+	if (value != NULL && option_set(&nic_options[i], n, value))
 		return 0;
-	bad_value(&nic_options[i], word == NULL ? "" : word, err, errlen);
+	bad_value(&nic_options[i], value == NULL ? "" : value, err, errlen);
 	return -EINVAL;
 }
 
 int
 nics_add(struct vm_nics *c, const char *value, char *err, size_t errlen)
 {
-	char text[NIC_WORD_MAX], *rest = text, *word;
+	char text[NIC_RULES_TEXT], *rest = text, *word;
 	struct vm_nic n = { .queues = 0 };
 	unsigned seen = 0;
 	int ret = 0;
@@ -300,7 +374,9 @@ live_equal(const struct vm_nic *a, const struct vm_nic *b)
 	    strcmp(a->hostname, b->hostname) == 0 &&
 	    a->no_ip == b->no_ip && a->ip == b->ip && a->down == b->down &&
 	    memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0 &&
-	    memcmp(a->packets, b->packets, sizeof(a->packets)) == 0;
+	    memcmp(a->packets, b->packets, sizeof(a->packets)) == 0 &&
+	    a->locked == b->locked && a->log == b->log &&
+	    strcmp(a->rules, b->rules) == 0;
 }
 
 bool
@@ -329,6 +405,8 @@ nics_print(const struct vm_nics *c, struct buf *b)
 		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", c->nic[i].sw);
 		for (k = 0; k < NIC_OPTIONS && ret == 0; k++)
 			ret = option_print(&nic_options[k], &c->nic[i], b);
+		for (k = 0; k < NIC_RULES && ret == 0; k++)
+			ret = nic_rule_print(&c->nic[i], k, b);
 	}
 	return ret;
 }

@@ -24,6 +24,7 @@
 static const char *const section_names[] = {
 	[SECTION_DAEMON] = "daemon",
 	[SECTION_SWITCH] = "switch",
+	[SECTION_POLICY] = "policy",
 	[SECTION_VM] = "vm",
 };
 
@@ -277,6 +278,61 @@ on_switch(struct parser *ps, unsigned line, const char *name)
 		add_switch(ps, line, name);
 }
 
+struct config_policy *
+parser_policy(struct parser *ps)
+{
+	return &ps->conf->policy[ps->conf->npolicies - 1];
+}
+
+static void
+add_policy(struct parser *ps, unsigned line, const char *name)
+{
+	struct config *c = ps->conf;
+	struct config_policy *p;
+	struct policy_lines *lines;
+	char *own_name = strdup(name);
+
+	p = reallocarray(c->policy, c->npolicies + 1, sizeof(*p));
+	if (p != NULL)
+		c->policy = p;
+	lines = reallocarray(ps->policy_lines, c->npolicies + 1,
+	    sizeof(*lines));
+	if (lines != NULL)
+		ps->policy_lines = lines;
+	if (p == NULL || lines == NULL || own_name == NULL) {
+		free(own_name);
+		parser_error(ps, line, "out of memory");
+		return;
+	}
+	ps->section = SECTION_POLICY;
+	lines[c->npolicies] = (struct policy_lines){ .section = line };
+	p[c->npolicies++] = (struct config_policy){ .name = own_name };
+}
+
+static void
+on_policy(struct parser *ps, unsigned line, const char *name)
+{
+	const struct config_policy *first =
+	    config_find_policy(ps->conf, name);
+
+	if (*name == '\0')
+		parser_error(ps, line, "[policy]: a policy needs a name, "
+		    "write [policy NAME]");
+	else if (!value_is_name(name) || strlen(name) > VM_NAME_MAX)
+		parser_error(ps, line, "[policy %s]: no valid name, write a "
+		    "letter or digit, then letters, digits, `.', `-', `_', at "
+		    "most %d in all", name, VM_NAME_MAX);
+	else if (first != NULL)
+		parser_error(ps, line, "[policy %s]: given twice, first on "
+		    "line %u", name,
+		    ps->policy_lines[first - ps->conf->policy].section);
+	else if (ps->conf->npolicies == CONFIG_POLICIES_MAX)
+		parser_error(ps, line, "[policy %s]: too many policies, at "
+		    "most %d", name, CONFIG_POLICIES_MAX);
+	else
+		add_policy(ps, line, name);
+}
+
 static void
 on_vm(struct parser *ps, unsigned line, const char *name)
 {
@@ -317,6 +373,8 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 		on_vm(ps, line, name);
 	} else if (strcmp(kind, section_names[SECTION_SWITCH]) == 0) {
 		on_switch(ps, line, name);
+	} else if (strcmp(kind, section_names[SECTION_POLICY]) == 0) {
+		on_policy(ps, line, name);
 	} else if (strcmp(kind, section_names[SECTION_DAEMON]) == 0 &&
 	    *name == '\0') {
 		if (ps->daemon_line != 0)
@@ -326,8 +384,8 @@ on_section(void *cookie, unsigned line, const char *kind, const char *name)
 		ps->section = SECTION_DAEMON;
 	} else {
 		parser_error(ps, line, "unknown section [%s%s%s], write "
-		    "[daemon], [switch NAME] or [vm NAME]", kind,
-		    *name == '\0' ? "" : " ", name);
+		    "[daemon], [policy NAME], [switch NAME] or [vm NAME]",
+		    kind, *name == '\0' ? "" : " ", name);
 	}
 }
 
@@ -451,6 +509,11 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 		parser_check_switch(ps, i);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
 		check_guest(ps, i);
+	ps->path = path;
+	for (i = 0; i < ps->conf->npolicies && ret == 0; i++)
+		parser_check_policy(ps, i);
+	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
+		parser_check_rules(ps, i);
 	return ret;
 }
 
@@ -472,6 +535,7 @@ config_read(const char *path, struct buf *errors)
 	fclose(f);
 	free(ps.lines);
 	free(ps.switch_lines);
+	free(ps.policy_lines);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s: %s\n", path, strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {
@@ -499,6 +563,8 @@ parse_request(struct parser *ps, const char *name, const char *file,
 	set_stop_timeouts(ps->conf);
 	if (ret == 0 && ps->conf->nvms > before)
 		check_guest(ps, before);
+	if (ret == 0 && ps->conf->nvms > before)
+		parser_check_rules(ps, before);
 	return ret;
 }
 

@@ -34,6 +34,14 @@ struct switch_lines {
 	unsigned	addr[SWITCH_ADDRS_MAX];
 };
 
+/* The same beside each config_policy. */
+#define POLICY_ALLOWS_MAX	256
+struct policy_lines {
+	unsigned	section;
+	unsigned	allow[POLICY_ALLOWS_MAX];
+	unsigned	n;
+};
+
 struct parser {
 	const char	*path;		/* of what is being read */
 	const char	*main_path;	/* where switches stand, or NULL */
@@ -45,6 +53,7 @@ struct parser {
 	struct vm_lines	*lines;		/* of conf->vm[] */
 	unsigned	 room;		/* in both of these */
 	struct switch_lines *switch_lines;	/* of conf->sw[] */
+	struct policy_lines *policy_lines;	/* of conf->policy[] */
 	enum section	 section;
 	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
 	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
@@ -63,6 +72,7 @@ const char *parser_place(struct parser *ps, const char *file, unsigned line,
 
 /* The section that is being read, the last one so far. */
 struct config_switch *parser_switch(struct parser *ps);
+struct config_policy *parser_policy(struct parser *ps);
 struct vm_config *parser_vm(struct parser *ps);
 
 /* Takes the value of a key of this section. */
@@ -77,5 +87,9 @@ unsigned parser_switch_line(const struct parser *ps, unsigned sw,
 void parser_check_vm(struct parser *ps, unsigned i);
 void parser_check_nics(struct parser *ps, unsigned vm);
 void parser_check_switch(struct parser *ps, unsigned i);
+void parser_check_policy(struct parser *ps, unsigned i);
+
+/* The firewall of a guest's NICs, once all guests' are known. */
+void parser_check_rules(struct parser *ps, unsigned vm);
 
 #endif /* VMMD_CONFIG_PARSER_H */

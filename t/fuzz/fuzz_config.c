@@ -13,6 +13,7 @@
 
 #include "vmm/config.h"
 #include "vmm/config_keys.h"
+#include "vmm/policy.h"
 #include "vmm/statedir.h"
 
 /* Each key has a value that can be told. */
@@ -83,6 +84,73 @@ check_nics(const struct config *c, const struct vm_config *vm)
 	}
 }
 
+/* A rule of a stage that ends the list of a NIC. */
+static bool
+is_last(const struct fw_rule *r, enum fw_stage stage, uint32_t nic)
+{
+	return r->stage == stage && r->nic == nic && r->verdict == FW_BLOCK &&
+	    r->proto == FW_ANY && r->family == 0 &&
+	    r->peer.kind == FW_PEER_ANY && r->want == FW_RDR_ANY;
+}
+
+static void
+check_rule(const struct fw_policy *p, const struct fw_rules *rs,
+    const struct fw_rule *r)
+{
+	struct buf b;
+
+	FUZZ_CHECK(r->nic < p->nnics || r->nic >= FW_NOBODY);
+	FUZZ_CHECK(r->sw < p->nsws || r->sw == FW_ALL);
+	FUZZ_CHECK(r->own < rs->ntables || r->own == FW_ALL);
+	FUZZ_CHECK(r->peer.table < rs->ntables || r->peer.table == FW_ALL);
+	FUZZ_CHECK((r->peer.kind != FW_PEER_GUEST &&
+	    r->peer.kind != FW_PEER_SWITCH) || r->peer.table != FW_ALL);
+	FUZZ_CHECK(r->lo <= r->hi);
+	FUZZ_CHECK(r->lo == 0 || r->proto == FW_TCP || r->proto == FW_UDP);
+	FUZZ_CHECK(!r->has_icmp || r->family != 0);
+	buf_init(&b, 4096);
+	FUZZ_CHECK(fw_rule_print(p, rs, r, &b) == 0);
+	buf_free(&b);
+}
+
+/* All that is sound makes rules, and nobody is without a last one. */
+static void
+check_firewall(const struct config *c)
+{
+	static const enum fw_stage stages[] = { FW_HOST, FW_OUT, FW_IN };
+	const struct fw_policy *p;
+	struct policy *policy;
+	struct fw_rules rs;
+	char err[256];
+	unsigned s;
+	uint32_t i;
+	size_t k;
+
+	FUZZ_CHECK(policy_make(&policy, c, NULL) == 0);
+	p = policy_fw(policy);
+	FUZZ_CHECK(fw_build(p, &rs, err, sizeof(err)) == 0);
+	for (k = 0; k < rs.n; k++)
+		check_rule(p, &rs, &rs.v[k]);
+	for (i = 0; i < p->nnics; i++)
+		for (s = 0; s < 3; s++) {
+			for (k = 0; k < rs.n; k++)
+				if (is_last(&rs.v[k], stages[s], i))
+					break;
+			FUZZ_CHECK(k < rs.n);
+			/* What comes after it would never be. */
+			for (k++; k < rs.n; k++)
+				FUZZ_CHECK(rs.v[k].stage != stages[s] ||
+				    rs.v[k].nic != i);
+		}
+	FUZZ_CHECK(p->nnics > 0 || !fw_forwards(p, false));
+	fw_rules_free(&rs);
+	for (i = 0; i < p->nnics; i++)
+		(void)policy_yield(policy, p->nic[i].guest);
+	FUZZ_CHECK(fw_build(p, &rs, err, sizeof(err)) == 0);
+	fw_rules_free(&rs);
+	policy_free(policy);
+}
+
 static void
 check_config(const struct config *c)
 {
@@ -92,11 +160,14 @@ check_config(const struct config *c)
 	FUZZ_CHECK(c->nsws <= CONFIG_SWITCHES_MAX);
 	for (i = 0; i < c->nsws; i++)
 		check_values(c, SECTION_SWITCH, &c->sw[i]);
+	for (i = 0; i < c->npolicies; i++)
+		check_values(c, SECTION_POLICY, &c->policy[i]);
 	check_values(c, SECTION_DAEMON, c);
 	for (i = 0; i < c->nvms; i++) {
 		check_vm(c, &c->vm[i]);
 		check_nics(c, &c->vm[i]);
 	}
+	check_firewall(c);
 }
 
 /*

@@ -129,6 +129,11 @@ dump(struct buf *b, const struct config *c)
 	    c->backend, c->socket, timeout, stagger, (unsigned)c->parallel);
 	for (i = 0; i < c->nsws; i++)
 		dump_switch(b, &c->sw[i]);
+	for (i = 0; i < c->npolicies; i++) {
+		buf_printf(b, "policy name=%s allow=", c->policy[i].name);
+		key_print(key_find(SECTION_POLICY, "allow"), &c->policy[i], b);
+		buf_printf(b, "\n");
+	}
 	for (i = 0; i < c->nvms; i++) {
 		dump_vm(b, &c->vm[i]);
 		dump_nics(b, c, &c->vm[i]);
@@ -150,7 +155,7 @@ slurp(const char *path, char *p, size_t size)
 static const char *const golden[] = {
 	"full", "empty", "dialect", "sections", "values", "bytes",
 	"continued", "path", "net", "switches", "nics",
-	"local", "local2", "addresses",
+	"local", "local2", "addresses", "fw", "fw-errors",
 };
 
 START_TEST(golden_files)
@@ -572,7 +577,7 @@ summary(struct buf *b, enum section section)
 START_TEST(manual_follows_the_table)
 {
 	static const enum section sections[] = { SECTION_DAEMON, SECTION_SWITCH,
-	    SECTION_VM };
+	    SECTION_POLICY, SECTION_VM };
 	static char page[256 << 10];
 	struct buf b;
 	char *rows, *end;
@@ -642,7 +647,7 @@ config_case(void)
 	tcase_add_test(tc, fixed_keys_are_kept);
 	tcase_add_test(tc, kept_numbers_and_accounts);
 	tcase_add_test(tc, changes_are_told);
-	tcase_add_loop_test(tc, manual_follows_the_table, 0, 3);
+	tcase_add_loop_test(tc, manual_follows_the_table, 0, 4);
 	tcase_add_test(tc, manual_describes_each_key);
 	tcase_add_test(tc, classes_fit_their_sections);
 	return tc;

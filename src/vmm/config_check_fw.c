@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading the configuration: what the firewall is told, once all guests,
+ * switches and policies are known.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "net/addr.h"
+#include "vmm/config_fw.h"
+#include "vmm/config_parser.h"
+
+/* Where a rule stands. */
+struct place {
+	struct parser	*ps;
+	unsigned	 line;
+	const char	*what;		/* "nic: allow-in", "allow" */
+};
+
+/* Who is named must be there. */
+static void
+check_peer(const struct place *at, const struct fw_allow *a)
+{
+	const struct config *c = at->ps->conf;
+	const struct vm_config *vm;
+
+	if (a->kind == FW_PEER_SWITCH && config_find_switch(c, a->name) == NULL)
+		parser_error(at->ps, at->line, "%s: there is no [switch %s]",
+		    at->what, a->name);
+	if (a->kind != FW_PEER_GUEST)
+		return;
+	vm = config_find_vm(c, a->name);
+	if (vm == NULL)
+		parser_error(at->ps, at->line, "%s: there is no [vm %s]",
+		    at->what, a->name);
+	else if (vm->nics.n == 0)
+		parser_error(at->ps, at->line, "%s: [vm %s] has no nic",
+		    at->what, a->name);
+}
+
+void
+parser_check_policy(struct parser *ps, unsigned i)
+{
+	const struct policy_lines *l = &ps->policy_lines[i];
+	struct place at = { .ps = ps, .what = "allow" };
+	char value[NIC_RULES_TEXT];
+	struct allow a;
+	unsigned k;
+
+	if (ps->conf->policy[i].allow == NULL && l->n == 0)
+		parser_error(ps, l->section, "[policy %s]: allows nothing, "
+		    "add allow = ..., or write none where it is named",
+		    ps->conf->policy[i].name);
+	for (k = 0; policy_get(&ps->conf->policy[i], k, value); k++) {
+		at.line = l->allow[k];
+		if (allow_parse(&a, NIC_RULES, value, NULL, 0) == 0)
+			check_peer(&at, &a.one);
+	}
+}
+
+/* Services of the host are the same for all. */
+static void
+check_host_policy(const struct place *at, const struct config_policy *p)
+{
+	char value[NIC_RULES_TEXT];
+	struct allow a;
+	unsigned k;
+
+	for (k = 0; policy_get(p, k, value); k++) {
+		if (allow_parse(&a, NIC_RULES, value, NULL, 0) != 0 ||
+		    a.one.kind == FW_PEER_ANY)
+			continue;
+		parser_error(at->ps, at->line, "%s: [policy %s] names who is "
+		    "at the other end, which here is the host", at->what,
+		    p->name);
+		return;
+	}
+}
+
+static void
+check_allow(const struct place *at, enum nic_rule rule, const char *value)
+{
+	const struct config_policy *p;
+	struct allow a;
+
+	if (allow_parse(&a, rule, value, NULL, 0) != 0)
+		return;
+	if (a.policy[0] == '\0') {
+		check_peer(at, &a.one);
+		return;
+	}
+	p = config_find_policy(at->ps->conf, a.policy);
+	if (p == NULL)
+		parser_error(at->ps, at->line, "%s: there is no [policy %s]",
+		    at->what, a.policy);
+	else if (rule == NIC_ALLOW_HOST)
+		check_host_policy(at, p);
+}
+
+/* Two that a packet could be for. */
+static bool
+collide(const struct fw_publish *a, const struct fw_publish *b)
+{
+	if (a->proto != b->proto || a->port != b->port ||
+	    a->has_host != b->has_host)
+		return false;
+	return !a->has_host || addr_same(&a->host, &b->host);
+}
+
+/* The words of that NIC before number `end`. */
+static bool
+published_before(const struct vm_nic *n, unsigned end,
+    const struct fw_publish *p)
+{
+	char value[NIC_RULES_TEXT];
+	struct fw_publish other;
+	unsigned i;
+
+	for (i = 0; i < end && nic_rule_get(n, NIC_PUBLISH, i, value); i++)
+		if (publish_parse(&other, value, NULL, 0) == 0 &&
+		    collide(&other, p))
+			return true;
+	return false;
+}
+
+static void
+check_collision(const struct place *at, unsigned vm, unsigned nic,
+    unsigned end, const struct fw_publish *p)
+{
+	const struct config *c = at->ps->conf;
+	char place[PLACE_MAX];
+	unsigned i, k, n;
+
+	for (i = 0; i <= vm; i++) {
+		n = i == vm ? nic + 1 : c->vm[i].nics.n;
+		for (k = 0; k < n; k++) {
+			if (!published_before(&c->vm[i].nics.nic[k],
+			    i == vm && k == nic ? end : NIC_RULES_TEXT, p))
+				continue;
+			parser_error(at->ps, at->line, "%s: port %u of the "
+			    "host is that of nic %u of [vm %s] already, %s",
+			    at->what, p->port, k, c->vm[i].name,
+			    parser_place(at->ps, c->vm[i].file,
+			    at->ps->lines[i].nic[k], place, sizeof(place)));
+			return;
+		}
+	}
+}
+
+static bool
+has_family(const struct config *c, unsigned vm, unsigned nic, bool ipv6)
+{
+	struct os_addr a[POLICY_ADDRS_MAX];
+	unsigned n, i;
+
+	n = policy_addrs(c, &c->vm[vm], nic, a);
+	for (i = 0; i < n; i++)
+		if (a[i].ipv6 == ipv6)
+			return true;
+	return false;
+}
+
+static void
+check_publish(const struct place *at, unsigned vm, unsigned nic, unsigned i,
+    const char *value)
+{
+	const struct config *c = at->ps->conf;
+	const struct config_switch *sw =
+	    config_find_switch(c, c->vm[vm].nics.nic[nic].sw);
+	struct fw_publish p;
+
+	if (publish_parse(&p, value, NULL, 0) != 0 || sw == NULL)
+		return;
+	if (sw->uplink != NULL)
+		parser_error(at->ps, at->line, "%s: [switch %s] has an uplink, "
+		    "where the guest has ports of its own: write allow-in",
+		    at->what, sw->name);
+	else if (p.has_host ? !has_family(c, vm, nic, p.host.ipv6) :
+	    !has_family(c, vm, nic, false) && !has_family(c, vm, nic, true))
+		parser_error(at->ps, at->line, "%s: the guest has no %saddress "
+		    "in [switch %s]", at->what, !p.has_host ? "" :
+		    p.host.ipv6 ? "IPv6 " : "IPv4 ", sw->name);
+	check_collision(at, vm, nic, i, &p);
+}
+
+/* Is the address one of a NIC's, given or told? */
+static bool
+is_of(const struct config *c, unsigned vm, unsigned nic,
+    const struct os_addr *a)
+{
+	struct os_addr v[POLICY_ADDRS_MAX];
+	unsigned n, i;
+
+	n = policy_addrs(c, &c->vm[vm], nic, v);
+	for (i = 0; i < n; i++)
+		if (addr_same(&v[i], a))
+			return true;
+	return false;
+}
+
+/* The words of that NIC before number `end`. */
+static bool
+given_before(const struct vm_nic *n, unsigned end, const struct os_addr *a)
+{
+	char value[NIC_RULES_TEXT];
+	struct os_addr other;
+	unsigned i;
+
+	for (i = 0; i < end && nic_rule_get(n, NIC_ADDRESS6, i, value); i++)
+		if (address6_parse(&other, value, NULL, 0) == 0 &&
+		    addr_same(&other, a))
+			return true;
+	return false;
+}
+
+/* An address is one NIC's. */
+static void
+check_address6_once(const struct place *at, unsigned vm, unsigned nic,
+    unsigned end, const struct os_addr *a)
+{
+	const struct config *c = at->ps->conf;
+	unsigned i, k;
+
+	for (i = 0; i < c->nvms; i++)
+		for (k = 0; k < c->vm[i].nics.n; k++) {
+			if (i == vm && k == nic ? !given_before(
+			    &c->vm[i].nics.nic[k], end, a) :
+			    !is_of(c, i, k, a))
+				continue;
+			parser_error(at->ps, at->line, "%s: it is that of nic "
+			    "%u of [vm %s]%s", at->what, k, c->vm[i].name,
+			    i == vm && k == nic ? " already" : ", too");
+			return;
+		}
+}
+
+/* It is in a subnet of the switch, where those are all that there are. */
+static void
+check_address6(const struct place *at, unsigned vm, unsigned nic,
+    unsigned end, const char *value)
+{
+	const struct config *c = at->ps->conf;
+	const struct config_switch *sw =
+	    config_find_switch(c, c->vm[vm].nics.nic[nic].sw);
+	struct os_addr a;
+	unsigned i;
+
+	if (address6_parse(&a, value, NULL, 0) != 0)
+		return;
+	check_address6_once(at, vm, nic, end, &a);
+	if (sw == NULL || sw->uplink != NULL)
+		return;
+	for (i = 0; i < sw->addrs.n; i++) {
+		if (addr_same(&sw->addrs.addr[i], &a))
+			break;
+		if (fw_addr_in(&sw->addrs.addr[i], &a))
+			return;
+	}
+	parser_error(at->ps, at->line, i < sw->addrs.n ? "%s: %s is that of "
+	    "[switch %s] itself" : "%s: %s lies in no subnet of [switch %s]",
+	    at->what, value, sw->name);
+}
+
+static void
+check_nic(struct parser *ps, unsigned vm, unsigned nic)
+{
+	const struct vm_nic *n = &ps->conf->vm[vm].nics.nic[nic];
+	struct place at = { .ps = ps, .line = ps->lines[vm].nic[nic] };
+	char what[32], value[NIC_RULES_TEXT];
+	unsigned rule, i;
+
+	for (rule = 0; rule < NIC_RULES; rule++) {
+		snprintf(what, sizeof(what), "nic: %s", nic_rule_names[rule]);
+		at.what = what;
+		for (i = 0; nic_rule_get(n, rule, i, value); i++)
+			if (rule == NIC_ADDRESS6)
+				check_address6(&at, vm, nic, i, value);
+			else if (rule == NIC_PUBLISH)
+				check_publish(&at, vm, nic, i, value);
+			else
+				check_allow(&at, rule, value);
+	}
+}
+
+void
+parser_check_rules(struct parser *ps, unsigned vm)
+{
+	unsigned i;
+
+	ps->path = ps->conf->vm[vm].file;
+	for (i = 0; i < ps->conf->vm[vm].nics.n; i++)
+		check_nic(ps, vm, i);
+}
