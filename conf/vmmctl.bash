@@ -11,7 +11,7 @@ _vmmctl()
 {
 	local verbs word=${COMP_WORDS[COMP_CWORD]} verb='' i=1
 	local -a socket=()
-	verbs='console define events help log pause reload reset resume set show start status stop undefine wait image'
+	verbs='console define events help log nft pause pf reload reset resume set show start status stop trace undefine wait image'
 
 	while [ "$i" -lt "$COMP_CWORD" ]; do
 		case ${COMP_WORDS[i]} in
@@ -32,7 +32,7 @@ _vmmctl()
 		    compgen -f -- "$word") ;;
 	log)	mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' \
 		    -- "$word") ;;
-	events|reload)	;;
+	events|nft|pf|reload)	;;
 	*)	mapfile -t COMPREPLY < <(compgen -W \
 		    "$(_vmmctl_guests "${socket[@]}")" -- "$word") ;;
 	esac

@@ -282,7 +282,9 @@ static command_fn *const command_fns[COMMAND_COUNT] = {
 	[COMMAND_EVENTS] = command_events,
 	[COMMAND_HELP] = command_help,
 	[COMMAND_LOG] = command_log,
+	[COMMAND_NFT] = command_nft,
 	[COMMAND_PAUSE] = command_pause,
+	[COMMAND_PF] = command_pf,
 	[COMMAND_RELOAD] = command_reload,
 	[COMMAND_RESET] = command_reset,
 	[COMMAND_RESUME] = command_resume,
@@ -291,6 +293,7 @@ static command_fn *const command_fns[COMMAND_COUNT] = {
 	[COMMAND_START] = command_start,
 	[COMMAND_STATUS] = command_status,
 	[COMMAND_STOP] = command_stop,
+	[COMMAND_TRACE] = command_trace,
 	[COMMAND_UNDEFINE] = command_undefine,
 	[COMMAND_WAIT] = command_wait,
 };

@@ -46,4 +46,9 @@ void command_set(struct client *c, const struct command_args *a);
 void command_show(struct client *c, const struct command_args *a);
 void command_undefine(struct client *c, const struct command_args *a);
 
+/* Those about the firewall, in command_fw.c. */
+void command_nft(struct client *c, const struct command_args *a);
+void command_pf(struct client *c, const struct command_args *a);
+void command_trace(struct client *c, const struct command_args *a);
+
 #endif /* VMMD_COMMAND_H */

@@ -251,7 +251,7 @@ change_guest(struct client *c, const char *name, const char *file,
 		buf_free(&b);
 		return;
 	}
-	if (reload_add_switches(env->guests, *env->conf, conf, &b) != 0) {
+	if (reload_network(env->guests, *env->conf, conf, &b) != 0) {
 		config_free(conf);
 		client_send(c, &b);
 		client_err(c, "invalid", "vm %.64s: nothing changed", name);
@@ -265,6 +265,7 @@ change_guest(struct client *c, const char *name, const char *file,
 		client_send(c, &b);
 		client_ok(c);
 	} else {
+		(void)reload_network(env->guests, conf, *env->conf, NULL);
 		config_free(conf);
 		client_err(c, "failed", "vm %.64s: cannot be kept: %s: %s",
 		    name, file, strerror(-ret));

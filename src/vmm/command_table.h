@@ -7,6 +7,8 @@
 #ifndef VMMD_COMMAND_TABLE_H
 #define VMMD_COMMAND_TABLE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 
 /* All of what a verb takes, as text. */
@@ -18,7 +20,9 @@ enum command_id {
 	COMMAND_EVENTS,
 	COMMAND_HELP,
 	COMMAND_LOG,
+	COMMAND_NFT,
 	COMMAND_PAUSE,
+	COMMAND_PF,
 	COMMAND_RELOAD,
 	COMMAND_RESET,
 	COMMAND_RESUME,
@@ -27,6 +31,7 @@ enum command_id {
 	COMMAND_START,
 	COMMAND_STATUS,
 	COMMAND_STOP,
+	COMMAND_TRACE,
 	COMMAND_UNDEFINE,
 	COMMAND_WAIT,
 	COMMAND_COUNT
@@ -54,7 +59,8 @@ struct command {
 	enum command_privilege	 privilege;
 	enum command_object	 object;
 	const char		*option;	/* a word after the object */
-	const char		*pairs;		/* key=value follow */
+	const char		*pairs;		/* key=value follow, or */
+	bool			 words;		/* others */
 };
 
 /* In the order of their names, which is that of enum command_id. */

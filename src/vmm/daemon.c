@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "vmm/budget.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
+#include "vmm/firewall.h"
 #include "vmm/vm_table.h"
 #include "vmm/hv.h"
 #include "vmm/network.h"
@@ -50,6 +52,7 @@ struct daemon {
 	struct confine		*files;		/* where guests' must lie */
 	struct budget		 memory;	/* of all guests */
 	struct network		*net;
+	struct firewall		*firewall;
 	struct vm_table		*guests;
 	struct control_env	 env;
 	struct control		*control;
@@ -65,6 +68,8 @@ daemon_guest_changed(void *cookie, struct vm_entry *e)
 {
 	struct daemon *d = cookie;
 
+	if (d->net != NULL && (e->removed || vm_entry_state(e) == VM_STARTING))
+		network_refresh(d->net, d->guests);
 	if (d->control != NULL)
 		control_guest_changed(d->control, e);
 	if (d->stage != STAGE_RUNNING && vm_table_running(d->guests) == 0)
@@ -259,6 +264,7 @@ daemon_confine(struct daemon *d)
 	int ret;
 
 	(void)privilege_lock_limit(d->conf->memory);
+	firewall_forward(d->conf);
 	d->control = control_create(&d->env, d->conf->socket);
 	if (d->control == NULL)
 		return -EIO;
@@ -289,6 +295,19 @@ daemon_budget(struct daemon *d, const struct hv_ops *hv)
 	return &d->memory;
 }
 
+/* Its rules are there before any guest. */
+static int
+daemon_open_firewall(struct daemon *d, char *err, size_t errlen)
+{
+	d->firewall = firewall_create(d->conf->name);
+	if (d->firewall == NULL) {
+		snprintf(err, errlen, "firewall: %s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	network_set_firewall(d->net, d->firewall);
+	return network_rules(d->net, d->conf, d->guests, err, errlen);
+}
+
 /*
  * CAP_NET_ADMIN is all that bridges and taps take; what a daemon of this name
  * that was killed has left is found, and taken over or removed.
@@ -303,6 +322,8 @@ daemon_open_network(struct daemon *d)
 	    sizeof(err));
 	if (ret == 0)
 		ret = network_apply(d->net, d->conf, err, sizeof(err));
+	if (ret == 0)
+		ret = daemon_open_firewall(d, err, sizeof(err));
 	if (ret != 0)
 		log_error("%s", err);
 	else
@@ -401,6 +422,7 @@ daemon_destroy(struct daemon *d)
 	}
 	vm_table_destroy(d->guests);
 	network_destroy(d->net);
+	firewall_destroy(d->firewall);
 	aio_destroy(d->aio);
 	loop_destroy(d->loop);
 	confine_destroy(d->files);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "vmm/config.h"
 #include "vmm/daemon.h"
+#include "vmm/firewall.h"
 #include "vmm/privilege.h"
 #include "vmm/version.h"
 
@@ -94,6 +95,18 @@ check_files(const char *path, const struct config *c, struct buf *warnings)
 	config_check_switches(c, warnings);
 }
 
+/* What this system's packet filter cannot do. */
+static bool
+check_firewall(const char *path, const struct config *c, struct buf *errors)
+{
+	char err[512];
+
+	if (firewall_check(c, err, sizeof(err)) == 0)
+		return true;
+	(void)buf_printf(errors, "%s: %s\n", path, err);
+	return false;
+}
+
 /* Errors are the output here: as they are, without the log's prefix. */
 static int
 check_config(const char *path)
@@ -104,7 +117,7 @@ check_config(const char *path)
 
 	buf_init(&errors, CONFIG_ERRORS_MAX);
 	c = config_read(path, &errors);
-	ok = c != NULL;
+	ok = c != NULL && check_firewall(path, c, &errors);
 	if (ok)
 		check_files(path, c, &errors);
 	fwrite(buf_head(&errors), 1, errors.len, stderr);

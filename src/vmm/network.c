@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vmm/firewall.h"
 
 /* Guests ask again at half of it, and so hear of changes. */
 #define LEASE_SECONDS	3600
@@ -21,6 +22,7 @@ struct network {
 	struct switches		*switches;
 	const struct config	*conf;		/* not ours */
 	struct config_addrs	 dns;		/* the host's */
+	struct firewall		*firewall;	/* not ours, or NULL */
 };
 
 static const uint8_t link_local[16] = { 0xfe, 0x80 };
@@ -145,6 +147,27 @@ void
 network_adopt(struct network *n, const struct config *c)
 {
 	n->conf = c;
+}
+
+void
+network_set_firewall(struct network *n, struct firewall *f)
+{
+	n->firewall = f;
+}
+
+int
+network_rules(struct network *n, const struct config *c,
+    const struct vm_table *vt, char *err, size_t errlen)
+{
+	return n->firewall == NULL ? 0 : firewall_apply(n->firewall, c, vt,
+	    n->switches, err, errlen);
+}
+
+void
+network_refresh(struct network *n, const struct vm_table *vt)
+{
+	if (n->firewall != NULL)
+		firewall_refresh(n->firewall, n->conf, vt, n->switches);
 }
 
 const char *

@@ -102,20 +102,43 @@ apply_vm(struct vm_table *vt, const struct vm_config *vm, struct buf *report)
 }
 
 static int
-report_switch(struct buf *report, const char *name, const char *what,
-    const struct buf *keys)
+report_network(struct buf *report, const char *kind, const char *name,
+    const char *what, const struct buf *keys)
 {
 	int ret;
 
 	if (report == NULL)
 		return 0;
 	ret = buf_printf(report, "change");
-	ret = ret ?: proto_pair(report, "switch", name);
+	ret = ret ?: proto_pair(report, kind, name);
 	ret = ret ?: proto_pair(report, "what", what);
 	if (keys != NULL)
 		ret = ret ?: proto_pairf(report, "keys", "%.*s",
 		    (int)keys->len, buf_head(keys));
 	return ret ?: buf_append(report, "\n", 1);
+}
+
+static void
+report_policies(const struct config *old, const struct config *c,
+    struct buf *report)
+{
+	const struct config_policy *p, *was;
+	unsigned i;
+
+	for (i = 0; i < c->npolicies; i++) {
+		p = &c->policy[i];
+		was = config_find_policy(old, p->name);
+		if (was == NULL)
+			(void)report_network(report, "policy", p->name,
+			    "added", NULL);
+		else if (policy_changed(was, p))
+			(void)report_network(report, "policy", p->name,
+			    "changed", NULL);
+	}
+	for (i = 0; i < old->npolicies; i++)
+		if (config_find_policy(c, old->policy[i].name) == NULL)
+			(void)report_network(report, "policy",
+			    old->policy[i].name, "removed", NULL);
 }
 
 static void
@@ -128,52 +151,75 @@ report_switches(const struct config *old, const struct config *c,
 
 	for (i = 0; i < old->nsws; i++)
 		if (config_find_switch(c, old->sw[i].name) == NULL)
-			(void)report_switch(report, old->sw[i].name,
-			    "removed", NULL);
+			(void)report_network(report, "switch",
+			    old->sw[i].name, "removed", NULL);
 	for (i = 0; i < c->nsws; i++) {
 		was = config_find_switch(old, c->sw[i].name);
 		buf_init(&keys, CONFIG_CHANGES_MAX);
 		if (was == NULL)
-			(void)report_switch(report, c->sw[i].name, "added",
-			    NULL);
+			(void)report_network(report, "switch",
+			    c->sw[i].name, "added", NULL);
 		else if (switch_changes(was, &c->sw[i], &keys) > 0)
-			(void)report_switch(report, was->name, "changed",
-			    &keys);
+			(void)report_network(report, "switch", was->name,
+			    "changed", &keys);
 		buf_free(&keys);
 	}
 }
 
-/* Switches are first: guests' NICs go where these are. */
+static void
+failed(struct buf *report, const char *err)
+{
+	log_error("%s", err);
+	report_error(report, err, strlen(err));
+}
+
 static int
-apply_switches(struct network *net, const struct config *old,
+load_rules(struct vm_table *vt, const struct config *c,
+    struct buf *report)
+{
+	struct network *net = vm_table_network(vt);
+	char err[512];
+	int ret;
+
+	ret = net != NULL ? network_rules(net, c, vt, err, sizeof(err)) : 0;
+	if (ret != 0)
+		failed(report, err);
+	return ret;
+}
+
+/*
+ * Switches are first: guests' NICs go where these are; then the firewall, so
+ * that no guest finds itself without.
+ */
+static int
+apply_network(struct vm_table *vt, const struct config *old,
     const struct config *c, struct buf *report)
 {
+	struct network *net = vm_table_network(vt);
 	char err[512];
 	int ret;
 
 	ret = net != NULL ? network_apply(net, c, err, sizeof(err)) : 0;
+	if (ret != 0) {
+		failed(report, err);
+		return ret;
+	}
+	ret = load_rules(vt, c, report);
 	if (ret == 0) {
 		report_switches(old, c, report);
-	} else {
-		log_error("%s", err);
-		report_error(report, err, strlen(err));
+		report_policies(old, c, report);
 	}
+	if (ret != 0 && network_apply(net, old, err, sizeof(err)) != 0)
+		failed(report, err);
 	return ret;
 }
 
 int
-reload_add_switches(struct vm_table *vt, const struct config *conf,
+reload_network(struct vm_table *vt, const struct config *conf,
     const struct config *c, struct buf *report)
 {
-	struct network *net = vm_table_network(vt);
-	int ret;
-
-	if (c->nsws == conf->nsws)
-		return 0;
-	ret = apply_switches(net, conf, c, report);
-	if (ret == 0 && net != NULL)
-		network_adopt(net, conf);
-	return ret;
+	return c->nsws == conf->nsws ? load_rules(vt, c, report) :
+	    apply_network(vt, conf, c, report);
 }
 
 static void
@@ -285,7 +331,7 @@ reload_file(struct vm_table *vt, struct config **conf, const char *path,
 		log_error("daemon: %s: not reloaded", path);
 		return -EINVAL;
 	}
-	if (apply_switches(vm_table_network(vt), *conf, c, report) != 0) {
+	if (apply_network(vt, *conf, c, report) != 0) {
 		log_error("daemon: %s: not reloaded", path);
 		config_free(c);
 		return -EINVAL;

@@ -3,8 +3,8 @@
  * From one configuration to the next while guests run.  Loop thread only.
  *
  * A `report` gets rows of vmmd-protocol(7): "change" for each guest that
- * differs now or will and each switch, "error" for each line that is wrong; NULL
- * for none.
+ * differs now or will, each switch and each policy, "error" for each line that is
+ * wrong; NULL for none.
  */
 #ifndef VMMD_RELOAD_H
 #define VMMD_RELOAD_H
@@ -37,10 +37,12 @@ int reload_file(struct vm_table *vt, struct config **conf, const char *path,
     bool *restart_required, struct buf *report);
 
 /*
- * Makes the switches of a sound configuration that are not in `conf`, which is
- * the one in place and stays so.  On any error all is as it was.
+ * From `conf`, which is in place, to a sound configuration with a switch more or
+ * less, or none: makes the switches and loads the firewall's rules.  Then it is
+ * applied, or all this is taken back, the other way round.  On any error all is
+ * as it was.
  */
-int reload_add_switches(struct vm_table *vt, const struct config *conf,
+int reload_network(struct vm_table *vt, const struct config *conf,
     const struct config *c, struct buf *report);
 
 /*

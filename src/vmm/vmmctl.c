@@ -238,6 +238,12 @@ make_pair(struct buf *b, char *arg)
 	return is_word(arg) ? proto_pair(b, arg, value + 1) : -EINVAL;
 }
 
+static int
+make_word(struct buf *b, const char *arg)
+{
+	return is_word(arg) ? buf_printf(b, " %s", arg) : -EINVAL;
+}
+
 /* The request as a line; false if the arguments make none. */
 static bool
 make_request(struct conn *cn, const struct request *rq, struct buf *b)
@@ -256,11 +262,12 @@ make_request(struct conn *cn, const struct request *rq, struct buf *b)
 	if (rq->force)
 		ret = ret ?: buf_printf(b, " %s", cmd->option);
 	for (i = 1; i < rq->narg && ret == 0; i++)
-		ret = make_pair(b, rq->arg[i]);
+		ret = cmd->words ? make_word(b, rq->arg[i]) :
+		    make_pair(b, rq->arg[i]);
 	ret = ret ?: buf_append(b, "\n", 1);
 	if (ret == -EINVAL)
-		conn_fail(cn, "syntax", "%s: `%s' is not KEY=VALUE", cmd->name,
-		    rq->arg[i - 1]);
+		conn_fail(cn, "syntax", "%s: `%s' is not %s", cmd->name,
+		    rq->arg[i - 1], cmd->words ? "a word" : "KEY=VALUE");
 	else if (ret != 0)
 		conn_fail(cn, "failed", "%s: %s", cmd->name, strerror(-ret));
 	return ret == 0;

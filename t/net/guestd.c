@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "devices/aio.h"
 #include "vmm/config.h"
+#include "vmm/firewall.h"
 #include "vmm/network.h"
 #include "vmm/nic.h"
 #include "vmm/reload.h"
@@ -29,6 +30,7 @@ static struct loop	*loop;
 static struct config	*conf;
 static struct vm_table	*guests;
 static struct network	*net;
+static struct firewall	*firewall;
 static const char	*path;
 static unsigned		 applied;
 static bool		 ending;
@@ -47,6 +49,8 @@ changed(void *cookie, struct vm_entry *e)
 	(void)cookie;
 	printf("%s: %s %s\n", vm_entry_name(e),
 	    vm_state_name(vm_entry_state(e)), vm_message(e->vm));
+	if (e->removed || vm_entry_state(e) == VM_STARTING)
+		network_refresh(net, guests);
 	if (ending && vm_table_running(guests) == 0)
 		loop_break(loop);
 }
@@ -105,6 +109,13 @@ signalled(struct ev_loop *ev, ev_signal *w, int revents)
 		loop_break(loop);
 }
 
+static int
+start_firewall(char *err, size_t errlen)
+{
+	network_set_firewall(net, firewall);
+	return network_rules(net, conf, guests, err, errlen);
+}
+
 static void
 start(struct aio *aio)
 {
@@ -114,8 +125,10 @@ start(struct aio *aio)
 	conf = reload_read(path, NULL);
 	if (conf == NULL)
 		exit(2);
+	firewall = firewall_create(conf->name);
 	if (network_create(&net, conf->name, loop, err, sizeof(err)) != 0 ||
-	    network_apply(net, conf, err, sizeof(err)) != 0) {
+	    network_apply(net, conf, err, sizeof(err)) != 0 ||
+	    start_firewall(err, sizeof(err)) != 0) {
 		printf("apply %u: %s\n", ++applied, err);
 		exit(1);
 	}
@@ -152,6 +165,7 @@ main(int argc, char **argv)
 		ev_signal_stop(loop_ev(loop), &watchers[i]);
 	vm_table_destroy(guests);
 	network_destroy(net);
+	firewall_destroy(firewall);
 	aio_destroy(aio);
 	loop_destroy(loop);
 	config_free(conf);

@@ -153,6 +153,17 @@ static const struct {
 	{ "start b", "err no-vm vm b: no such guest\n" },
 	{ "console b", "err no-vm vm b: no such guest\n" },
 	{ "stop a", "err state vm a: is not running\n" },
+	{ "nft all", "err syntax usage: nft\n" },
+	{ "pf all", "err syntax usage: pf\n" },
+	{ "trace", "err syntax usage: trace NAME PROTO SRC DST [PORT]\n" },
+	{ "trace a", "err syntax usage: trace NAME PROTO SRC DST [PORT]\n" },
+	{ "trace b tcp 10.0.0.1 10.0.0.2 1",
+	    "err no-vm vm b: no such guest\n" },
+	{ "trace a tcp 10.0.0.1 10.0.0.2", "err syntax no packet: write it as "
+	    "in tcp 192.0.2.7 198.51.100.1 80, or with udp, icmp, or a "
+	    "number\n" },
+	{ "trace a tcp 10.0.0.1 10.0.0.2 1", "err syntax vm a: neither "
+	    "address is its own, nor a port that it publishes\n" },
 };
 
 START_TEST(bad_requests)
@@ -182,6 +193,26 @@ START_TEST(pause_and_reset)
 	ck_assert_int_eq(vm_entry_state(vm_table_first(rig.env.guests)),
 	    VM_RUNNING);
 	ck_assert_str_eq(ask("stop a"), "ok\n");
+}
+END_TEST
+
+START_TEST(trace)
+{
+	rig_put_file(rig.path, "[switch lan]\naddress = 10.0.0.1/24\n"
+	    "[vm a]\nkernel = /k\nautostart = no\n"
+	    "nic = lan,address=10.0.0.7,allow-in=ping\n");
+	rig_read(&rig);
+	ask("reload");
+	ck_assert_str_eq(ask("trace a icmp 198.51.100.1 10.0.0.7"),
+	    "trace line=\"to vm a nic 0, routed\"\n"
+	    "trace line=\"spoof: it has no address of a guest\"\n"
+	    "trace line=\"vm a nic 0: in: pass inet icmp type 8\"\n"
+	    "trace line=passes\nok\n");
+	ck_assert_str_eq(ask("@t trace a icmp 198.51.100.1 10.0.0.7 13"),
+	    "@t trace line=\"to vm a nic 0, routed\"\n"
+	    "@t trace line=\"spoof: it has no address of a guest\"\n"
+	    "@t trace line=\"vm a nic 0: in: block\"\n"
+	    "@t trace line=blocked\n@t ok\n");
 }
 END_TEST
 
@@ -300,6 +331,7 @@ main(void)
 	tcase_add_loop_test(tc, bad_requests, 0,
 	    sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, pause_and_reset);
+	tcase_add_test(tc, trace);
 	tcase_add_test(tc, log_level);
 	tcase_add_test(tc, reload_and_show);
 	tcase_add_test(tc, nics);

@@ -58,7 +58,9 @@ static const struct {
 	{ "events", "", NULL, OWNERS },
 	{ "help", "", NULL, ANYONE },
 	{ "log", "", NULL, ADMIN },
+	{ "nft", "", NULL, ADMIN },
 	{ "pause", " a", " b", OWNERS },
+	{ "pf", "", NULL, ADMIN },
 	{ "reload", "", NULL, ADMIN },
 	{ "reset", " a", " b", OWNERS },
 	{ "resume", " a", " b", OWNERS },
@@ -67,6 +69,7 @@ static const struct {
 	{ "start", " a", " b", OWNERS },
 	{ "status", " a", " b", OWNERS },
 	{ "stop", " a", " b", OWNERS },
+	{ "trace", " a icmp 10.0.0.1 10.0.0.2", NULL, ADMIN },
 	{ "undefine", " a", NULL, ADMIN },
 	{ "wait", " a", " b", OWNERS },
 };

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The firewall as it is loaded, by a loader that only takes notes: what is
+ * there for guests that are not yet, or no more, what they are configured to be.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "fakevm.h"
+#include "net/fw_load.h"
+#include "testhost.h"
+#include "vmm/firewall.h"
+#include "vmm/vm_table.h"
+
+#define SWITCH	"[switch lan]\naddress = 10.0.0.1/24\n"
+#define GUEST(name, kernel, nic) \
+	"[vm " name "]\nkernel = " kernel "\nnic = lan," nic "\n"
+
+static struct loop	*loop;
+static struct vm_table	*vt;
+static struct firewall	*fw;
+static struct config	*conf;
+static const struct hv_ops fake_hv = { .name = "fake" };
+
+/* What the loader was told. */
+static char		 loaded[32768];
+static unsigned		 loads;
+static char		 forgotten[256];
+static int		 open_error, load_error;
+
+int
+fw_load_forward(bool ipv4, bool ipv6, struct buf *said, char *err,
+    size_t errlen)
+{
+	(void)ipv4;
+	(void)ipv6;
+	(void)said;
+	(void)err;
+	(void)errlen;
+	return 0;
+}
+
+int
+fw_load_open(struct fw_load **lp, const char *daemon, char *err,
+    size_t errlen)
+{
+	(void)lp;
+	(void)daemon;
+	snprintf(err, errlen, "no loader");
+	return open_error;
+}
+
+int
+fw_load_write(const struct fw_policy *p, const struct fw_rules *r,
+    struct buf *b, char *err, size_t errlen)
+{
+	size_t i;
+
+	(void)err;
+	(void)errlen;
+	for (i = 0; i < r->n; i++) {
+		ck_assert_int_eq(fw_rule_print(p, r, &r->v[i], b), 0);
+		ck_assert_int_eq(buf_append(b, "\n", 1), 0);
+	}
+	for (i = 0; i < p->nnics; i++)
+		ck_assert_int_eq(buf_printf(b, "%s %02x\n", p->nic[i].tap,
+		    p->nic[i].mac[5]), 0);
+	return 0;
+}
+
+int
+fw_load_apply(struct fw_load *l, const char *text, char *err, size_t errlen)
+{
+	(void)l;
+	snprintf(err, errlen, "cannot load");
+	if (load_error == 0) {
+		snprintf(loaded, sizeof(loaded), "%s", text);
+		loads++;
+	}
+	return load_error;
+}
+
+int
+fw_load_forget(struct fw_load *l, const struct os_addr *gone, size_t n,
+    char *err, size_t errlen)
+{
+	char text[64];
+	size_t i;
+
+	(void)l;
+	(void)err;
+	(void)errlen;
+	for (i = 0; i < n; i++) {
+		inet_ntop(gone[i].ipv6 ? AF_INET6 : AF_INET, gone[i].bytes,
+		    text, sizeof(text));
+		strcat(forgotten, text);
+		strcat(forgotten, " ");
+	}
+	return 0;
+}
+
+int
+fw_load_conflicts(struct fw_load *l, struct buf *warnings, char *err,
+    size_t errlen)
+{
+	(void)l;
+	(void)warnings;
+	(void)err;
+	(void)errlen;
+	return 0;
+}
+
+void
+fw_load_close(struct fw_load *l)
+{
+	(void)l;
+}
+
+/* And writers of which the loader knows nothing. */
+static int
+put(struct buf *b, const char *text)
+{
+	return buf_printf(b, "%s", text);
+}
+
+int
+fw_nft_write(const struct fw_policy *p, const struct fw_rules *r,
+    struct buf *b, char *err, size_t errlen)
+{
+	snprintf(err, errlen, "nft cannot");
+	return p->nnics == 0 || r->n == 0 ? -EOPNOTSUPP : put(b, "nft\n");
+}
+
+int
+fw_pf_write(const struct fw_policy *p, const struct fw_rules *r,
+    struct buf *b, char *err, size_t errlen)
+{
+	snprintf(err, errlen, "pf cannot");
+	return p->nnics == 0 || r->n == 0 ? -EOPNOTSUPP : put(b, "pf\n");
+}
+
+int
+fw_pf_bridge_write(const struct fw_policy *p, const struct fw_rules *r,
+    struct buf *b, char *err, size_t errlen)
+{
+	(void)p;
+	(void)r;
+	(void)err;
+	(void)errlen;
+	return put(b, "# web1\nifconfig veb0\n");
+}
+
+/* As the daemon does. */
+static void
+changed(void *cookie, struct vm_entry *e)
+{
+	(void)cookie;
+	if (e->removed || vm_entry_state(e) == VM_STARTING)
+		firewall_refresh(fw, conf, vt, NULL);
+}
+
+static void
+turn(int n)
+{
+	while (n-- > 0)
+		ev_run(loop_ev(loop), EVRUN_NOWAIT);
+}
+
+static struct config *
+read_text(const char *text)
+{
+	char path[] = "/tmp/check_firewall.XXXXXX";
+	int fd = mkstemp(path);
+	struct config *c;
+	struct buf errors;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	buf_init(&errors, CONFIG_ERRORS_MAX);
+	c = config_read(path, &errors);
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	buf_free(&errors);
+	unlink(path);
+	return c;
+}
+
+/* A reload, but for switches and the report. */
+static int
+apply(const char *text)
+{
+	struct config *c = read_text(text);
+	struct vm_entry *e;
+	char err[256];
+	unsigned i;
+	int ret;
+
+	ret = firewall_apply(fw, c, vt, NULL, err, sizeof(err));
+	if (ret != 0) {
+		config_free(c);
+		return ret;
+	}
+	for (e = vm_table_first(vt); e != NULL; e = e->next)
+		if (config_find_vm(c, vm_entry_name(e)) == NULL)
+			vm_table_remove(vt, e);
+	for (i = 0; i < c->nvms; i++) {
+		e = vm_table_find(vt, c->vm[i].name);
+		ck_assert_int_eq(e == NULL ? vm_table_add(vt, &c->vm[i]) :
+		    vm_table_update(vt, e, &c->vm[i]), 0);
+	}
+	config_free(conf);
+	conf = c;
+	turn(8);
+	return 0;
+}
+
+static void
+setup(void)
+{
+	log_set_level(LOG_LEVEL_ERROR);
+	loop = loop_create();
+	vt = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
+	fw = firewall_create("vmmd");
+	conf = read_text("");
+}
+
+static void
+teardown(void)
+{
+	vm_table_stop_all(vt, true);
+	turn(8);
+	vm_table_destroy(vt);
+	firewall_destroy(fw);
+	config_free(conf);
+	loop_destroy(loop);
+}
+
+static bool
+has(const char *what)
+{
+	return strstr(loaded, what) != NULL;
+}
+
+START_TEST(loads_what_differs)
+{
+	ck_assert_int_eq(apply(SWITCH), 0);
+	ck_assert_uint_eq(loads, 0);
+	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22")), 0);
+	ck_assert_uint_eq(loads, 1);
+	ck_assert(has("vm a nic 0: in: pass tcp port 22"));
+	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22")), 0);
+	ck_assert_uint_eq(loads, 1);
+	/* At once, though it runs. */
+	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 23")), 0);
+	ck_assert_uint_eq(loads, 2);
+	ck_assert(has("vm a nic 0: in: pass tcp port 23"));
+	ck_assert(!has("port 22"));
+	ck_assert_str_eq(forgotten, "");
+	/* The last one goes, and so do its rules. */
+	ck_assert_int_eq(apply(SWITCH), 0);
+	ck_assert(!has("vm a"));
+}
+END_TEST
+
+START_TEST(failure_changes_nothing)
+{
+	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22"));
+	load_error = -EIO;
+	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=any")), -EIO);
+	load_error = 0;
+	ck_assert(has("vm a nic 0: in: pass tcp port 22"));
+	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=any")), 0);
+	ck_assert(!has("port 22"));
+}
+END_TEST
+
+/* What waits for the restart does so as a whole. */
+START_TEST(pending)
+{
+	struct vm_entry *e;
+
+	apply(SWITCH GUEST("a", "/k", "lladdr=02:00:00:00:00:01,locked"));
+	ck_assert(has("vmmd-a.0 01\n"));
+	apply(SWITCH GUEST("a", "/k", "lladdr=02:00:00:00:00:02,log=all"));
+	ck_assert(has("vmmd-a.0 01\n"));
+	ck_assert(!has("log"));
+	e = vm_table_find(vt, "a");
+	ck_assert_int_eq(vm_table_stop(vt, e, false), 0);
+	turn(8);
+	ck_assert_int_eq(vm_table_start(vt, e), 0);
+	ck_assert(has("vmmd-a.0 02\n"));
+	ck_assert(has("vm a nic 0: in: block log"));
+}
+END_TEST
+
+/* One that is to go is not without rules while it does. */
+START_TEST(removed)
+{
+	struct vm_entry *e;
+
+	apply(SWITCH GUEST("a", "/stuck", "address=10.0.0.7")
+	    GUEST("b", "/k", "address=10.0.0.8"));
+	apply(SWITCH GUEST("b", "/k", "address=10.0.0.8"));
+	ck_assert(has("vm a nic 0: in: block"));
+	ck_assert_str_eq(forgotten, "");
+	e = vm_table_find(vt, "a");
+	ck_assert_ptr_nonnull(e);
+	ck_assert_int_eq(vm_table_stop(vt, e, true), 0);
+	turn(8);
+	ck_assert_ptr_null(vm_table_find(vt, "a"));
+	ck_assert(!has("vm a "));
+	ck_assert(has("vm b nic 0: in: block"));
+	ck_assert_str_eq(forgotten, "10.0.0.7 ");
+}
+END_TEST
+
+/* Nor has it any more what another gets. */
+START_TEST(renamed)
+{
+	apply(SWITCH GUEST("a", "/stuck", "address=10.0.0.7,publish=tcp 80"));
+	ck_assert(has("10.0.0.7 port 80"));
+	/* The warning is expected. */
+	close(STDERR_FILENO);
+	apply(SWITCH GUEST("b", "/k", "address=10.0.0.7"));
+	ck_assert(!has("10.0.0.7 port 80"));
+	ck_assert(!has("vm a nic 0: out: pass"));
+	ck_assert(!has("vm a nic 0: in: pass"));
+	ck_assert(has("vm a nic 0: in: block"));
+	ck_assert(has("vm a nic 0: frame: block from another MAC address"));
+	ck_assert(has("vm b nic 0: out: pass"));
+	ck_assert_str_eq(forgotten, "");
+}
+END_TEST
+
+/* Without a firewall there is no NIC. */
+START_TEST(none_here)
+{
+	firewall_destroy(fw);
+	open_error = -EOPNOTSUPP;
+	fw = firewall_create("vmmd");
+	ck_assert_int_eq(apply(SWITCH "[vm a]\nkernel=/k\n"), 0);
+	ck_assert_int_eq(apply(SWITCH GUEST("b", "/k", "locked")),
+	    -EOPNOTSUPP);
+}
+END_TEST
+
+static const struct {
+	const char	*packet, *said;
+} traces[] = {
+	{ "tcp 10.0.0.7 198.51.100.1 443",
+	    "to outside, routed\n"
+	    "frame: nothing blocks it\n"
+	    "vm a nic 0: out: pass\n"
+	    "switch lan: nat: translate inet from 10.0.0.0/24 by any "
+	    "interface to outside\n"
+	    "passes\n" },
+	{ "tcp  198.51.100.1  10.0.0.7 22",
+	    "to vm a nic 0, routed\n"
+	    "spoof: it has no address of a guest\n"
+	    "vm a nic 0: in: pass tcp port 22\n"
+	    "passes\n" },
+	{ "icmp 10.0.0.8 10.0.0.7",
+	    "to vm a nic 0, bridged\n"
+	    "frame: nothing blocks it\n"
+	    "vm b nic 0: out: pass\n"
+	    "vm a nic 0: in: block\n"
+	    "blocked\n" },
+	{ "udp 198.51.100.1 10.0.0.1 514",
+	    "to vm a nic 0, routed\n"
+	    "spoof: it has no address of a guest\n"
+	    "vm a nic 0: rdr: translate inet udp to the host port 514 -> "
+	    "10.0.0.7 port 514\n"
+	    "vm a nic 0: in: pass inet udp published port 514\n"
+	    "passes\n" },
+	{ "47 10.0.0.7 10.0.0.1",
+	    "to the host, itself\n"
+	    "frame: nothing blocks it\n"
+	    "vm a nic 0: host: block\n"
+	    "blocked\n" },
+	{ "tcp 10.0.0.1 10.0.0.7 9", "to vm a nic 0, routed\npasses\n" },
+	{ "tcp 198.51.100.1 10.0.0.8 1", NULL },
+	{ "tcp 198.51.100.1 10.0.0.7", NULL },
+	{ "tcp 198.51.100.1 10.0.0.7 65536", NULL },
+	{ "tcp 198.51.100.1 10.0.0.7 1 1", NULL },
+	{ "tcp 198.51.100.1 fd00::1 1", NULL },
+	{ "icmp 198.51.100.1 10.0.0.7 256", NULL },
+	{ "256 198.51.100.1 10.0.0.7", NULL },
+	{ "gre 198.51.100.1 10.0.0.7", NULL },
+	{ "tcp here there 80", NULL },
+	{ "tcp", NULL },
+};
+
+START_TEST(trace)
+{
+	char packet[64], err[256];
+	struct buf b;
+	int ret;
+
+	apply(SWITCH GUEST("a", "/k", "address=10.0.0.7,allow-in=tcp 22,"
+	    "publish=udp 514") GUEST("b", "/k", "address=10.0.0.8"));
+	buf_init(&b, 4096);
+	snprintf(packet, sizeof(packet), "%s", traces[_i].packet);
+	ret = firewall_trace(conf, vt, NULL, "a", packet, &b, err,
+	    sizeof(err));
+	ck_assert_int_eq(buf_append(&b, "", 1), 0);
+	if (traces[_i].said != NULL) {
+		ck_assert_msg(ret == 0, "%s", err);
+		ck_assert_str_eq(buf_head(&b), traces[_i].said);
+	} else {
+		ck_assert_int_eq(ret, -EINVAL);
+	}
+	buf_free(&b);
+}
+END_TEST
+
+static const char *
+printed(enum firewall_text which)
+{
+	static char text[256];
+	struct buf b;
+	int ret;
+
+	buf_init(&b, sizeof(text));
+	ret = firewall_print(which, conf, vt, NULL, &b, text, sizeof(text));
+	if (ret == 0)
+		snprintf(text, sizeof(text), "%.*s", (int)b.len,
+		    buf_head(&b));
+	buf_free(&b);
+	return text;
+}
+
+START_TEST(print)
+{
+	ck_assert_str_eq(printed(FIREWALL_NFT), "nft cannot");
+	ck_assert_str_eq(printed(FIREWALL_PF), "pf cannot");
+	apply(SWITCH GUEST("a", "/k", "locked"));
+	ck_assert_str_eq(printed(FIREWALL_NFT), "nft\n");
+	/* What pf takes, and what it is not to read. */
+	ck_assert_str_eq(printed(FIREWALL_PF), "pf\n# Commands for veb(4):\n"
+	    "#\t# web1\n#\tifconfig veb0\n");
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("firewall");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, loads_what_differs);
+	tcase_add_test(tc, failure_changes_nothing);
+	tcase_add_test(tc, pending);
+	tcase_add_test(tc, removed);
+	tcase_add_test(tc, renamed);
+	tcase_add_test(tc, none_here);
+	tcase_add_test(tc, print);
+	tcase_add_loop_test(tc, trace, 0, sizeof(traces) / sizeof(traces[0]));
+	return test_main("firewall", tc);
+}
