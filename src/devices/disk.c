@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/disk_local.h"
@@ -102,8 +103,11 @@ disk_open_image(struct disk_opening *o)
 	}
 	if (kind == DISK_QCOW2)
 		return disk_qcow2_open(o, file);
-	if (disk_raw_finish(o, file))
+	if (disk_raw_finish(o, file)) {
+		if (o->how.about != NULL)
+			o->how.about->kind = DISK_RAW;
 		return file;
+	}
 	disk_close(file);
 	return NULL;
 }
@@ -121,6 +125,19 @@ disk_open(const struct confine *in, const char *path,
 	};
 
 	return disk_open_image(&o);
+}
+
+void
+disk_about_clear(struct disk_about *about)
+{
+	unsigned i;
+
+	for (i = 0; i < about->nsnapshots; i++) {
+		free(about->snapshot[i].id);
+		free(about->snapshot[i].name);
+	}
+	free(about->snapshot);
+	memset(about, 0, sizeof(*about));
 }
 
 enum disk_kind

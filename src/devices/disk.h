@@ -36,7 +36,22 @@ enum disk_op {
 	DISK_FLUSH,
 	DISK_DISCARD,		/* the bytes matter no more */
 	DISK_ZERO,		/* the bytes become zero */
+	DISK_STATUS,		/* what there is: see struct disk_extent */
 	DISK_DETACH,		/* the last: see disk_attach() */
+};
+
+/*
+ * Some bytes of a disk that are alike.  Of an image with others behind it, the
+ * one that has them is at `depth`, 0 being the first.
+ */
+struct disk_extent {
+	uint64_t	len;
+	unsigned	depth;
+	bool		present;	/* that image says what they are */
+	bool		zero;		/* they read zero */
+	bool		data;		/* a file has them */
+	bool		packed;		/* compressed */
+	uint64_t	host;		/* data, not packed: where in the file */
 };
 
 /*
@@ -53,6 +68,11 @@ struct disk_req {
 	size_t		 len;		/* bytes; the sum of iov */
 	bool		 unmap;		/* DISK_ZERO: may give up its room */
 	bool		 padded;	/* DISK_READ: zeroes follow the file's end */
+	/*
+	 * DISK_STATUS: the first bytes of the range, as many as are alike as
+	 * far as one look tells.  The depth is added to that it has before.
+	 */
+	struct disk_extent *extent;
 	void		(*done)(struct disk_req *req, int res);
 
 	/* The format's. */
@@ -64,7 +84,7 @@ struct disk_req {
 	bool		 written;	/* DISK_ZERO: by writing zeroes */
 	struct iovec	 zeroes;
 	void		*walker;	/* qcow2: who goes on later */
-	int		 late;		/* qcow2: the result, told later */
+	int		 late;		/* the result, told later */
 };
 
 /* Where a guest's write is, from when it is complete until a flush. */
@@ -72,6 +92,27 @@ enum disk_cache {
 	DISK_WRITEBACK,		/* in the host's cache */
 	DISK_WRITETHROUGH,	/* there, too, and on the disk */
 	DISK_NONE,		/* in no cache but the disk's own */
+	DISK_UNSAFE,		/* as writeback, and a flush does nothing */
+};
+
+struct disk_snapshot {
+	char		*id, *name;
+	uint64_t	 size;		/* bytes of the disk; 0: unknown */
+	uint64_t	 seconds;	/* since 1970, when it was taken */
+};
+
+/* What an image says of itself.  Of raw ones all but the kind is zero. */
+struct disk_about {
+	enum disk_kind	kind;
+	unsigned	version;	/* of the format */
+	uint32_t	cluster;	/* bytes */
+	unsigned	refcount_bits;
+	bool		lazy, extended, zstd, raw_data;
+	bool		dirty, corrupt;
+	char		behind[1024], behind_format[16]; /* "" is none */
+	char		data[1024];	/* the external data file, or "" */
+	struct disk_snapshot *snapshot;
+	unsigned	nsnapshots;
 };
 
 /* How a disk is to be opened. */
@@ -79,6 +120,10 @@ struct disk_how {
 	enum disk_kind	kind;
 	bool		readonly;	/* which others may do, too */
 	enum disk_cache	cache;
+	/* For those who only look at images, and for tools. */
+	bool		unlocked;	/* readonly, whoever writes it */
+	bool		alone;		/* without what stands behind it */
+	struct disk_about *about;	/* to be filled in, or NULL */
 };
 
 /* What never changes about an open disk. */
@@ -97,6 +142,9 @@ struct disk_info {
  */
 struct disk *disk_open(const struct confine *in, const char *path,
     const struct disk_how *how, char *err, size_t errlen);
+
+/* Frees what the open put there. */
+void disk_about_clear(struct disk_about *about);
 
 /* What the image turned out to be.  Any thread; valid until the close. */
 enum disk_kind disk_kind(const struct disk *d);

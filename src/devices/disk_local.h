@@ -91,6 +91,11 @@ int disk_raw_write(const struct disk *file, const void *buf, size_t len,
     uint64_t off);
 int disk_raw_sync(const struct disk *file);
 
+struct disk_make;
+
+/* disk_make() of that format. */
+int disk_qcow2_make(int fd, const struct disk_make *m);
+
 /* Takes the image over `file`, which it closes on failure, too. */
 struct disk *disk_qcow2_open(struct disk_opening *o, struct disk *file);
 

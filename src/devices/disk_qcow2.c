@@ -336,6 +336,7 @@ q2_begin(struct q2 *q, struct q2_req *r)
 		[DISK_FLUSH] = q2_flush_step,
 		[DISK_DISCARD] = q2_zero_step,
 		[DISK_ZERO] = q2_zero_step,
+		[DISK_STATUS] = q2_status_step,
 		[DISK_DETACH] = NULL,
 	};
 	struct disk_req *req = r->req;
@@ -350,8 +351,8 @@ q2_begin(struct q2 *q, struct q2_req *r)
 	    0;
 	if (moves)
 		q2_enlist(q, r);
-	return moves && req->op != DISK_READ && q->d.info.readonly ? -EBADF :
-	    0;
+	return moves && req->op != DISK_READ && req->op != DISK_STATUS &&
+	    q->d.info.readonly ? -EBADF : 0;
 }
 
 static void

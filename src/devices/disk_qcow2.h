@@ -5,7 +5,9 @@
  *
  *	disk_qcow2.c		requests, from the guest's to the file's
  *	disk_qcow2_open.c	header, tables, what stands behind
+ *	disk_qcow2_make.c	new images
  *	disk_qcow2_repair.c	refcounts anew, at the open
+ *	disk_qcow2_snapshot.c	the table of snapshots
  *	disk_qcow2_map.c	guest offsets to host offsets: L1 and L2 tables
  *	disk_qcow2_read.c	reads
  *	disk_qcow2_compress.c	reads of compressed clusters
@@ -55,13 +57,22 @@
 #define Q2_INCOMPAT_EXTENDED_L2	(UINT64_C(1) << 4)
 #define Q2_INCOMPAT_KNOWN	0x1f
 
+#define Q2_COMPAT_LAZY		(UINT64_C(1) << 0)
+
 /* The one autoclear feature that writes here keep true. */
 #define Q2_AUTOCLEAR_RAW_DATA	(UINT64_C(1) << 1)
 
 #define Q2_ENTRY_BLOCK		64u	/* L1 or refcount table, written at once */
+/* Header extensions. */
+#define Q2_EXT_END		0u
+#define Q2_EXT_BACKING		0xe2792acau	/* format of the image behind */
+#define Q2_EXT_FEATURES		0x6803f857u
+#define Q2_EXT_DATA_FILE	0x44415441u
+
 #define Q2_L1_MAX		(32u << 20)	/* bytes, as QEMU has it */
 #define Q2_REFTABLE_MAX		(8u << 20)
 #define Q2_SNAPSHOTS_MAX	65536
+#define Q2_SNAPSHOTS_BYTES	(64u << 20)	/* of their table */
 
 /* Changed pieces: a commit is due; writes wait for it. */
 #define Q2_DIRTY_DUE		512u
@@ -276,6 +287,14 @@ struct q2 {
 	struct q2_unpacker *unpacker;	/* NULL until needed */
 };
 
+/* An entry of the table of snapshots, as far as it is needed. */
+struct q2_snapshot {
+	uint64_t	l1_offset, l1_size;
+	uint64_t	size, seconds;
+	uint64_t	name_offset;	/* of the id, which the name follows */
+	size_t		id_len, name_len;
+};
+
 static inline uint64_t
 q2_min(uint64_t a, uint64_t b)
 {
@@ -343,6 +362,7 @@ struct q2_fill *q2_fill_at(struct q2 *q, uint64_t cluster);
 
 /* disk_qcow2_read.c, _write.c, _zero.c: steps of requests */
 int q2_read_step(struct q2_req *r);
+int q2_status_step(struct q2_req *r);
 int q2_write_step(struct q2_req *r);
 int q2_zero_step(struct q2_req *r);
 
@@ -377,6 +397,11 @@ void q2_commit_forget(struct q2 *q);
 
 /* disk_qcow2_open.c */
 uint64_t *q2_load_table(struct q2 *q, uint64_t off, uint64_t n, int *error);
+
+/* disk_qcow2_snapshot.c */
+int q2_snapshot_read(const struct q2 *q, uint64_t *off,
+    struct q2_snapshot *s);
+int q2_snapshots_tell(const struct q2 *q, struct disk_about *about);
 
 /* disk_qcow2_repair.c */
 int q2_repair(struct q2 *q);

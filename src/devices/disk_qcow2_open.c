@@ -14,11 +14,7 @@
 #define V2_HEADER_LEN	72u
 #define V3_HEADER_LEN	104u
 
-/* Header extensions. */
-#define EXT_END		0u
-#define EXT_BACKING	0xe2792acau	/* format of the image behind */
-#define EXT_FEATURES	0x6803f857u
-#define EXT_DATA_FILE	0x44415441u
+/* Of the table of features, an extension. */
 #define FEATURE_LEN	48u		/* type, bit, name */
 
 /* What an open gathers. */
@@ -60,6 +56,8 @@ q2_swap_header(struct q2_header *h)
 static const char *
 q2_check_header(struct q2_header *h)
 {
+	if (disk_probe_bytes((const char *)&h->magic) != DISK_QCOW2)
+		return "is not a qcow2 image";
 	if (h->version == 2) {
 		h->incompatible = h->compatible = h->autoclear = 0;
 		h->refcount_order = 4;
@@ -124,18 +122,18 @@ q2_take_extension(struct q2_opening *p, uint32_t type, const uint8_t *data,
     uint32_t len)
 {
 	switch (type) {
-	case EXT_BACKING:
+	case Q2_EXT_BACKING:
 		if (len >= sizeof(p->behind_format))
 			return false;
 		q2_copy_name(p->behind_format, sizeof(p->behind_format), data,
 		    len);
 		break;
-	case EXT_DATA_FILE:
+	case Q2_EXT_DATA_FILE:
 		if (len > NAME_MAX_LEN)
 			return false;
 		q2_copy_name(p->data, sizeof(p->data), data, len);
 		break;
-	case EXT_FEATURES:
+	case Q2_EXT_FEATURES:
 		p->features = data;
 		p->nfeatures = len / FEATURE_LEN;
 		break;
@@ -159,7 +157,7 @@ q2_take_extensions(struct q2_opening *p)
 		memcpy(&len, p->head + at + 4, sizeof(len));
 		type = be32toh(type);
 		len = be32toh(len);
-		if (type == EXT_END)
+		if (type == Q2_EXT_END)
 			return true;
 		if (len > end - at - 8 ||
 		    !q2_take_extension(p, type, p->head + at + 8, len))
@@ -420,11 +418,12 @@ q2_open_backing(struct q2_opening *p)
 	struct disk_how how = {
 		.readonly = true,
 		.cache = p->o->how.cache,
+		.unlocked = p->o->how.unlocked,
 	};
 	struct q2 *q = p->q;
 	uint64_t size;
 
-	if (p->behind[0] == '\0')
+	if (p->behind[0] == '\0' || p->o->how.alone)
 		return true;
 	if (strcmp(p->behind_format, "raw") == 0 ||
 	    strcmp(p->behind_format, "file") == 0) {
@@ -448,7 +447,11 @@ q2_open_backing(struct q2_opening *p)
 static bool
 q2_open_data(struct q2_opening *p)
 {
-	struct disk_how how = p->o->how;
+	struct disk_how how = {
+		.readonly = p->o->how.readonly,
+		.cache = p->o->how.cache,
+		.unlocked = p->o->how.unlocked,
+	};
 	struct q2 *q = p->q;
 
 	q->data = q->file;
@@ -479,6 +482,36 @@ q2_ready(struct q2_opening *p)
 	return true;
 }
 
+/* What the header says, for those who ask; false and the error. */
+static bool
+q2_tell(const struct q2_opening *p)
+{
+	struct disk_about *a = p->o->how.about;
+	const struct q2_header *h = &p->h;
+	int error;
+
+	a->kind = DISK_QCOW2;
+	a->version = h->version;
+	a->cluster = UINT32_C(1) << h->cluster_bits;
+	a->refcount_bits = 1u << h->refcount_order;
+	a->lazy = (h->compatible & Q2_COMPAT_LAZY) != 0;
+	a->extended = (h->incompatible & Q2_INCOMPAT_EXTENDED_L2) != 0;
+	a->zstd = h->compression == 1;
+	a->raw_data = (h->autoclear & Q2_AUTOCLEAR_RAW_DATA) != 0;
+	a->dirty = (h->incompatible & Q2_INCOMPAT_DIRTY) != 0;
+	a->corrupt = (h->incompatible & Q2_INCOMPAT_CORRUPT) != 0;
+	q2_copy_name(a->behind, sizeof(a->behind), (const uint8_t *)p->behind,
+	    NAME_MAX_LEN);
+	q2_copy_name(a->behind_format, sizeof(a->behind_format),
+	    (const uint8_t *)p->behind_format, NAME_MAX_LEN);
+	q2_copy_name(a->data, sizeof(a->data), (const uint8_t *)p->data,
+	    NAME_MAX_LEN);
+	error = q2_snapshots_tell(p->q, a);
+	if (error != 0)
+		disk_refuse(p->o, "its snapshots: %s", strerror(-error));
+	return error == 0;
+}
+
 static bool
 q2_open_parts(struct q2_opening *p)
 {
@@ -493,6 +526,8 @@ q2_open_parts(struct q2_opening *p)
 		disk_refuse(p->o, "%s", strerror(-error));
 		return false;
 	}
+	if (p->o->how.about != NULL && !q2_tell(p))
+		return false;
 	if (!q2_open_data(p) || !q2_open_backing(p))
 		return false;
 	/* Only an image that can be used is changed. */

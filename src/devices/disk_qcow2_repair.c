@@ -12,14 +12,6 @@
 
 #include "devices/disk_qcow2.h"
 
-/* A snapshot's entry in the table of them, as far as it is needed. */
-#define SNAPSHOT_LEN		40u
-#define SNAPSHOT_L1_OFFSET	0
-#define SNAPSHOT_L1_SIZE	8
-#define SNAPSHOT_ID_LEN		12
-#define SNAPSHOT_NAME_LEN	14
-#define SNAPSHOT_EXTRA_LEN	36
-
 struct q2_count {
 	struct q2	*q;
 	uint64_t	*links;		/* a number for each cluster */
@@ -97,38 +89,21 @@ q2_count_l1(struct q2_count *c, uint64_t off, const uint64_t *l1, uint64_t n)
 	return error;
 }
 
-static uint32_t
-be_at(const uint8_t *p, unsigned bytes)
-{
-	uint32_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | *p++;
-	return v;
-}
-
 /* One snapshot, whose entry is at *off, which is set to the next. */
 static int
 q2_count_snapshot(struct q2_count *c, uint64_t *off)
 {
-	uint64_t *l1, at, n, len;
-	uint8_t e[SNAPSHOT_LEN];
+	struct q2_snapshot s;
+	uint64_t *l1;
 	int error;
 
-	error = disk_raw_read(c->q->file, e, sizeof(e), *off);
+	error = q2_snapshot_read(c->q, off, &s);
 	if (error != 0)
 		return error;
-	at = q2_be64(e + SNAPSHOT_L1_OFFSET);
-	n = be_at(e + SNAPSHOT_L1_SIZE, 4);
-	len = SNAPSHOT_LEN + (uint64_t)be_at(e + SNAPSHOT_EXTRA_LEN, 4) +
-	    be_at(e + SNAPSHOT_ID_LEN, 2) + be_at(e + SNAPSHOT_NAME_LEN, 2);
-	*off += (len + 7) / 8 * 8;
-	if (n * 8 > Q2_L1_MAX || at % q2_cluster_size(c->q) != 0)
-		return -EILSEQ;
-	l1 = q2_load_table(c->q, at, n, &error);
+	l1 = q2_load_table(c->q, s.l1_offset, s.l1_size, &error);
 	if (error != 0)
 		return error;
-	error = q2_count_l1(c, at, l1, n);
+	error = q2_count_l1(c, s.l1_offset, l1, s.l1_size);
 	free(l1);
 	return error;
 }

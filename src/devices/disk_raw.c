@@ -34,6 +34,7 @@ struct disk_raw {
 	int			 fd;		/* the file's, once it is there */
 	struct disk_file	*file;
 	bool			 regular;	/* no block device */
+	bool			 unsafe;	/* a flush does nothing */
 };
 
 static const struct disk_format raw_format;
@@ -73,15 +74,16 @@ raw_measure(struct disk_raw *r)
 
 /* Says why the file that is open is of no use, or NULL; fills in the info. */
 static const char *
-raw_check(struct disk_raw *r)
+raw_check(struct disk_raw *r, bool unlocked)
 {
 	const char *why;
-	int error;
+	int error = 0;
 
 	why = raw_measure(r);
 	if (why != NULL)
 		return why;
-	error = disk_lock(r->fd, r->d.info.readonly);
+	if (!unlocked)
+		error = disk_lock(r->fd, r->d.info.readonly);
 	if (error == -EAGAIN)
 		return in_use;
 	if (error != 0)
@@ -109,6 +111,7 @@ disk_raw_open(struct disk_opening *o)
 	r->d.format = &raw_format;
 	r->d.info.readonly = o->how.readonly;
 	r->d.info.writethrough = o->how.cache == DISK_WRITETHROUGH;
+	r->unsafe = o->how.cache == DISK_UNSAFE;
 	/* O_EXCL: not a block device that the host has mounted. */
 	r->fd = confine_open(o->in, o->path, flags | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {
@@ -116,7 +119,7 @@ disk_raw_open(struct disk_opening *o)
 		    confine_strerror(-r->fd));
 		goto fail_open;
 	}
-	why = raw_check(r);
+	why = raw_check(r, o->how.unlocked);
 	if (why != NULL) {
 		disk_refuse(o, "%s", why);
 		goto fail_check;
@@ -320,6 +323,7 @@ disk_start(struct disk_req *req)
 	case DISK_ZERO:
 		disk_zero(req);
 		break;
+	case DISK_STATUS:
 	case DISK_DETACH:
 		break;
 	}
@@ -427,13 +431,59 @@ raw_told(struct aio_op *op, int res)
 	    offsetof(struct disk_req, file.aio));
 
 	(void)res;
-	req->done(req, req->op == DISK_DETACH ? 0 : -EPERM);
+	req->done(req, req->late);
+}
+
+/*
+ * Data and holes, where the file system tells; else all is data.  It is asked
+ * here and now, since it has that in memory, or nearly so.
+ */
+static int
+raw_status(const struct disk_raw *r, const struct disk_req *req)
+{
+	struct disk_extent *x = req->extent;
+	off_t off = (off_t)req->offset, data, end;
+
+	*x = (struct disk_extent){
+		.len = req->len, .depth = x->depth, .present = true,
+		.data = true, .host = req->offset,
+	};
+	if (!r->regular)
+		return 0;
+	data = lseek(r->fd, off, SEEK_DATA);
+	if (data == off) {
+		end = lseek(r->fd, off, SEEK_HOLE);
+	} else if (data > off || errno == ENXIO) {
+		x->zero = true;
+		x->data = false;
+		end = data;
+	} else {
+		return errno == EINVAL ? 0 : -errno;
+	}
+	if (end > off && (uint64_t)(end - off) < req->len)
+		x->len = (uint64_t)(end - off);
+	return 0;
+}
+
+/* Is there nothing to do for the engine? */
+static bool
+raw_is_quick(const struct disk_raw *r, struct disk_req *req)
+{
+	req->late = 0;
+	if (req->op == DISK_STATUS)
+		req->late = raw_status(r, req);
+	else if (raw_disguises(req))
+		req->late = -EPERM;
+	else
+		return req->op == DISK_DETACH ||
+		    (req->op == DISK_FLUSH && r->unsafe);
+	return true;
 }
 
 static void
 raw_submit(struct disk *d, struct disk_req *req)
 {
-	if (req->op == DISK_DETACH || raw_disguises(req)) {
+	if (raw_is_quick(raw_of(d), req)) {
 		req->file.aio.done = raw_told;
 		aio_nop(d->aio, &req->file.aio);
 		return;

@@ -22,6 +22,7 @@
 #include "devices/disk_tables.h"
 
 #define OPS_MAX		16u
+#define LOOKS_MAX	16
 #define SECTORS_MAX	256u
 #define IMAGE_MAX	(1u << 20)
 #define BEHIND_SIZE	8192u
@@ -42,6 +43,7 @@ struct request {
 	struct disk_req	 req;
 	struct iovec	 iov[2];
 	bool		 done;
+	struct disk_extent extent;
 	uint8_t		 buf[SECTORS_MAX * DISK_SECTOR];
 };
 
@@ -194,6 +196,9 @@ done(struct disk_req *req, int res)
 
 	FUZZ_CHECK(!r->done && res <= 0);
 	r->done = true;
+	if (req->op == DISK_STATUS && res == 0)
+		FUZZ_CHECK(r->extent.len != 0 && r->extent.len <= req->len &&
+		    r->extent.depth <= 1);
 }
 
 static void
@@ -212,6 +217,8 @@ start(struct disk *d, struct request *r, enum disk_op op, uint64_t sector,
 	r->req.niov = 2;
 	r->req.len = len;
 	r->req.unmap = sector % 2 == 0;
+	r->extent = (struct disk_extent){ 0 };
+	r->req.extent = &r->extent;
 	r->req.done = done;
 	disk_submit(d, &r->req);
 	FUZZ_CHECK(!r->done);
@@ -224,7 +231,8 @@ one_request(struct disk *d, struct request *r, struct fuzz_input *ops)
 		DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO,
 	};
 	uint64_t all = disk_info(d)->size / DISK_SECTOR, sector, n;
-	enum disk_op op = kinds[(fuzz_u8(ops) & 0x7f) % 5];
+	uint8_t kind = fuzz_u8(ops) & 0x7f;
+	enum disk_op op = kind < 120 ? kinds[kind % 5] : DISK_STATUS;
 
 	sector = fuzz_u32(ops);
 	n = fuzz_u8(ops) + 1u;
@@ -237,6 +245,22 @@ one_request(struct disk *d, struct request *r, struct fuzz_input *ops)
 		return;
 	sector %= all;
 	start(d, r, op, sector, n < all - sector ? n : all - sector);
+}
+
+/* What is where, as far as that is told. */
+static void
+look(struct disk *d, struct aio *a, struct request *r)
+{
+	uint64_t all = disk_info(d)->size / DISK_SECTOR, at = 0, n;
+	unsigned i;
+
+	for (i = 0; i < LOOKS_MAX && at < all; i++) {
+		n = all - at < SECTORS_MAX ? all - at : SECTORS_MAX;
+		start(d, r, DISK_STATUS, at, n);
+		run(a);
+		FUZZ_CHECK(r->done);
+		at += r->extent.len / DISK_SECTOR;
+	}
 }
 
 static void
@@ -255,6 +279,7 @@ use(struct disk *d, struct aio *a, struct fuzz_input *ops, unsigned nops)
 	run(a);
 	for (i = 0; i < nops; i++)
 		FUZZ_CHECK(requests[i].done);
+	look(d, a, last);
 	start(d, last, DISK_DETACH, 0, 0);
 	run(a);
 	FUZZ_CHECK(last->done);
@@ -277,7 +302,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input all = { data, size }, ops;
-	struct disk_how how = { .kind = DISK_QCOW2 };
+	struct disk_about about = { 0 };
+	struct disk_how how = { .kind = DISK_QCOW2, .about = &about };
 	struct disk_tables *cache;
 	struct aio a = { .last = &a.first };
 	struct disk *d;
@@ -295,6 +321,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	write_behind();
 	write_image(&all);
 	d = disk_open(in, image, &how, err, sizeof(err));
+	disk_about_clear(&about);
 	if (d == NULL) {
 		FUZZ_CHECK(strncmp(err, "disk ", 5) == 0);
 		return 0;

@@ -142,7 +142,7 @@ START_TEST(kinds)
 
 	setup();
 	rig_sh(&r, "truncate -s 1M disk.qcow2");
-	refused(DISK_QCOW2, false, "this version of qcow2 is unknown");
+	refused(DISK_QCOW2, false, "is not a qcow2 image");
 	/* A guest cannot make its disk an image of another kind ... */
 	rig_open(&r);
 	ck_assert_int_eq(disk_kind(r.d), DISK_RAW);

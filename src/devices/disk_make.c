@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * New disk images: what they may be, and raw ones.  See disk_make.h.
+ */
+#include "devices/disk_make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/disk_qcow2.h"
+
+#define NAME_LEN_MAX	1023u
+
+void
+disk_make_init(struct disk_make *m, enum disk_kind kind, uint64_t size)
+{
+	*m = (struct disk_make){
+		.kind = kind,
+		.size = size,
+		.cluster = 64 << 10,
+		.version = 3,
+		.refcount_bits = 16,
+	};
+}
+
+static bool
+is_power_of_2(uint64_t v)
+{
+	return v != 0 && (v & (v - 1)) == 0;
+}
+
+/* Bytes of the disk for which one L1 entry stands. */
+static uint64_t
+make_l2_span(const struct disk_make *m)
+{
+	return (uint64_t)m->cluster * (m->cluster / (m->extended ? 16 : 8));
+}
+
+static const char *
+make_check_qcow2(const struct disk_make *m)
+{
+	if (!is_power_of_2(m->cluster) || m->cluster < 512 ||
+	    m->cluster > 2 << 20)
+		return "clusters have 512 bytes to 2M, a power of two";
+	if (!is_power_of_2(m->refcount_bits) || m->refcount_bits > 64)
+		return "refcounts have 1, 2, 4, 8, 16, 32 or 64 bits";
+	if (m->version < 3 && (m->refcount_bits != 16 || m->lazy ||
+	    m->extended || m->zstd))
+		return "version 0.10 has 16-bit refcounts and no other "
+		    "features";
+	if (m->extended && m->cluster < 16 << 10)
+		return "extended L2 entries need clusters of at least 16K";
+	if (m->behind != NULL && m->prealloc != DISK_PREALLOC_OFF)
+		return "with an image behind nothing is preallocated";
+	if (m->behind != NULL && (strlen(m->behind) > NAME_LEN_MAX ||
+	    strlen(m->behind) + 256 > m->cluster))
+		return "the name of the image behind is too long for the "
+		    "first cluster";
+	if (m->size / make_l2_span(m) >= Q2_L1_MAX / 8)
+		return "that is too large for clusters of this size";
+	return NULL;
+}
+
+const char *
+disk_make_check(const struct disk_make *m)
+{
+	if (m->size == 0 || m->size % DISK_SECTOR != 0)
+		return "the size must be a multiple of 512 bytes";
+	if (m->size > INT64_MAX)
+		return "that is too large";
+	if (m->kind == DISK_QCOW2)
+		return make_check_qcow2(m);
+	if (m->behind != NULL)
+		return "a raw image has none behind it";
+	if (m->prealloc == DISK_PREALLOC_METADATA)
+		return "a raw image has no metadata";
+	return NULL;
+}
+
+int
+disk_make(int fd, const struct disk_make *m)
+{
+	if (m->kind == DISK_QCOW2)
+		return disk_qcow2_make(fd, m);
+	if (ftruncate(fd, (off_t)m->size) == -1)
+		return -errno;
+	if (m->prealloc == DISK_PREALLOC_FALLOC)
+		return -posix_fallocate(fd, 0, (off_t)m->size);
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * New disk images.
+ */
+#ifndef VMMD_DISK_MAKE_H
+#define VMMD_DISK_MAKE_H
+
+#include "devices/disk.h"
+
+/* What has its place in the file from the beginning. */
+enum disk_prealloc {
+	DISK_PREALLOC_OFF,
+	DISK_PREALLOC_METADATA,		/* tables; not raw */
+	DISK_PREALLOC_FALLOC,		/* and room on the host's disk */
+};
+
+/* What an image is to be. */
+struct disk_make {
+	enum disk_kind	 kind;		/* not DISK_AUTO */
+	uint64_t	 size;		/* bytes, a multiple of DISK_SECTOR */
+	enum disk_prealloc prealloc;
+	/* qcow2 alone. */
+	uint32_t	 cluster;	/* bytes */
+	unsigned	 version;	/* 2 or 3 */
+	unsigned	 refcount_bits;
+	bool		 lazy;		/* refcounts may be behind */
+	bool		 extended;	/* clusters in 32 parts */
+	bool		 zstd;		/* how it may be compressed, not zlib */
+	const char	*behind;	/* name of the image behind, or NULL */
+	const char	*behind_format;	/* "raw", "qcow2" */
+};
+
+/* A raw image, or a qcow2 image, as QEMU makes one without being told how. */
+void disk_make_init(struct disk_make *m, enum disk_kind kind, uint64_t size);
+
+/* NULL, or why there can be none like that. */
+const char *disk_make_check(const struct disk_make *m);
+
+/*
+ * Makes one that has passed the check of an empty file.  Blocks; any thread; 0
+ * or -errno.  It is not stable before an fsync(2).
+ */
+int disk_make(int fd, const struct disk_make *m);
+
+#endif /* VMMD_DISK_MAKE_H */
