@@ -28,8 +28,12 @@ _vmmctl()
 	'')	mapfile -t COMPREPLY < <(compgen -W "$verbs -j -s" -- "$word") ;;
 	help)	mapfile -t COMPREPLY < <(compgen -W "${verbs% image}" \
 		    -- "$word") ;;
-	image)	mapfile -t COMPREPLY < <(compgen -W 'create -s' -- "$word"
-		    compgen -f -- "$word") ;;
+	image)	if [ "$i" = $((COMP_CWORD - 1)) ]; then
+			mapfile -t COMPREPLY < <(compgen -W \
+			    'convert create info' -- "$word")
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		fi ;;
 	log)	mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' \
 		    -- "$word") ;;
 	events|nft|pf|reload)	;;

@@ -15,17 +15,15 @@
 #include <unistd.h>
 
 #include "vmm/command_table.h"
-#include "vmm/config_value.h"
+#include "vmm/image.h"
 #include "vmm/proto.h"
 #include "vmm/vmmctl_conn.h"
 #include "vmm/vmmctl_console.h"
-#include "vmm/vmmctl_image.h"
 #include "vmm/vmmctl_json.h"
 #include "vmm/vmmctl_rows.h"
 #include "vmm/vmmctl_status.h"
 
 #define EXIT_USAGE	2
-#define SECTOR		512
 
 struct request {
 	const struct command	*cmd;
@@ -37,7 +35,6 @@ struct request {
 };
 
 #define USAGE		"vmmctl [-j] [-s socket]"
-#define USAGE_IMAGE	"image create -s SIZE FILE"
 
 static void
 usage_line(const char *prefix, const struct command *cmd)
@@ -57,7 +54,7 @@ usage(void)
 	fprintf(stderr, "usage: " USAGE " command\ncommands:\n");
 	for (i = 0; i < COMMAND_COUNT; i++)
 		usage_line("\t", &commands[i]);
-	fprintf(stderr, "\t" USAGE_IMAGE "\n");
+	image_usage(stderr, "\t");
 	exit(EXIT_USAGE);
 }
 
@@ -66,13 +63,6 @@ static void
 usage_command(const struct command *cmd)
 {
 	usage_line("usage: " USAGE " ", cmd);
-	exit(EXIT_USAGE);
-}
-
-static void
-usage_image(void)
-{
-	fprintf(stderr, "usage: vmmctl [-j] " USAGE_IMAGE "\n");
 	exit(EXIT_USAGE);
 }
 
@@ -137,7 +127,11 @@ print_rows(const struct rows *rs)
 static void
 show_reply(const struct request *rq, const struct rows *rs)
 {
-	switch (rq->cmd == NULL ? COMMAND_COUNT : rq->cmd - commands) {
+	if (rq->cmd == NULL) {
+		image_print(stdout, rs);
+		return;
+	}
+	switch (rq->cmd - commands) {
 	case COMMAND_HELP:
 		print_help(rs);
 		break;
@@ -337,51 +331,27 @@ help(const struct request *rq)
 	return status;
 }
 
-static void
-image_make(struct conn *cn, const char *path, const char *size)
-{
-	uint64_t bytes;
-	int ret;
-
-	ret = value_parse(size, value_size_units, &bytes);
-	if (ret != 0 || bytes == 0 || bytes % SECTOR != 0) {
-		conn_fail(cn, "syntax", "image: `%s' is no size, write a "
-		    "number and K, M, G or T, a multiple of %d bytes", size,
-		    SECTOR);
-		return;
-	}
-	ret = image_create(path, bytes);
-	if (ret != 0)
-		conn_fail(cn, "failed", "image: %s: %s", path,
-		    strerror(-ret));
-}
-
-/* image create -s SIZE FILE */
+/* What needs no daemon: the disk images' own verbs. */
 static int
 image(struct request *rq, int argc, char *argv[])
 {
-	const char *size = NULL;
 	struct rows rs = { .n = 0 };
 	struct conn cn;
-	int ch;
+	struct image_call call = {
+		.cn = &cn,
+		.rows = &rs,
+		.json = rq->json,
+		.argc = argc - 1,
+		.argv = argv + 1,
+	};
+	int status;
 
-	if (argc < 2 || strcmp(argv[1], "create") != 0)
-		usage_image();
-	argv[1] = argv[0];
-	optind = 1;
-	while ((ch = getopt(argc - 1, argv + 1, "+js:")) != -1) {
-		if (ch == 'j')
-			rq->json = true;
-		else if (ch == 's')
-			size = optarg;
-		else
-			usage_image();
-	}
-	if (size == NULL || optind != argc - 2)
-		usage_image();
 	conn_init(&cn);
-	image_make(&cn, argv[argc - 1], size);
-	return finish(&cn, rq, &rs);
+	image_run(&call, argv[0]);
+	rq->json = call.json;
+	status = finish(&cn, rq, &rs);
+	rows_free(&rs);
+	return status != EXIT_SUCCESS ? status : call.status;
 }
 
 /* Options and words behind the verb, which stood where argv[0] is. */

@@ -15,6 +15,7 @@ static const char *const number_keys[] = {
 	"guests", "clients", "worst-callback-us", "id", "steal",
 	"in-packets", "in-bytes", "in-lost", "in-waits", "in-answered",
 	"out-packets", "out-bytes", "out-lost", "out-waits", "out-answered",
+	"size", "allocated", "cluster-size", "refcount-bits",
 };
 
 /* The length of the UTF-8 character at `s`, or 0 if there is none. */

@@ -8,12 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/command_table.h"
 #include "vmm/vmmctl_console.h"
-#include "vmm/vmmctl_image.h"
 #include "vmm/vmmctl_json.h"
 #include "vmm/vmmctl_rows.h"
 #include "vmm/vmmctl_status.h"
@@ -280,37 +278,6 @@ START_TEST(json_replies)
 }
 END_TEST
 
-START_TEST(image)
-{
-	char dir[] = "/tmp/check_vmmctl.XXXXXX", path[64], none[80];
-	struct stat st;
-
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/disk", dir);
-	ck_assert_int_eq(image_create(path, 1 << 30), 0);
-	ck_assert_int_eq(stat(path, &st), 0);
-	ck_assert_int_eq(st.st_size, 1 << 30);
-	ck_assert_int_lt(st.st_blocks, 64);
-	ck_assert_int_eq(st.st_mode & 0777, 0600);
-	/* What is there stays as it is. */
-	ck_assert_int_eq(image_create(path, 512), -EEXIST);
-	ck_assert_int_eq(stat(path, &st), 0);
-	ck_assert_int_eq(st.st_size, 1 << 30);
-	unlink(path);
-	/* Neither too long nor a dangling link leaves a file behind. */
-	ck_assert_int_eq(image_create(path, UINT64_MAX - 511), -EFBIG);
-	ck_assert_int_ne(image_create(path, INT64_MAX - 511), 0);
-	ck_assert_int_eq(access(path, F_OK), -1);
-	snprintf(none, sizeof(none), "%s/none", dir);
-	ck_assert_int_eq(symlink(none, path), 0);
-	ck_assert_int_eq(image_create(path, 512), -EEXIST);
-	ck_assert_int_eq(access(none, F_OK), -1);
-	unlink(path);
-	rmdir(dir);
-	ck_assert_int_eq(image_create(path, 512), -ENOENT);
-}
-END_TEST
-
 /* The shell's completion has the verbs of the table, and no others. */
 START_TEST(completion)
 {
@@ -415,7 +382,6 @@ main(void)
 	tcase_add_test(tc, json_errors);
 	tcase_add_test(tc, show);
 	tcase_add_test(tc, show_nics);
-	tcase_add_test(tc, image);
 	tcase_add_test(tc, completion);
 	tcase_add_test(tc, empty_status);
 	tcase_add_test(tc, broken_status);

@@ -6,16 +6,13 @@
 #ifndef VMMD_Q2RIG_H
 #define VMMD_Q2RIG_H
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "devices/disk.h"
 #include "devices/disk_tables.h"
 #include "fakeaio.h"
 #include "testhost.h"
+#include "toolrig.h"
 
 struct rig {
 	char			 dir[64];
@@ -46,36 +43,6 @@ rig_setup(struct rig *r, uint64_t random, size_t cache)
 	r->aio = fakeaio_create(random);
 	r->cache = disk_tables_create(cache);
 }
-
-/* Runs a command in the rig's directory; its exit status. */
-static inline __attribute__((__format__(__printf__, 2, 3))) int
-rig_run(const struct rig *r, const char *fmt, ...)
-{
-	static char command[1 << 20];
-	int n, status;
-	va_list ap;
-
-	n = snprintf(command, sizeof(command),
-	    "cd %s && export LC_ALL=C && exec >log 2>&1 && ", r->dir);
-	va_start(ap, fmt);
-	vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-	va_end(ap);
-	status = system(command);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* The same, which must succeed. */
-#define rig_sh(r, ...) do {						\
-	int rig_status = rig_run(r, __VA_ARGS__);			\
-	char rig_log[160];						\
-	if (rig_status != 0) {						\
-		snprintf(rig_log, sizeof(rig_log), "head -20 %s/log >&2",\
-		    (r)->dir);						\
-		(void)!system(rig_log);					\
-	}								\
-	ck_assert_msg(rig_status == 0, "status %d: %s", rig_status,	\
-	    #__VA_ARGS__);						\
-} while (0)
 
 static inline void
 rig_open(struct rig *r)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `vmmctl image`: disk images made, looked at, copied and repaired with the
+ * caller's rights, by the disk formats that the daemon has, on a loop of its
+ * own.
+ *
+ *	image.c			the verbs, and what their arguments share
+ *	image_create.c		create; and options of new images
+ *	image_info.c		info
+ *	image_convert.c		convert
+ *	image_new.c		files that get their name when they are whole
+ *	image_work.c		the loop, interrupts, the progress bar
+ *	image_copy.c		one disk's bytes to another
+ */
+#ifndef VMMD_IMAGE_H
+#define VMMD_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "devices/disk.h"
+#include "devices/disk_make.h"
+#include "vmm/vmmctl_conn.h"
+#include "vmm/vmmctl_rows.h"
+
+struct image_verb;
+
+/* One call. */
+struct image_call {
+	struct conn	*cn;		/* keeps what goes wrong */
+	struct rows	*rows;		/* for JSON */
+	bool		 json;
+	int		 argc;		/* behind the verb, which is argv[0] */
+	char		**argv;
+
+	/* Its own. */
+	const struct image_verb *verb;
+	int		 status;	/* of the exit, if nothing goes wrong */
+};
+
+struct image_verb {
+	const char	*name;
+	const char	*usage;		/* behind the name */
+	/* Prints, unless it is JSON that is asked for. */
+	void		(*run)(struct image_call *c);
+};
+
+/*
+ * Does what is asked for by the program of that name; wrong arguments end it.
+ */
+void image_run(struct image_call *c, char *program);
+
+/* The usage of all verbs, a line each. */
+void image_usage(FILE *out, const char *prefix);
+
+/* Of the one verb; does not return. */
+void image_usage_exit(const struct image_call *c)
+    __attribute__((__noreturn__));
+
+/* Keeps what is wrong with a file; always false. */
+bool image_fail(struct image_call *c, const char *path, int error);
+
+/* Has anything gone wrong? */
+bool image_failed(const struct image_call *c);
+
+/* Adds a row, of which the buffer is emptied: 0 or -errno. */
+int image_row(struct image_call *c, struct buf *b);
+
+/* Rows for a person: KEY: VALUE, an empty line between them. */
+void image_print(FILE *out, const struct rows *rs);
+
+/* An option that all verbs know?  Else the program ends. */
+void image_option(struct image_call *c, int ch);
+
+/* "raw", "qcow2"; false, and the error is kept. */
+bool image_parse_kind(struct image_call *c, const char *name,
+    enum disk_kind *kind);
+/* By .raw, .img, .qcow2; false if it ends in nothing of that. */
+bool image_kind_by_name(const char *path, enum disk_kind *kind);
+const char *image_kind_name(enum disk_kind kind);
+
+/* "10G", of whole sectors; false, and the error is kept. */
+bool image_parse_size(struct image_call *c, const char *text, uint64_t *v);
+
+/* NULL, and the error is kept. */
+struct disk *image_open(struct image_call *c, const char *path,
+    const struct disk_how *how);
+
+/* "cluster_size=64K,compat=1.1"; false, and the error is kept. */
+bool image_parse_options(struct image_call *c, const char *text,
+    struct disk_make *m);
+
+/* The verbs. */
+void image_create(struct image_call *c);
+void image_info(struct image_call *c);
+void image_convert(struct image_call *c);
+
+#endif /* VMMD_IMAGE_H */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `vmmctl image convert`: see image.h.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "vmm/image.h"
+#include "vmm/image_copy.h"
+#include "vmm/image_new.h"
+
+struct convert_args {
+	const char	*from, *to;
+	enum disk_kind	 from_kind, to_kind;
+	const char	*options;
+};
+
+/* False, and the error is kept. */
+static bool
+parse_args(struct image_call *c, struct convert_args *a)
+{
+	bool ok = true;
+	int ch;
+
+	while ((ch = getopt(c->argc, c->argv, "+jf:O:o:")) != -1) {
+		if (ch == 'f')
+			ok = ok && image_parse_kind(c, optarg, &a->from_kind);
+		else if (ch == 'O')
+			ok = ok && image_parse_kind(c, optarg, &a->to_kind);
+		else if (ch == 'o')
+			a->options = optarg;
+		else
+			image_option(c, ch);
+	}
+	if (optind != c->argc - 2)
+		image_usage_exit(c);
+	a->from = c->argv[optind];
+	a->to = c->argv[optind + 1];
+	if (!ok || a->to_kind != DISK_AUTO ||
+	    image_kind_by_name(a->to, &a->to_kind))
+		return ok;
+	conn_fail(c->cn, "syntax", "image: %s: its name ends neither in .raw, "
+	    ".img nor .qcow2, write -O and a format", a->to);
+	return false;
+}
+
+/* Copies between two disks that are open; both are closed. */
+static void
+copy(struct image_call *c, const struct convert_args *a,
+    struct image_work *w, struct disk *from, struct disk *to, uint32_t grain)
+{
+	struct image_copy copy = {
+		.work = w,
+		.from = from,
+		.to = to,
+		.size = disk_info(from)->size,
+		.grain = grain,
+		.blank = true,
+	};
+	int error;
+
+	disk_attach(from, w->aio, w->tables);
+	disk_attach(to, w->aio, w->tables);
+	w->total = copy.size;
+	error = image_copy(&copy);
+	if (error != 0)
+		image_fail(c, copy.writing ? a->to : a->from, error);
+	(void)image_work_close(w, from);
+	error = image_work_close(w, to);
+	if (error != 0)
+		image_fail(c, a->to, error);
+}
+
+static void
+convert_to(struct image_call *c, const struct convert_args *a,
+    struct image_work *w, struct disk *from, const char *temp, uint32_t grain)
+{
+	struct disk_how how = { .kind = a->to_kind, .cache = DISK_UNSAFE };
+	struct disk *to = image_open(c, temp, &how);
+
+	if (to == NULL)
+		disk_close(from);
+	else
+		copy(c, a, w, from, to, grain);
+}
+
+/* Makes the file, has it filled, and gives it its name. */
+static void
+convert_from(struct image_call *c, const struct convert_args *a,
+    struct image_work *w, struct disk *from, const struct disk_make *m)
+{
+	struct image_new n;
+	int error;
+
+	error = image_new_begin(&n, a->to);
+	if (error != 0) {
+		image_fail(c, a->to, error);
+		disk_close(from);
+		return;
+	}
+	error = disk_make(n.fd, m);
+	if (error != 0) {
+		image_fail(c, a->to, error);
+		disk_close(from);
+	} else {
+		convert_to(c, a, w, from, n.temp,
+		    m->kind == DISK_QCOW2 ? m->cluster : 1);
+	}
+	if (image_work_ends(w))
+		image_fail(c, a->to, -EINTR);
+	if (image_failed(c))
+		error = -ECANCELED;
+	error = image_new_end(&n, error, false);
+	if (error != 0)
+		image_fail(c, a->to, error);
+}
+
+static bool
+parse_make(struct image_call *c, const struct convert_args *a,
+    const struct disk *from, struct disk_make *m)
+{
+	const char *why;
+
+	disk_make_init(m, a->to_kind, disk_info(from)->size);
+	if (a->options != NULL && !image_parse_options(c, a->options, m))
+		return false;
+	why = disk_make_check(m);
+	if (why != NULL)
+		conn_fail(c->cn, "syntax", "image: %s: %s", a->to, why);
+	return why == NULL;
+}
+
+void
+image_convert(struct image_call *c)
+{
+	struct disk_how how = { .readonly = true };
+	struct convert_args a = { 0 };
+	struct image_work w;
+	struct disk_make m;
+	struct disk *from;
+	int error;
+
+	if (!parse_args(c, &a))
+		return;
+	how.kind = a.from_kind;
+	from = image_open(c, a.from, &how);
+	if (from == NULL)
+		return;
+	if (!parse_make(c, &a, from, &m)) {
+		disk_close(from);
+		return;
+	}
+	error = image_work_begin(&w, !c->json);
+	if (error != 0) {
+		image_fail(c, a.from, error);
+		disk_close(from);
+		return;
+	}
+	convert_from(c, &a, &w, from, &m);
+	image_work_end(&w);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `vmmctl image create`: see image.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/config_value.h"
+#include "vmm/image.h"
+#include "vmm/image_new.h"
+
+/* One option of an image, as -o has it. */
+struct option_name {
+	const char	*name;
+	/* False if the value is none. */
+	bool		(*set)(struct disk_make *m, const char *value);
+	const char	*values;	/* in words */
+};
+
+static bool
+set_cluster(struct disk_make *m, const char *value)
+{
+	uint64_t v;
+
+	if (value_parse(value, value_size_units, &v) != 0 || v > UINT32_MAX)
+		return false;
+	m->cluster = (uint32_t)v;
+	return true;
+}
+
+static bool
+set_refcount(struct disk_make *m, const char *value)
+{
+	uint64_t v;
+
+	if (value_parse(value, value_no_units, &v) != 0 || v > 64)
+		return false;
+	m->refcount_bits = (unsigned)v;
+	return true;
+}
+
+static bool
+set_compat(struct disk_make *m, const char *value)
+{
+	if (strcmp(value, "1.1") == 0 || strcmp(value, "v3") == 0)
+		m->version = 3;
+	else if (strcmp(value, "0.10") == 0 || strcmp(value, "v2") == 0)
+		m->version = 2;
+	else
+		return false;
+	return true;
+}
+
+static bool
+set_bool(bool *to, const char *value)
+{
+	*to = strcmp(value, "on") == 0;
+	return *to || strcmp(value, "off") == 0;
+}
+
+static bool
+set_lazy(struct disk_make *m, const char *value)
+{
+	return set_bool(&m->lazy, value);
+}
+
+static bool
+set_extended(struct disk_make *m, const char *value)
+{
+	return set_bool(&m->extended, value);
+}
+
+static bool
+set_compression(struct disk_make *m, const char *value)
+{
+	m->zstd = strcmp(value, "zstd") == 0;
+	return m->zstd || strcmp(value, "zlib") == 0;
+}
+
+static bool
+set_prealloc(struct disk_make *m, const char *value)
+{
+	static const char *const names[] = {
+		[DISK_PREALLOC_OFF] = "off",
+		[DISK_PREALLOC_METADATA] = "metadata",
+		[DISK_PREALLOC_FALLOC] = "falloc",
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], value) == 0) {
+			m->prealloc = (enum disk_prealloc)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* In the words of qemu-img(1). */
+static const struct option_name option_names[] = {
+	{ "preallocation", set_prealloc, "off, metadata or falloc" },
+	/* From here on of qcow2 alone. */
+	{ "cluster_size", set_cluster, "a size" },
+	{ "compat", set_compat, "0.10 or 1.1" },
+	{ "compression_type", set_compression, "zlib or zstd" },
+	{ "extended_l2", set_extended, "on or off" },
+	{ "lazy_refcounts", set_lazy, "on or off" },
+	{ "refcount_bits", set_refcount, "a number" },
+};
+
+#define NOPTIONS	(sizeof(option_names) / sizeof(option_names[0]))
+
+static bool
+parse_option(struct image_call *c, char *text, struct disk_make *m)
+{
+	char *value = strchr(text, '=');
+	size_t i;
+
+	if (value == NULL) {
+		conn_fail(c->cn, "syntax", "image: `%s' is not OPTION=VALUE",
+		    text);
+		return false;
+	}
+	*value++ = '\0';
+	for (i = 0; i < NOPTIONS; i++)
+		if (strcmp(option_names[i].name, text) == 0)
+			break;
+	if (i == NOPTIONS || (i > 0 && m->kind != DISK_QCOW2)) {
+		conn_fail(c->cn, "syntax", "image: %s images have no option "
+		    "`%s'", image_kind_name(m->kind), text);
+		return false;
+	}
+	if (option_names[i].set(m, value))
+		return true;
+	conn_fail(c->cn, "syntax", "image: %s is `%s', must be %s", text,
+	    value, option_names[i].values);
+	return false;
+}
+
+bool
+image_parse_options(struct image_call *c, const char *text,
+    struct disk_make *m)
+{
+	char *copy = strdup(text), *rest = copy, *one;
+	bool ok = copy != NULL;
+
+	if (!ok)
+		return image_fail(c, text, -ENOMEM);
+	while (ok && (one = strsep(&rest, ",")) != NULL)
+		ok = parse_option(c, one, m);
+	free(copy);
+	return ok;
+}
+
+struct create_args {
+	const char	*file;
+	const char	*format, *size, *options;
+	const char	*behind, *behind_format;
+};
+
+static void
+parse_args(struct image_call *c, struct create_args *a)
+{
+	int ch;
+
+	while ((ch = getopt(c->argc, c->argv, "+jf:s:o:b:F:")) != -1) {
+		switch (ch) {
+		case 'f':
+			a->format = optarg;
+			break;
+		case 's':
+			a->size = optarg;
+			break;
+		case 'o':
+			a->options = optarg;
+			break;
+		case 'b':
+			a->behind = optarg;
+			break;
+		case 'F':
+			a->behind_format = optarg;
+			break;
+		default:
+			image_option(c, ch);
+		}
+	}
+	if (optind != c->argc - 1 || (a->size == NULL && a->behind == NULL) ||
+	    (a->behind == NULL && a->behind_format != NULL))
+		image_usage_exit(c);
+	a->file = c->argv[optind];
+}
+
+/* Where the image behind is, as seen from the image; NULL without memory. */
+static char *
+behind_path(const struct create_args *a)
+{
+	const char *slash = strrchr(a->file, '/');
+	char *path;
+
+	if (a->behind[0] == '/' || slash == NULL)
+		return strdup(a->behind);
+	if (asprintf(&path, "%.*s%s", (int)(slash - a->file + 1), a->file,
+	    a->behind) == -1)
+		return NULL;
+	return path;
+}
+
+/* The format of the image behind, and its size if no other is asked for. */
+static bool
+look_behind(struct image_call *c, const struct create_args *a,
+    struct disk_make *m)
+{
+	struct disk_how how = { .readonly = true };
+	char *path = behind_path(a);
+	struct disk *d;
+
+	if (path == NULL)
+		return image_fail(c, a->behind, -ENOMEM);
+	d = a->behind_format != NULL &&
+	    !image_parse_kind(c, a->behind_format, &how.kind) ? NULL :
+	    image_open(c, path, &how);
+	free(path);
+	if (d == NULL)
+		return false;
+	m->behind = a->behind;
+	m->behind_format = image_kind_name(disk_kind(d));
+	if (a->size == NULL)
+		m->size = (disk_info(d)->size + DISK_SECTOR - 1) /
+		    DISK_SECTOR * DISK_SECTOR;
+	disk_close(d);
+	return true;
+}
+
+static bool
+parse_make(struct image_call *c, const struct create_args *a,
+    struct disk_make *m)
+{
+	enum disk_kind kind = DISK_RAW;
+	const char *why;
+
+	(void)image_kind_by_name(a->file, &kind);
+	if (a->format != NULL && !image_parse_kind(c, a->format, &kind))
+		return false;
+	disk_make_init(m, kind, 0);
+	if (a->size != NULL && !image_parse_size(c, a->size, &m->size))
+		return false;
+	if (a->behind != NULL && !look_behind(c, a, m))
+		return false;
+	if (a->options != NULL && !image_parse_options(c, a->options, m))
+		return false;
+	why = disk_make_check(m);
+	if (why != NULL)
+		conn_fail(c->cn, "syntax", "image: %s: %s", a->file, why);
+	return why == NULL;
+}
+
+/* Can the new image be opened, with all that is behind it? */
+static bool
+try_open(struct image_call *c, const char *path, enum disk_kind kind)
+{
+	struct disk_how how = { .kind = kind };
+	struct disk *d = image_open(c, path, &how);
+
+	disk_close(d);
+	return d != NULL;
+}
+
+void
+image_create(struct image_call *c)
+{
+	struct create_args a = { 0 };
+	struct disk_make m;
+	struct image_new n;
+	int error;
+
+	parse_args(c, &a);
+	if (!parse_make(c, &a, &m))
+		return;
+	error = image_new_begin(&n, a.file);
+	if (error != 0) {
+		image_fail(c, a.file, error);
+		return;
+	}
+	error = disk_make(n.fd, &m);
+	if (error == 0 && m.behind != NULL && !try_open(c, n.temp, m.kind))
+		error = -EINVAL;
+	error = image_new_end(&n, error, true);
+	if (error != 0)
+		image_fail(c, a.file, error);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `vmmctl image` create, info and convert against QEMU's tools: what we make
+ * they find right, and what they make we read, over all that an image may be.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "imagerig.h"
+
+static struct imagerig g;
+
+static void
+setup(void)
+{
+	imagerig_setup(&g);
+}
+
+static void
+teardown(void)
+{
+	imagerig_teardown(&g);
+}
+
+/* Forms of qcow2, as -o has them, and what is in them. */
+static const struct {
+	const char	*options;
+	const char	*size;
+	bool		 behind, compressed, snapshot;
+} forms[] = {
+	{ "compat=1.1", "5M", false, false, false },
+	{ "compat=1.1", "5M", true, true, true },
+	{ "compat=0.10", "5M", true, true, true },
+	{ "cluster_size=512", "3M", true, true, true },
+	{ "cluster_size=4K,refcount_bits=1", "3M", true, false, false },
+	{ "cluster_size=2M,refcount_bits=2", "33M", true, false, true },
+	{ "refcount_bits=4", "5M", false, true, true },
+	{ "refcount_bits=8,lazy_refcounts=on", "5M", true, true, false },
+	{ "refcount_bits=32,cluster_size=1K", "3M", false, true, true },
+	{ "refcount_bits=64,cluster_size=8K", "3M", true, true, true },
+	{ "extended_l2=on", "5M", true, true, true },
+	{ "extended_l2=on,cluster_size=16K", "3M", true, false, true },
+	{ "compression_type=zstd", "5M", true, true, false },
+	{ "preallocation=metadata", "5M", false, false, true },
+	{ "preallocation=falloc,cluster_size=512", "3M", false, false, false },
+	{ "preallocation=metadata,extended_l2=on", "5M", false, false, true },
+	{ "preallocation=metadata,refcount_bits=64,cluster_size=512", "9M",
+	    false, false, false },
+};
+
+#define NFORMS	((int)(sizeof(forms) / sizeof(forms[0])))
+
+/* An image of that form by QEMU, a.qcow2, with something in it. */
+static void
+make_theirs(int i)
+{
+	const char *size = forms[i].size;
+
+	if (forms[i].behind)
+		rig_sh(&g, "truncate -s 2M behind && "
+		    "qemu-io -f raw -c 'write -q -P 9 4K 700K' behind");
+	rig_sh(&g, "qemu-img create -f qcow2 -o %s %s a.qcow2 %s",
+	    forms[i].options, forms[i].behind ? "-b behind -F raw" : "", size);
+	rig_sh(&g, "qemu-io -c 'write -q -P 3 1M 333K' "
+	    "-c 'write -q -z 1100K 64K' -c 'write -q -P 5 2600000 3K' "
+	    "-c 'write -q -P 0 1200K 128K' a.qcow2");
+	if (forms[i].compressed)
+		rig_sh(&g, "qemu-io -c 'write -q -c -P 6 2M 64K' "
+		    "-c 'write -q -c -P 7 2176K 64K' a.qcow2");
+	if (forms[i].snapshot)
+		rig_sh(&g, "qemu-img snapshot -c first a.qcow2 && "
+		    "qemu-io -c 'write -q -P 8 1088K 40K' a.qcow2");
+}
+
+static void
+compare(const char *a, const char *b)
+{
+	rig_sh(&g, "qemu-img compare %s %s", a, b);
+}
+
+/* No more of the host's disk than QEMU's own copy, but for some tables. */
+static void
+is_sparse(const char *a, const char *format, const char *options)
+{
+	struct stat ours, theirs;
+
+	rig_sh(&g, "rm -f theirs && qemu-img convert -O %s %s %s "
+	    "a.qcow2 theirs", format, *options != '\0' ? "-o" : "", options);
+	ck_assert_int_eq(stat(a, &ours), 0);
+	ck_assert_int_eq(stat("theirs", &theirs), 0);
+	ck_assert_int_le(ours.st_blocks, theirs.st_blocks + 512);
+}
+
+START_TEST(converted)
+{
+	int other = (_i + 5) % NFORMS;
+
+	make_theirs(_i);
+	imagerig_do(&g, "convert a.qcow2 b.raw");
+	compare("a.qcow2", "b.raw");
+	is_sparse("b.raw", "raw", "");
+	imagerig_do(&g, "convert -o %s a.qcow2 c.qcow2",
+	    forms[other].options);
+	compare("a.qcow2", "c.qcow2");
+	rig_sh(&g, "qemu-img check c.qcow2");
+	is_sparse("c.qcow2", "qcow2", forms[other].options);
+	imagerig_do(&g, "convert -f raw -O qcow2 -o %s b.raw d.img",
+	    forms[_i].options);
+	compare("b.raw", "d.img");
+	rig_sh(&g, "qemu-img check d.img");
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* Does qemu-img's account of the image have that line? */
+static void
+theirs_says(const char *image, const char *line)
+{
+	rig_sh(&g, "qemu-img info %s | grep -q '%s'", image, line);
+}
+
+START_TEST(created)
+{
+	rig_sh(&g, "truncate -s 2M behind");
+	imagerig_do(&g, "create -f qcow2 -o %s -s %s a", forms[_i].options,
+	    forms[_i].size);
+	rig_sh(&g, "qemu-img check a");
+	rig_sh(&g, "qemu-io -c 'read -q -P 0 0 %s' a", forms[_i].size);
+	rig_sh(&g, "qemu-img create -f qcow2 -o %s b %s", forms[_i].options,
+	    forms[_i].size);
+	rig_sh(&g, "qemu-img info a | grep -v -e '^disk size' -e ^image "
+	    ">a.txt; qemu-img info b | grep -v -e '^disk size' -e ^image "
+	    ">b.txt; cmp a.txt b.txt");
+	/* It takes what is written to it. */
+	rig_sh(&g, "qemu-io -c 'write -q -P 3 1M 1M' a && qemu-img check a");
+	rig_sh(&g, "qemu-io -c 'read -q -P 3 1M 1M' -c 'read -q -P 0 0 1M' "
+	    "a");
+}
+END_TEST
+
+START_TEST(created_behind)
+{
+	rig_sh(&g, "mkdir sub && truncate -s 3M sub/base && "
+	    "qemu-io -f raw -c 'write -q -P 1 0 3M' sub/base");
+	imagerig_do(&g, "create -b base -F raw sub/a.qcow2");
+	theirs_says("sub/a.qcow2", "backing file: base (actual path: sub/base)");
+	theirs_says("sub/a.qcow2", "backing file format: raw");
+	theirs_says("sub/a.qcow2", "virtual size: 3 MiB");
+	rig_sh(&g, "qemu-io -c 'read -q -P 1 0 3M' sub/a.qcow2");
+	/* The format by what is in it, and a size of its own. */
+	imagerig_do(&g, "create -b sub/a.qcow2 -s 5M b.qcow2");
+	theirs_says("b.qcow2", "backing file format: qcow2");
+	rig_sh(&g, "qemu-io -c 'read -q -P 1 0 3M' -c 'read -q -P 0 3M 2M' "
+	    "b.qcow2");
+	rig_sh(&g, "qemu-img check b.qcow2");
+	imagerig_fails(&g, "none: No such file", "create -b none c.qcow2");
+	imagerig_fails(&g, "raw image has none", "create -b b.qcow2 c.img");
+	imagerig_fails(&g, "nothing is preallocated",
+	    "create -b b.qcow2 -o preallocation=metadata c.qcow2");
+	/* It is no file for those who open it later. */
+	rig_sh(&g, "cp b.qcow2 x:y");
+	imagerig_fails(&g, "is no file", "create -b x:y c.qcow2");
+	ck_assert(!imagerig_has("c.qcow2") && !imagerig_has("c.img"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+START_TEST(created_raw)
+{
+	struct stat st;
+
+	imagerig_do(&g, "create -s 1G a");
+	ck_assert_int_eq(stat("a", &st), 0);
+	ck_assert_int_eq(st.st_size, 1 << 30);
+	ck_assert_int_lt(st.st_blocks, 64);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	/* What is there stays as it is. */
+	imagerig_fails(&g, "a: File exists", "create -s 512 a");
+	imagerig_fails(&g, "a: File exists", "convert -O raw a a");
+	ck_assert_int_eq(stat("a", &st), 0);
+	ck_assert_int_eq(st.st_size, 1 << 30);
+	imagerig_do(&g, "create -s 2M -o preallocation=falloc b");
+	ck_assert_int_eq(stat("b", &st), 0);
+	ck_assert_int_ge(st.st_blocks, 4096);
+	/* Neither too long nor a dangling link leaves a file behind. */
+	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c");
+	imagerig_fails(&g, "c: ", "create -s 9223372036854775296 c");
+	ck_assert_int_eq(symlink("none", "c"), 0);
+	imagerig_fails(&g, "c: File exists", "create -s 512 c");
+	ck_assert(!imagerig_has("none"));
+	imagerig_fails(&g, "No such file", "create -s 512 none/c");
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+START_TEST(refused)
+{
+	static const struct {
+		const char *words, *text;
+	} bad[] = {
+		{ "create -s 0 a", "no size" },
+		{ "create -s 513 a", "no size" },
+		{ "create -s 1X a", "no size" },
+		{ "create -f vmdk -s 1M a", "`vmdk' is no format" },
+		{ "create -s 1M -o cluster_size=4K a", "have no option" },
+		{ "create -s 1M -o preallocation=metadata a", "no metadata" },
+		{ "create -s 1M -o preallocation=full a", "off, metadata or" },
+		{ "create -s 1M -o nonsense a.qcow2", "not OPTION=VALUE" },
+		{ "create -s 1M -o lazy=on a.qcow2", "have no option `lazy'" },
+		{ "create -s 1M -o cluster_size=3K a.qcow2", "a power of" },
+		{ "create -s 1M -o cluster_size=256 a.qcow2", "512 bytes to" },
+		{ "create -s 1M -o cluster_size=4M a.qcow2", "512 bytes to" },
+		{ "create -s 1M -o refcount_bits=3 a.qcow2", "1, 2, 4" },
+		{ "create -s 1M -o refcount_bits=128 a.qcow2", "a number" },
+		{ "create -s 1M -o compat=0.10,lazy_refcounts=on a.qcow2",
+		    "0.10 has" },
+		{ "create -s 1M -o extended_l2=on,cluster_size=8K a.qcow2",
+		    "at least 16K" },
+		{ "create -s 1024T -o cluster_size=512 a.qcow2",
+		    "too large for" },
+		{ "convert a.qcow2 b.img", "No such file" },
+		{ "info a.qcow2", "No such file" },
+		{ "info -f qcow2 base", "is not a qcow2 image" },
+		{ "info .", "neither a regular file" },
+		{ "convert base a.vmdk", "write -O" },
+		{ "convert -O raw odd a", "multiple of 512" },
+		{ "convert base none/b.img", "No such file" },
+	};
+	size_t i;
+
+	rig_sh(&g, "truncate -s 1M base && truncate -s 1000 odd");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
+	ck_assert(!imagerig_has("a") && !imagerig_has("a.qcow2"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+static const char *
+value(unsigned row, const char *key)
+{
+	ck_assert_uint_lt(row, g.rows.n);
+	return row_value(&g.rows.row[row], key, "");
+}
+
+START_TEST(told)
+{
+	rig_sh(&g, "truncate -s 1M behind && qemu-img create -f qcow2 -o "
+	    "cluster_size=32K,refcount_bits=8,lazy_refcounts=on,"
+	    "extended_l2=on,compression_type=zstd -b behind -F raw a.qcow2 "
+	    "7M && qemu-img snapshot -c one a.qcow2 && "
+	    "qemu-img snapshot -c 'two and' a.qcow2");
+	imagerig_do(&g, "info a.qcow2");
+	ck_assert_uint_eq(g.rows.n, 3);
+	ck_assert_str_eq(value(0, "format"), "qcow2");
+	ck_assert_str_eq(value(0, "size"), "7340032");
+	ck_assert_str_eq(value(0, "compat"), "1.1");
+	ck_assert_str_eq(value(0, "cluster-size"), "32768");
+	ck_assert_str_eq(value(0, "refcount-bits"), "8");
+	ck_assert_str_eq(value(0, "lazy-refcounts"), "on");
+	ck_assert_str_eq(value(0, "extended-l2"), "on");
+	ck_assert_str_eq(value(0, "compression"), "zstd");
+	ck_assert_str_eq(value(0, "dirty"), "off");
+	ck_assert_str_eq(value(0, "corrupt"), "off");
+	ck_assert_str_eq(value(0, "backing-file"), "behind");
+	ck_assert_str_eq(value(0, "backing-format"), "raw");
+	ck_assert_str_eq(value(1, "name"), "one");
+	ck_assert_str_eq(value(2, "id"), "2");
+	ck_assert_str_eq(value(2, "name"), "two and");
+	ck_assert_str_eq(value(2, "size"), "7340032");
+	/* What is behind need not be there. */
+	rig_sh(&g, "rm behind");
+	imagerig_do(&g, "info a.qcow2");
+	imagerig_fails(&g, "behind: No such file", "convert a.qcow2 b.img");
+	rig_sh(&g, "truncate -s 3M b && qemu-img create -f qcow2 -o "
+	    "compat=0.10 c 1M");
+	imagerig_do(&g, "info b");
+	ck_assert_str_eq(value(0, "format"), "raw");
+	ck_assert_str_eq(value(0, "size"), "3145728");
+	ck_assert_str_eq(value(0, "allocated"), "0");
+	imagerig_do(&g, "info c");
+	ck_assert_str_eq(value(0, "compat"), "0.10");
+	ck_assert_str_eq(value(0, "refcount-bits"), "16");
+}
+END_TEST
+
+/* An image that a guest has open is nobody else's. */
+START_TEST(in_use)
+{
+	struct disk_how how = { 0 };
+	struct disk *d;
+	char err[512];
+
+	rig_sh(&g, "qemu-img create -f qcow2 a.qcow2 1M");
+	d = disk_open(NULL, "a.qcow2", &how, err, sizeof(err));
+	ck_assert_msg(d != NULL, "%s", err);
+	imagerig_fails(&g, "in use by another", "convert a.qcow2 b.raw");
+	imagerig_fails(&g, "in use by another", "info a.qcow2");
+	imagerig_fails(&g, "in use by another", "create -b a.qcow2 b.qcow2");
+	imagerig_do(&g, "info -U a.qcow2");
+	disk_close(d);
+	imagerig_do(&g, "convert a.qcow2 b.raw");
+}
+END_TEST
+
+/* A file that cannot become as long as it must is not there afterwards. */
+START_TEST(no_room)
+{
+	const struct rlimit limit = { 2 << 20, 2 << 20 };
+
+	rig_sh(&g, "qemu-img create -f qcow2 a.qcow2 64M && "
+	    "qemu-io -c 'write -q -P 1 0 8M' a.qcow2");
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	imagerig_fails(&g, "b.qcow2: File too large",
+	    "convert a.qcow2 b.qcow2");
+	imagerig_fails(&g, "b.raw: File too large", "convert a.qcow2 b.raw");
+	imagerig_fails(&g, "c: File too large", "create -s 3M c");
+	imagerig_fails(&g, "c.qcow2: File too large",
+	    "create -o preallocation=falloc -s 3M c.qcow2");
+	ck_assert(!imagerig_has("b.qcow2") && !imagerig_has("b.raw") &&
+	    !imagerig_has("c") && !imagerig_has("c.qcow2"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* A source that cannot be read names itself. */
+START_TEST(broken_source)
+{
+	rig_sh(&g, "qemu-img create -f qcow2 a.qcow2 1M && "
+	    "qemu-io -c 'write -q -P 1 0 1M' a.qcow2");
+	/* The L2 table, in the fifth cluster. */
+	rig_sh(&g, "qemu-io -f raw -c 'write -q -P 0x11 256K 4K' a.qcow2");
+	imagerig_fails(&g, "a.qcow2: Input/output error",
+	    "convert a.qcow2 b.raw");
+	ck_assert(!imagerig_has("b.raw"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* Ctrl-C: nothing is left. */
+START_TEST(interrupted)
+{
+	pid_t pid;
+	int status;
+
+	/* Much to read, though it takes no room. */
+	rig_sh(&g, "qemu-img create -f qcow2 -o preallocation=metadata "
+	    "a.qcow2 64G");
+	pid = fork();
+	if (pid == 0) {
+		bool ok = imagerig_try(&g, "convert a.qcow2 b.qcow2");
+
+		_exit(ok ? 0 : strstr(g.cn.error, "Interrupted") != NULL ?
+		    3 : 4);
+	}
+	while (rig_run(&g, "ls b.qcow2.*") != 0)
+		usleep(10000);
+	usleep(100000);
+	kill(pid, SIGINT);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 3);
+	ck_assert(!imagerig_has("b.qcow2"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tc = tcase_create("image");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, converted, 0, NFORMS);
+	tcase_add_loop_test(tc, created, 0, NFORMS);
+	tcase_add_test(tc, created_behind);
+	tcase_add_test(tc, created_raw);
+	tcase_add_test(tc, refused);
+	tcase_add_test(tc, told);
+	tcase_add_test(tc, in_use);
+	tcase_add_test(tc, no_room);
+	tcase_add_test(tc, broken_source);
+	tcase_add_test(tc, interrupted);
+	return test_main("image", tc);
+}
