@@ -28,13 +28,15 @@
 /* Host file systems write, and allocate, whole pages. */
 #define FILE_PHYSICAL_SIZE	4096
 
-/* Immutable after the open. */
+/* i: immutable after the open; the rest: loop */
 struct disk_raw {
-	struct disk		 d;
-	int			 fd;		/* the file's, once it is there */
-	struct disk_file	*file;
-	bool			 regular;	/* no block device */
-	bool			 unsafe;	/* a flush does nothing */
+	struct disk		 d;		/* i */
+	int			 fd;		/* i: the file's */
+	struct disk_file	*file;		/* i */
+	bool			 regular;	/* i: no block device */
+	bool			 cached;	/* i: by the host */
+	bool			 unsafe;	/* i: a flush does nothing */
+	int			 lost;		/* -errno of a flush, or 0 */
 };
 
 static const struct disk_format raw_format;
@@ -141,6 +143,7 @@ raw_set_file(struct disk_raw *r, bool direct, bool part)
 	size_t align;
 	int error;
 
+	r->cached = !direct;
 	error = disk_file_create(&r->file, r->fd, direct, part && r->regular);
 	if (error == -EOPNOTSUPP)
 		return "cache=none: its file system needs the host's cache";
@@ -354,6 +357,18 @@ disk_pad(struct disk_req *req)
 	return 0;
 }
 
+/*
+ * After a flush that failed the system may take what was not written for clean:
+ * the next one would succeed, and what was to be stable is gone.  So none does.
+ */
+static int
+disk_flushed(struct disk_raw *r, int res)
+{
+	if (res != 0 && r->cached && r->lost == 0)
+		r->lost = res;
+	return r->lost != 0 ? r->lost : res;
+}
+
 /* The operation is over by what it returned: tells the caller so. */
 static bool
 disk_finish(struct disk_req *req, int res)
@@ -363,6 +378,8 @@ disk_finish(struct disk_req *req, int res)
 
 	if (res == -EOPNOTSUPP && req->op == DISK_DISCARD)
 		res = 0;
+	if (req->op == DISK_FLUSH)
+		res = disk_flushed(raw_of(req->disk), res);
 	if (res == 0 && moves)
 		res = disk_pad(req);
 	if (res > 0)

@@ -208,10 +208,12 @@ fakeaio_step(struct aio *a)
 	a->ops += f.kind != OP_NOP;
 	if (hold(a, &f))
 		return true;
-	if (a->ops == a->fail_at && f.kind != OP_NOP)
+	if (a->ops == a->fail_at && f.kind != OP_NOP) {
+		a->flush_failed = f.kind == OP_FLUSH;
 		res = a->fail_with;
-	else
+	} else {
 		res = perform(&f);
+	}
 	if (f.event != -1 && res >= 0) {
 		e = &a->event[f.event];
 		e->completed = e->skipped ? 0 : a->now++;

@@ -37,6 +37,7 @@ struct aio {
 	/* The operation that fails, counted from 1; 0: none. */
 	unsigned		 fail_at;
 	int			 fail_with;
+	bool			 flush_failed;	/* it was one */
 	unsigned		 ops;
 	/* The operation that does not end, counted so, until it is released. */
 	unsigned		 hold_at;
