@@ -9,19 +9,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "devices/disk.h"
 #include "devices/state.h"
-#include "devices/virtio_blk.h"
+#include "devices/virtio_blk_local.h"
 
 #define BLK_DEVICE_ID		2
 #define BLK_PCI_CLASS		0x018000	/* mass storage, other */
-#define BLK_QUEUE_MAX		256
 #define BLK_STATE_VERSION	3
 
 /* Feature bits (5.2.3). */
@@ -65,43 +61,6 @@
 
 #define BLK_LOG_INTERVAL	10000000000ull	/* ns */
 
-/* struct virtio_blk_config (5.2.4), as far as the offered features fill it */
-struct blk_config {
-	uint64_t	capacity;	/* sectors */
-	uint32_t	size_max;
-	uint32_t	seg_max;
-	uint32_t	geometry;
-	uint32_t	blk_size;
-	uint8_t		physical_block_exp;	/* 2^n logical blocks */
-	uint8_t		alignment_offset;
-	uint16_t	min_io_size;
-	uint32_t	opt_io_size;
-	uint8_t		writeback;	/* as it is at first */
-	uint8_t		unused0;
-	uint16_t	num_queues;
-	uint32_t	max_discard_sectors;
-	uint32_t	max_discard_seg;
-	uint32_t	discard_sector_alignment;
-	uint32_t	max_write_zeroes_sectors;
-	uint32_t	max_write_zeroes_seg;
-	uint8_t		write_zeroes_may_unmap;
-	uint8_t		unused1[3];
-	uint32_t	pad;			/* not the guest's */
-};
-#define BLK_CONFIG_LEN	60
-_Static_assert(offsetof(struct blk_config, pad) == BLK_CONFIG_LEN,
-    "blk_config");
-_Static_assert(sizeof(struct blk_config) == 64, "no hidden padding");
-_Static_assert(BLK_QUEUE_MAX <= VQ_SIZE_MAX, "queue too large");
-
-/* What a request begins with. */
-struct blk_header {
-	uint32_t	type;
-	uint32_t	reserved;
-	uint64_t	sector;
-};
-_Static_assert(sizeof(struct blk_header) == 16, "blk_header");
-
 /* What discard and write zeroes apply to. */
 struct blk_range {
 	uint64_t	sector;
@@ -110,43 +69,6 @@ struct blk_range {
 };
 #define BLK_RANGE_UNMAP		0x1
 _Static_assert(sizeof(struct blk_range) == 16, "blk_range");
-
-/* One request, free or in flight. */
-struct blk_req {
-	struct virtio_blk	*b;
-	struct blk_req		*next;		/* free list */
-	unsigned		 queue;
-	struct vq_chain		 chain;
-	struct blk_header	 head;		/* copied */
-	uint8_t			*status;	/* in guest memory */
-	size_t			 bytes;		/* of data it moves */
-	bool			 stable;	/* once it is complete */
-	struct disk_req		 disk;
-};
-
-/* i: immutable; the rest: loop */
-struct virtio_blk {
-	struct virtio_dev_ops	 ops;		/* i: those below, its queues */
-	struct disk		*disk;		/* i */
-	char			*name;		/* i */
-	struct blk_config	 config;	/* i */
-	bool			 readonly;	/* i */
-	_Atomic uint8_t		 writeback;	/* set by vCPU threads, too */
-	char			 serial[VIRTIO_BLK_SERIAL_MAX];	/* i */
-	struct virtio		*v;		/* set by start */
-	struct blk_req		*free;
-	unsigned		 nused;		/* of req[], ever */
-	unsigned		 in_flight;	/* requests */
-	size_t			 bytes;		/* of data in flight */
-	uint64_t		 starved;	/* queues that met a limit */
-	unsigned		 first;		/* the queue that goes on first */
-	unsigned		 turn;		/* of the loop's, the last */
-	unsigned		 descs;		/* taken in it */
-	unsigned		 owed[VIRTIO_BLK_QUEUES_MAX];
-	bool			 stopping;
-	uint64_t		 log_after;	/* ns: no error line before */
-	struct blk_req		 req[BLK_QUEUE_MAX];
-};
 
 static const struct virtio_dev_ops blk_ops;
 
@@ -176,28 +98,23 @@ blk_fill_config(struct blk_config *c, const struct disk_info *i,
 }
 
 struct virtio_blk *
-virtio_blk_create(struct disk *disk, const char *serial, const char *name,
-    unsigned nqueues)
+virtio_blk_create(const struct virtio_blk_conf *c)
 {
 	struct virtio_blk *b;
 
-	assert(nqueues >= 1 && nqueues <= VIRTIO_BLK_QUEUES_MAX);
+	assert(c->nqueues >= 1 && c->nqueues <= VIRTIO_BLK_QUEUES_MAX);
 
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return NULL;
-	b->name = strdup(name);
-	if (b->name == NULL) {
-		free(b);
-		return NULL;
-	}
 	b->ops = blk_ops;
-	b->ops.nqueues = (uint16_t)nqueues;
-	b->disk = disk;
-	b->readonly = disk_info(disk)->readonly;
-	blk_fill_config(&b->config, disk_info(disk), nqueues);
+	b->ops.nqueues = (uint16_t)c->nqueues;
+	b->c = *c;
+	b->readonly = disk_info(c->disk)->readonly;
+	blk_fill_config(&b->config, disk_info(c->disk), c->nqueues);
 	atomic_init(&b->writeback, b->config.writeback);
-	memcpy(b->serial, serial, strnlen(serial, sizeof(b->serial)));
+	memcpy(b->serial, c->serial, strnlen(c->serial, sizeof(b->serial)));
+	blk_wait_init(b);
 	return b;
 }
 
@@ -206,8 +123,7 @@ virtio_blk_destroy(struct virtio_blk *b)
 {
 	if (b == NULL)
 		return;
-	assert(b->in_flight == 0);
-	free(b->name);
+	assert(b->in_flight == 0 && b->waiting == NULL);
 	free(b);
 }
 
@@ -258,6 +174,7 @@ blk_start(void *dev, struct virtio *v)
 	b->v = v;
 	b->stopping = false;
 	b->starved = 0;
+	b->halted = false;
 	b->first = 0;
 	memset(b->owed, 0, sizeof(b->owed));
 	/* Without flushes there is no cache that could be on (5.2.5.2). */
@@ -365,8 +282,8 @@ blk_answer(struct virtio_blk *b, struct blk_req *r, uint8_t status,
 	blk_free(b, r);
 }
 
-static void
-blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
+const char *
+virtio_blk_verb(enum disk_op op)
 {
 	static const char *const verb[] = {
 		[DISK_READ] = "read",
@@ -375,13 +292,20 @@ blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
 		[DISK_DISCARD] = "discard",
 		[DISK_ZERO] = "write of zeroes",
 	};
+
+	return verb[op];
+}
+
+static void
+blk_log_error(struct virtio_blk *b, const struct blk_req *r, int error)
+{
 	uint64_t now = loop_now_ns();
 
 	if (now < b->log_after)
 		return;
 	b->log_after = now + BLK_LOG_INTERVAL;
-	log_warn("%s: %s at sector %" PRIu64 ": %s", b->name,
-	    verb[r->disk.op], r->head.sector, strerror(-error));
+	log_warn("%s: %s at sector %" PRIu64 ": %s", b->c.name,
+	    virtio_blk_verb(r->disk.op), r->head.sector, strerror(-error));
 }
 
 /*
@@ -400,7 +324,7 @@ blk_needs_flush(const struct blk_req *r)
  * Lets the queues that met a limit go on.  The first of them may take all there
  * is: another one is the first the next time.
  */
-static void
+void
 blk_feed(struct virtio_blk *b)
 {
 	unsigned n = b->ops.nqueues, first = b->first, i, queue;
@@ -418,6 +342,15 @@ blk_feed(struct virtio_blk *b)
 }
 
 static void
+blk_finish(struct virtio_blk *b, struct blk_req *r, int res)
+{
+	if (res != 0)
+		blk_log_error(b, r, res);
+	blk_answer(b, r, res == 0 ? BLK_S_OK : BLK_S_IOERR,
+	    res == 0 && r->disk.op == DISK_READ ? r->disk.len : 0);
+}
+
+static void
 blk_disk_done(struct disk_req *req, int res)
 {
 	struct blk_req *r = (struct blk_req *)((char *)req -
@@ -426,32 +359,37 @@ blk_disk_done(struct disk_req *req, int res)
 
 	if (res == 0 && blk_needs_flush(r)) {
 		r->disk.op = DISK_FLUSH;
-		disk_submit(b->disk, &r->disk);
+		disk_submit(b->c.disk, &r->disk);
 		return;
 	}
 	b->in_flight--;
 	b->bytes -= r->bytes;
-	if (res != 0)
-		blk_log_error(b, r, res);
-	blk_answer(b, r, res == 0 ? BLK_S_OK : BLK_S_IOERR,
-	    res == 0 && r->disk.op == DISK_READ ? r->disk.len : 0);
+	if (res == 0 || !blk_keep(b, r, res))
+		blk_finish(b, r, res);
 	if (b->stopping && b->in_flight == 0) {
 		virtio_stopped(b->v);
-	} else if (b->starved != 0) {
+	} else if (b->starved != 0 && !blk_waits(b)) {
 		blk_feed(b);
 	}
 }
 
-static void
-blk_submit(struct virtio_blk *b, struct blk_req *r, size_t bytes)
+void
+blk_issue(struct virtio_blk *b, struct blk_req *r)
 {
 	b->in_flight++;
+	b->bytes += r->bytes;
+	disk_submit(b->c.disk, &r->disk);
+}
+
+/* A request is as the disk wants it, and moves so many bytes. */
+static void
+blk_begin(struct virtio_blk *b, struct blk_req *r, size_t bytes)
+{
 	r->bytes = bytes;
 	r->stable = atomic_load(&b->writeback) == 0 ||
 	    (virtio_features(b->v) & BLK_F_FLUSH) == 0;
-	b->bytes += bytes;
 	r->disk.done = blk_disk_done;
-	disk_submit(b->disk, &r->disk);
+	blk_submit(b, r);
 }
 
 /* Are these sectors, at least one, on the disk? */
@@ -472,7 +410,7 @@ blk_transfer(struct virtio_blk *b, struct blk_req *r)
 		return;
 	}
 	r->disk.offset = r->head.sector * DISK_SECTOR;
-	blk_submit(b, r, r->disk.len);
+	blk_begin(b, r, r->disk.len);
 }
 
 /* The result of a discard or write of zeroes that is not to be done. */
@@ -510,7 +448,7 @@ blk_range(struct virtio_blk *b, struct blk_req *r)
 	r->disk.offset = range.sector * DISK_SECTOR;
 	r->disk.len = (size_t)range.num_sectors * DISK_SECTOR;
 	r->head.sector = range.sector;
-	blk_submit(b, r, 0);
+	blk_begin(b, r, 0);
 }
 
 /* The serial number, zero-padded and unterminated (5.2.6). */
@@ -546,7 +484,7 @@ blk_handle(struct virtio_blk *b, struct blk_req *r)
 	case BLK_T_FLUSH:
 		r->disk.op = DISK_FLUSH;
 		r->disk.len = 0;
-		blk_submit(b, r, 0);
+		blk_begin(b, r, 0);
 		break;
 	case BLK_T_DISCARD:
 	case BLK_T_WRITE_ZEROES:
@@ -602,8 +540,8 @@ blk_notify(void *dev, unsigned queue)
 	b->owed[queue] = 0;
 	while (descs < share && b->descs < BLK_TURN_DESCS) {
 		r = blk_first_free(b);
-		if (r == NULL || b->bytes >= BLK_FLIGHT_BYTES) {
-			/* The next completion comes back here. */
+		if (r == NULL || b->bytes >= BLK_FLIGHT_BYTES || blk_waits(b)) {
+			/* The next completion, or retry, comes back here. */
 			b->starved |= UINT64_C(1) << queue;
 			return;
 		}
@@ -627,6 +565,7 @@ blk_stop(void *dev)
 	struct virtio_blk *b = dev;
 
 	b->stopping = true;
+	blk_wait_stop(b);
 	if (b->in_flight == 0)
 		virtio_stopped(b->v);
 }

@@ -121,22 +121,6 @@ string_equal(const char *a, const char *b)
 	return strcmp(a, b) == 0;
 }
 
-static bool
-disks_equal(const struct vm_config *a, const struct vm_config *b)
-{
-	unsigned i;
-
-	if (a->ndisks != b->ndisks)
-		return false;
-	for (i = 0; i < a->ndisks; i++)
-		if (strcmp(a->disk[i].path, b->disk[i].path) != 0 ||
-		    a->disk[i].how.readonly != b->disk[i].how.readonly ||
-		    a->disk[i].how.cache != b->disk[i].how.cache ||
-		    a->disk[i].how.kind != b->disk[i].how.kind)
-			return false;
-	return true;
-}
-
 /* Is the value of one key the same in two structs of its section? */
 static bool
 key_equal(const struct key *k, const void *a, const void *b)
@@ -181,6 +165,8 @@ key_equal(const struct key *k, const void *a, const void *b)
 static bool
 is_live(const struct key *k, const void *a, const void *b)
 {
+	if (k->type == KEY_DISKS)
+		return disks_alike(a, b);
 	if (k->class == CLASS_MIXED)
 		return nics_alike(key_field(k, a), key_field(k, b));
 	return k->class == CLASS_LIVE;
@@ -207,7 +193,11 @@ vm_config_set_live(struct vm_config *c, const struct vm_config *from)
 
 	for (i = 0; i < CONFIG_NKEYS; i++) {
 		k = &config_keys[i];
-		if (k->section == SECTION_VM && is_live(k, c, from))
+		if (k->section != SECTION_VM || !is_live(k, c, from))
+			continue;
+		if (k->type == KEY_DISKS)
+			disks_set_live(c, from);
+		else
 			memcpy(key_field(k, c), key_field(k, from),
 			    key_size(k));
 	}

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "devices/disk.h"
 #include "vmm/affinity.h"
+#include "vmm/config_disk.h"
 #include "vmm/config_net.h"
 #include "vmm/owner.h"
 
@@ -32,11 +32,6 @@
 enum on_end {
 	ON_END_STOP,
 	ON_END_RESTART,
-};
-
-struct vm_disk {
-	char		*path;
-	struct disk_how	 how;
 };
 
 struct vm_config {

@@ -72,98 +72,19 @@ parse_word(struct parser *ps, unsigned line, const char *name,
 	return -1;
 }
 
-/* The options of a disk, and the words that one may have. */
-enum disk_option {
-	DISK_OPTION_READONLY,
-	DISK_OPTION_CACHE,
-	DISK_OPTION_FORMAT,
-	DISK_OPTIONS,
-};
-
-static const char *const cache_modes[] = {
-	[DISK_WRITEBACK] = "writeback",
-	[DISK_WRITETHROUGH] = "writethrough",
-	[DISK_NONE] = "none",
-	NULL,
-};
-
-static const char *const disk_kinds[] = {
-	[DISK_AUTO] = "auto",
-	[DISK_RAW] = "raw",
-	[DISK_QCOW2] = "qcow2",
-	NULL,
-};
-
-static const struct {
-	const char		*name;
-	const char		*title;
-	const char *const	*words;
-} disk_options[DISK_OPTIONS] = {
-	[DISK_OPTION_READONLY] = { "readonly", NULL, NULL },
-	[DISK_OPTION_CACHE] = { "cache", "disk: cache", cache_modes },
-	[DISK_OPTION_FORMAT] = { "format", "disk: format", disk_kinds },
-};
-
-static void
-set_disk_option(struct disk_how *how, enum disk_option option, int word)
-{
-	switch (option) {
-	case DISK_OPTION_READONLY:
-		how->readonly = true;
-		break;
-	case DISK_OPTION_CACHE:
-		how->cache = (enum disk_cache)word;
-		break;
-	case DISK_OPTION_FORMAT:
-		how->kind = (enum disk_kind)word;
-		break;
-	case DISK_OPTIONS:
-		break;
-	}
-}
-
-/* "NAME" or "NAME=VALUE"; `seen` has a bit for each option so far. */
-static void
-parse_disk_option(struct parser *ps, unsigned line, char *value,
-    struct disk_how *how, unsigned *seen)
-{
-	const char *name = strsep(&value, "=");
-	unsigned i;
-	int word = 0;
-
-	for (i = 0; i < DISK_OPTIONS; i++)
-		if (strcmp(name, disk_options[i].name) == 0)
-			break;
-	if (i == DISK_OPTIONS) {
-		parser_error(ps, line, "disk: unknown option `%s', write "
-		    "readonly, cache=MODE or format=FORMAT (a path cannot "
-		    "contain a comma)", name);
-		return;
-	}
-	if ((*seen & 1u << i) != 0)
-		parser_error(ps, line, "disk: %s: given twice", name);
-	*seen |= 1u << i;
-	if (disk_options[i].words != NULL)
-		word = parse_word(ps, line, disk_options[i].title,
-		    disk_options[i].words, value == NULL ? "" : value);
-	else if (value != NULL)
-		parser_error(ps, line, "disk: %s: takes no value", name);
-	if (word >= 0)
-		set_disk_option(how, i, word);
-}
-
 /* "PATH", then perhaps options, each behind a comma. */
 static void
 parse_disk(struct parser *ps, unsigned line, const struct key *k, char *value,
     struct vm_disk *disk)
 {
 	unsigned seen = 0;
-	char *word;
+	char why[300], *word;
 
 	parse_path(ps, line, k, value_trim(strsep(&value, ",")), &disk->path);
 	while ((word = strsep(&value, ",")) != NULL)
-		parse_disk_option(ps, line, value_trim(word), &disk->how,
-		    &seen);
+		if (disk_option(disk, value_trim(word), &seen, why,
+		    sizeof(why)) != 0)
+			parser_error(ps, line, "%s: %s", k->name, why);
 }
 
 static void

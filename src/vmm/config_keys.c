@@ -107,7 +107,7 @@ const struct key config_keys[] = {
 	    .class = CLASS_PENDING, .min = 1, .max = HV_VCPUS_MAX,
 	    .def = "1" },
 	{ VM(disk), .name = "disk", .type = KEY_DISKS,
-	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
+	    .class = CLASS_MIXED, .max = INI_LINE_MAX },
 	{ VM(initrd), .name = "initrd", .type = KEY_PATH,
 	    .class = CLASS_PENDING, .max = INI_LINE_MAX },
 	{ VM(kernel), .name = "kernel", .type = KEY_PATH,
@@ -287,33 +287,6 @@ print_lines(const char *lines, struct buf *b)
 }
 
 static int
-print_disks(const struct vm_config *vm, struct buf *b)
-{
-	static const char *const cache[] = {
-		[DISK_WRITEBACK] = "",
-		[DISK_WRITETHROUGH] = ",cache=writethrough",
-		[DISK_NONE] = ",cache=none",
-	};
-	static const char *const kind[] = {
-		[DISK_AUTO] = "",
-		[DISK_RAW] = ",format=raw",
-		[DISK_QCOW2] = ",format=qcow2",
-	};
-	unsigned i;
-	int ret = 0;
-
-	if (vm->ndisks == 0)
-		return buf_printf(b, "-");
-	for (i = 0; i < vm->ndisks && ret == 0; i++)
-		ret = buf_printf(b, "%s%s%s%s%s", i == 0 ? "" : ", ",
-		    vm->disk[i].path,
-		    kind[vm->disk[i].how.kind],
-		    vm->disk[i].how.readonly ? ",readonly" : "",
-		    cache[vm->disk[i].how.cache]);
-	return ret;
-}
-
-static int
 print_number(const struct key *k, uint64_t value, struct buf *b)
 {
 	char text[32];
@@ -343,7 +316,7 @@ key_print(const struct key *k, const void *base, struct buf *b)
 	case KEY_ALLOWS:
 		return print_lines(*(char *const *)field, b);
 	case KEY_DISKS:
-		return print_disks(base, b);
+		return disks_print(base, b);
 	case KEY_AFFINITY:
 		return affinity_print(field, b);
 	case KEY_ADDRS:

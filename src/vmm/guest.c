@@ -50,7 +50,7 @@
 
 struct guest {
 	const struct vm_env	*env;		/* i */
-	struct vm_config	*conf;		/* i, a copy; affinity: l */
+	struct vm_config	*conf;		/* i, a copy; what is live: l */
 	struct console		*console;	/* i, the vm's */
 	const struct guest_ops	*ops;		/* l; NULL: detached */
 	void			*cookie;	/* l */
@@ -182,6 +182,19 @@ machine_ioapic_route(void *cookie, unsigned pin, const struct hv_msi *msg)
 	return g->env->hv->ioapic_route(g->hv_vm, pin, msg);
 }
 
+static bool
+machine_disk_failed(void *cookie, unsigned disk,
+    const struct virtio_blk_error *e)
+{
+	struct guest *g = cookie;
+	char msg[VCPU_MSG_MAX];
+
+	snprintf(msg, sizeof(msg), "disk %s: %s at sector %" PRIu64 ": %s",
+	    g->conf->disk[disk].path, virtio_blk_verb(e->op), e->sector,
+	    strerror(-e->error));
+	return g->ops != NULL && g->ops->failed(g->cookie, msg);
+}
+
 static int
 make_machine(struct guest *g, char *err, size_t errlen)
 {
@@ -197,6 +210,7 @@ make_machine(struct guest *g, char *err, size_t errlen)
 		.reset = machine_reset,
 		.poweroff = machine_poweroff,
 		.call = machine_call,
+		.disk_failed = machine_disk_failed,
 		.doorbell = g->env->hv->doorbell != NULL ? machine_doorbell :
 		    NULL,
 		.msi = g->env->hv->msi != NULL ? machine_msi : NULL,
@@ -367,6 +381,15 @@ set_mtus(struct guest *g)
 		machine_set_mtu(g->machine, i, nics_mtu(g->nics, i));
 }
 
+static void
+set_disks(struct guest *g)
+{
+	unsigned i;
+
+	for (i = 0; i < g->ndisks; i++)
+		machine_set_disk(g->machine, i, &g->conf->disk[i].policy);
+}
+
 static int
 plug_nics(struct guest *g, char *err, size_t errlen)
 {
@@ -417,6 +440,8 @@ on_prepared(void *cookie, int error)
 	for (i = 0; i < g->ndisks; i++)
 		disk_attach(g->disk[i], g->aio, g->env->disk_tables);
 	g->nattached = g->ndisks;
+	/* They may have changed since the devices were made. */
+	set_disks(g);
 	console_set_input_ready(g->console, input_ready, g);
 	if (g->env->hv->keeps_hlt || g->env->hv->tick != NULL)
 		ev_timer_start(loop_ev(g->env->loop), &g->second_timer);
@@ -639,6 +664,7 @@ void
 guest_resume(struct guest *g)
 {
 	crew_resume(g->crew);
+	machine_retry(g->machine);
 }
 
 void
@@ -667,6 +693,14 @@ guest_pin(struct guest *g, const struct affinity *a)
 		return;
 	g->conf->affinity = *a;
 	crew_pin(g->crew);
+}
+
+void
+guest_set_disks(struct guest *g, const struct vm_config *conf)
+{
+	disks_set_live(g->conf, conf);
+	if (g->running)
+		set_disks(g);
 }
 
 void

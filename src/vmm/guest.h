@@ -22,11 +22,15 @@ struct vm_config;
  * idle() may come before ended(), once a stop was asked for: the guest does
  * not run any more, but a request of its disks keeps its thread from parking.
  * paused() answers guest_pause().
+ *
+ * failed(): a disk could not do a request, for the reason in `msg`.  True: the
+ * guest is about to be paused, and the request is kept until guest_resume().
  */
 struct guest_ops {
 	void	(*running)(void *cookie);
 	void	(*idle)(void *cookie);
 	void	(*paused)(void *cookie);
+	bool	(*failed)(void *cookie, const char *msg);
 	void	(*ended)(void *cookie, enum vm_reason reason, const char *msg);
 	void	(*gone)(void *cookie);
 };
@@ -56,7 +60,8 @@ void guest_stop(struct guest *g);
 
 /*
  * Between running() and ended(): lets it run no further, its state kept, and
- * lets it run on.  Disk requests go on meanwhile.  guest_resume() also takes a
+ * lets it run on.  Disk requests go on meanwhile, but for those that failed,
+ * which guest_resume() tries again.  guest_resume() also takes a
  * pause back that was not answered by paused() yet; it may be, all the same.
  */
 void guest_pause(struct guest *g);
@@ -84,6 +89,9 @@ bool guest_get_nic(const struct guest *g, unsigned i, struct nic_status *st);
  * their switches.
  */
 void guest_set_nics(struct guest *g, const struct vm_nics *nics);
+
+/* Takes over what has changed of its disks, whose images are the same. */
+void guest_set_disks(struct guest *g, const struct vm_config *conf);
 
 /* Has its vCPUs run on other CPUs, from now on. */
 void guest_pin(struct guest *g, const struct affinity *a);

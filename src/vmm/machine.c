@@ -51,6 +51,7 @@
 _Static_assert(IOAPIC_PINS == HV_IOAPIC_PINS, "pins have routes");
 
 struct machine_disk {
+	struct machine		*m;
 	struct virtio_blk	*blk;
 	struct virtio_pci	*vp;
 	char			 name[VM_NAME_MAX + 16];
@@ -316,17 +317,34 @@ init_chips(struct machine *m)
 	add_device(m, &pci_ops, m->pci);
 }
 
+static bool
+disk_failed(void *cookie, const struct virtio_blk_error *e)
+{
+	struct machine_disk *d = cookie;
+	struct machine *m = d->m;
+
+	return m->mc.disk_failed(m->mc.cookie, (unsigned)(d - m->disk), e);
+}
+
 static int
 add_disk(struct machine *m, unsigned n)
 {
 	struct machine_disk *d = &m->disk[n];
 	char serial[VIRTIO_BLK_SERIAL_MAX + 1];
+	const struct virtio_blk_conf c = {
+		.disk = m->mc.disk[n],
+		.serial = serial,
+		.name = d->name,
+		.nqueues = m->mc.ncpus,
+		.failed = m->mc.disk_failed != NULL ? disk_failed : NULL,
+		.cookie = d,
+	};
 	int error;
 
+	d->m = m;
 	snprintf(d->name, sizeof(d->name), "vm %s: disk %u", m->mc.name, n);
 	snprintf(serial, sizeof(serial), "disk%u", n);
-	d->blk = virtio_blk_create(m->mc.disk[n], serial, d->name,
-	    m->mc.ncpus);
+	d->blk = virtio_blk_create(&c);
 	if (d->blk == NULL)
 		return -errno;
 	d->vp = virtio_pci_create(&m->host, m->mc.gm, m->pci,
@@ -649,6 +667,22 @@ machine_plug(struct machine *m)
 	for (i = 0; i < m->nnics; i++)
 		virtio_net_attach(m->nic[i].net);
 	m->plugged = true;
+}
+
+void
+machine_set_disk(struct machine *m, unsigned disk,
+    const struct virtio_blk_policy *policy)
+{
+	virtio_blk_set_policy(m->disk[disk].blk, policy);
+}
+
+void
+machine_retry(struct machine *m)
+{
+	unsigned i;
+
+	for (i = 0; i < m->ndisks; i++)
+		virtio_blk_retry(m->disk[i].blk);
 }
 
 void

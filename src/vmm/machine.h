@@ -15,13 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "vmm/config.h"
 
 struct buf;
 struct console;
 struct dev_call;
-struct disk;
 struct gmem;
 struct hv_exit;
 struct hv_msi;
@@ -50,6 +50,9 @@ struct machine_conf {
 	void			(*reset)(void *cookie);
 	void			(*poweroff)(void *cookie);
 	void			(*call)(void *cookie, struct dev_call *c);
+	/* Loop: see failed() of struct virtio_blk_conf. */
+	bool			(*disk_failed)(void *cookie, unsigned disk,
+				    const struct virtio_blk_error *e);
 	/* And of the backend; NULL: it has no doorbells. */
 	int			(*doorbell)(void *cookie, uint16_t port,
 				    uint8_t size, int fd, bool on);
@@ -77,6 +80,14 @@ int machine_tables(struct machine *m, char *err, size_t errlen);
  * machine_stop() is done.
  */
 void machine_plug(struct machine *m);
+
+/*
+ * Loop: what may change of a disk at any time, and another try for all requests
+ * that were kept after an error.
+ */
+void machine_set_disk(struct machine *m, unsigned disk,
+    const struct virtio_blk_policy *policy);
+void machine_retry(struct machine *m);
 
 /* Loop: another MTU of a NIC, which the guest sees when it boots again. */
 void machine_set_mtu(struct machine *m, unsigned nic, uint16_t mtu);

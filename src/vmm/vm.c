@@ -52,6 +52,7 @@ struct vm {
 	enum vm_state		 state;
 	enum vm_reason		 reason;
 	char			 msg[VCPU_MSG_MAX];
+	char			 fault[VCPU_MSG_MAX];	/* pauses it, or "" */
 
 	struct guest		*guest;		/* NULL: none */
 	bool			 ended;		/* guest has */
@@ -77,6 +78,8 @@ set_state(struct vm *vm, enum vm_state state)
 {
 	if (vm->state == state)
 		return;
+	if (state != VM_RUNNING && state != VM_PAUSED)
+		vm->fault[0] = '\0';
 	vm->state = state;
 	vm->env->event(vm->env->cookie, vm);
 }
@@ -165,6 +168,28 @@ on_paused(void *cookie)
 		return;
 	log_info("vm %s: paused", vm->conf->name);
 	set_state(vm, VM_PAUSED);
+}
+
+/*
+ * Told once, by its first request; the others fail while the guest is on its way
+ * to rest.  One that is asked to shut down does not wait for anybody.
+ */
+static bool
+on_failed(void *cookie, const char *msg)
+{
+	struct vm *vm = cookie;
+
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return false;
+	if (vm->fault[0] != '\0')
+		return true;
+	snprintf(vm->fault, sizeof(vm->fault), "%s", msg);
+	log_error("vm %s: %s: paused until it is resumed", vm->conf->name, msg);
+	if (vm->state == VM_RUNNING)
+		guest_pause(vm->guest);
+	else
+		vm->env->event(vm->env->cookie, vm);
+	return true;
 }
 
 /* Does a guest that has ended by itself boot again? */
@@ -282,6 +307,7 @@ static const struct guest_ops vm_guest_ops = {
 	.running = on_running,
 	.idle = on_idle,
 	.paused = on_paused,
+	.failed = on_failed,
 	.ended = on_ended,
 	.gone = on_gone,
 };
@@ -420,6 +446,7 @@ vm_resume(struct vm *vm)
 {
 	if (vm->state != VM_PAUSED)
 		return -ESRCH;
+	vm->fault[0] = '\0';
 	guest_resume(vm->guest);
 	log_info("vm %s: resumed", vm->conf->name);
 	set_state(vm, VM_RUNNING);
@@ -462,8 +489,10 @@ void
 vm_set_live(struct vm *vm, const struct vm_config *conf)
 {
 	vm_config_set_live(vm->conf, conf);
-	if (vm->guest != NULL)
-		guest_pin(vm->guest, &vm->conf->affinity);
+	if (vm->guest == NULL)
+		return;
+	guest_pin(vm->guest, &vm->conf->affinity);
+	guest_set_disks(vm->guest, vm->conf);
 }
 
 void
@@ -474,7 +503,7 @@ vm_get_status(const struct vm *vm, struct vm_status *st)
 
 	memset(st, 0, sizeof(*st));
 	st->state = vm->state;
-	st->reason = vm->reason;
+	st->reason = vm->fault[0] != '\0' ? VM_REASON_DISK : vm->reason;
 	st->memory = vm->conf->memory;
 	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
 		st->uptime_ns = now - vm->booted;
@@ -514,7 +543,7 @@ vm_update_nics(struct vm *vm)
 const char *
 vm_message(const struct vm *vm)
 {
-	return vm->msg;
+	return vm->fault[0] != '\0' ? vm->fault : vm->msg;
 }
 
 struct console *
@@ -548,6 +577,7 @@ vm_reason_name(enum vm_reason r)
 		[VM_REASON_HALTED] = "halted",
 		[VM_REASON_POWEROFF] = "poweroff",
 		[VM_REASON_ERROR] = "error",
+		[VM_REASON_DISK] = "disk-error",
 	};
 
 	return name[r];

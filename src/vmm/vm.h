@@ -39,7 +39,7 @@ enum vm_state {
 	VM_STOPPING,
 };
 
-/* Why a guest is stopped; the names are part of the control protocol. */
+/* Why a guest is stopped, or paused; the names are part of the control protocol. */
 enum vm_reason {
 	VM_REASON_NONE,		/* "-": has not run */
 	VM_REASON_STOP,		/* "stop": the administrator said so */
@@ -48,6 +48,7 @@ enum vm_reason {
 	VM_REASON_HALTED,	/* "halted": HLT with interrupts disabled */
 	VM_REASON_POWEROFF,	/* "poweroff": ACPI's S5 */
 	VM_REASON_ERROR,	/* "error": see vm_message() */
+	VM_REASON_DISK,		/* "disk-error": paused by one, see there, too */
 };
 
 /* What all guests of a daemon share. */
@@ -81,7 +82,7 @@ struct vm_vcpu {
 
 struct vm_status {
 	enum vm_state	 state;
-	enum vm_reason	 reason;	/* of the last stop */
+	enum vm_reason	 reason;	/* of the last stop, or VM_REASON_DISK */
 	uint64_t	 memory;	/* bytes */
 	uint64_t	 uptime_ns;	/* 0 unless running or paused */
 	uint64_t	 next_start_ns;	/* until it boots again; 0: no boot waits */
@@ -121,7 +122,10 @@ void vm_stop_asking(struct vm *vm);
  */
 int vm_pause(struct vm *vm);
 
-/* Lets a paused guest run on: 0, -ESRCH unless paused. */
+/*
+ * Lets a paused guest run on: 0, -ESRCH unless paused.  If a disk's error has
+ * paused it, what failed is tried again.
+ */
 int vm_resume(struct vm *vm);
 
 /*
@@ -148,7 +152,7 @@ bool vm_get_nic(const struct vm *vm, unsigned i, struct nic_status *st);
 /* The switches, or the guest's NICs, may be others now. */
 void vm_update_nics(struct vm *vm);
 
-/* Why the last start or run failed, one line, or "". */
+/* Why it is paused by an error, or the last start or run failed, or "". */
 const char *vm_message(const struct vm *vm);
 
 /* The guest's serial line; lives as long as the vm. */

@@ -6,7 +6,8 @@
  * The input is a list of steps; the low three bits of a step's first byte say
  * what it does: 0 writes a register or the table of MSI-X, 1 reads one, 2 starts the device as a
  * driver would, 3 writes a descriptor, 4 a request's header, 5 offers a chain,
- * 6 completes a request, 7 saves and loads.  What reaches the disk lies within
+ * 6 completes a request, which may be kept if it fails, or tries those that are
+ * kept again, 7 saves and loads.  What reaches the disk lies within
  * it and within memory; all of it comes back to the guest.
  *
  * Machines are large and made once.  A reset must leave one as it was made,
@@ -71,6 +72,7 @@ struct rig {
 	struct machine		*m;		/* the guest's */
 	struct machine		*spare;		/* reset: a load goes here */
 	struct buf		 pristine;	/* its state when it was made */
+	bool			 keeps;		/* what fails next */
 	uint16_t		 idx;		/* chains offered */
 	unsigned		 queue;		/* in this one */
 };
@@ -235,9 +237,22 @@ host_msi_slots(void *cookie, unsigned n)
 	return 0;
 }
 
+static bool
+failed(void *cookie, const struct virtio_blk_error *e)
+{
+	const struct machine *m = cookie;
+
+	FUZZ_CHECK(e->error != 0);
+	return m->rig->keeps;
+}
+
 static void
 machine_make(struct rig *r, struct machine *m)
 {
+	static const struct virtio_blk_policy policy = {
+		.on_error = BLK_ERROR_PAUSE,
+	};
+
 	m->rig = r;
 	/* Two that have nothing to do with each other, at one go. */
 	m->no_bells = r->disk.info.readonly;
@@ -258,8 +273,10 @@ machine_make(struct rig *r, struct machine *m)
 	}
 	m->bus = bus_create();
 	m->pci = pci_create(&m->host, m->bus);
-	m->blk = virtio_blk_create(&r->disk, "serial", "disk",
-	    m->no_bells ? 2 : 1);
+	m->blk = virtio_blk_create(&(struct virtio_blk_conf){
+	    .disk = &r->disk, .serial = "serial", .name = "disk",
+	    .nqueues = m->no_bells ? 2 : 1, .failed = failed, .cookie = m });
+	virtio_blk_set_policy(m->blk, &policy);
 	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci,
 	    virtio_blk_ops(m->blk), m->blk, "disk");
 	FUZZ_CHECK(m->vp != NULL);
@@ -492,7 +509,10 @@ complete(struct rig *r, uint8_t op)
 {
 	static const int results[] = { 0, 0, -5, -28 };
 
-	if (r->disk.n != 0)
+	r->keeps = (op & 0x20) != 0;
+	if ((op & 0x40) != 0)
+		virtio_blk_retry(r->m->blk);
+	else if (r->disk.n != 0)
 		disk_complete(&r->disk, fuzz_u8(&r->in) % r->disk.n,
 		    results[op >> 3 & 3]);
 	turn(r);

@@ -73,6 +73,9 @@ disk_complete(struct disk *d)
 		memset(d->data + req->offset, 0, req->len);
 	else if (d->error == 0 && has_data(req))
 		disk_move(d, req);
+	/* A disk uses up the array. */
+	if (has_data(req))
+		memset(req->iov, 0xa5, req->niov * sizeof(req->iov[0]));
 	req->done(req, d->error);
 }
 
@@ -107,7 +110,20 @@ struct fixture {
 	struct virtio_blk	*blk;
 	struct virtio_pci	*vp;
 	uint8_t			*mem;
+	unsigned		 failures;	/* the guest may be paused for */
+	bool			 refuses;	/* to pause */
+	struct virtio_blk_error	 failure;	/* the last */
 };
+
+static inline bool
+failed(void *cookie, const struct virtio_blk_error *e)
+{
+	struct fixture *f = cookie;
+
+	f->failures++;
+	f->failure = *e;
+	return !f->refuses;
+}
 
 static inline struct fixture *
 setup_info(const struct disk_info *info, unsigned nqueues)
@@ -126,8 +142,9 @@ setup_info(const struct disk_info *info, unsigned nqueues)
 	f->disk.info = *info;
 	for (i = 0; i < sizeof(f->disk.data); i++)
 		f->disk.data[i] = (uint8_t)(i / DISK_SECTOR + i);
-	f->blk = virtio_blk_create(&f->disk, "serial-0", "vm t: d",
-	    nqueues);
+	f->blk = virtio_blk_create(&(struct virtio_blk_conf){
+	    .disk = &f->disk, .serial = "serial-0", .name = "vm t: d",
+	    .nqueues = nqueues, .failed = failed, .cookie = f });
 	ck_assert_ptr_nonnull(f->blk);
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
 	    virtio_blk_ops(f->blk), f->blk, "vm t: d");

@@ -73,6 +73,8 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 		if (vm->disk[i].how.kind != DISK_AUTO)
 			buf_printf(b, " format=%d",
 			    (int)vm->disk[i].how.kind);
+		if (vm->disk[i].policy.on_error == BLK_ERROR_PAUSE)
+			buf_printf(b, " on-error=pause");
 		buf_printf(b, "\n");
 	}
 }

@@ -57,7 +57,8 @@ setup(int engine)
 	f->disk = disk_open(NULL, f->path, &how, err, sizeof(err));
 	ck_assert_msg(f->disk != NULL, "%s", err);
 	disk_attach(f->disk, f->aio, NULL);
-	f->blk = virtio_blk_create(f->disk, "d", "vm t: d", 1);
+	f->blk = virtio_blk_create(&(struct virtio_blk_conf){
+	    .disk = f->disk, .serial = "d", .name = "vm t: d", .nqueues = 1 });
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
 	    virtio_blk_ops(f->blk), f->blk, "vm t: d");
 	ck_assert_ptr_nonnull(f->vp);
