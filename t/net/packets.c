@@ -9,6 +9,8 @@
  *					what is bridged: without those packets
  *	  packets --rules FILE TABLE	with rules of a file, some of which are
  *					wrong: waits for no packet for long
+ *	  packets --random N TABLE	N policies and packets by chance, among
+ *					who is in the table
  */
 #include <arpa/inet.h>
 
@@ -20,12 +22,16 @@
 #include "net/fw_load.h"
 #include "pframe.h"
 #include "ppolicy.h"
+#include "prandom.h"
 #include "pworld.h"
 
 #define RULES_MAX	(1 << 20)
 #define WAIT_MS		2000
 #define WAIT_QUICK_MS	120
 #define FAILURES	40	/* that are told */
+#define RANDOM		100	/* packets of a policy */
+#define RANDOM_MAX	500	/* policies: each packet has a port of its own */
+#define RANDOM_PORT	10000
 
 /* What became of a packet. */
 struct fate {
@@ -43,7 +49,9 @@ struct run {
 	bool		 routed;
 	bool		 quick;
 	const char	*file;
+	size_t		 random;	/* policies; 0: the table's packets */
 	size_t		 failed, skipped, missed;
+	size_t		 got, translated;	/* that should be */
 };
 
 static void
@@ -243,16 +251,17 @@ is_skipped(const struct run *r, const struct ptab_packet *p)
 }
 
 static void
-run_packets(struct run *r)
+run_packets(struct run *r, size_t first, size_t n)
 {
-	const struct ptab_packet *p, *end = r->t.packets + r->t.npackets;
+	const struct ptab_packet *begin = r->t.packets + first, *p;
+	const struct ptab_packet *end = begin + n;
 
-	for (p = r->t.packets; p < end; p++)
+	for (p = begin; p < end; p++)
 		if (!is_skipped(r, p))
 			run_packet(r, p);
 	/* What comes late comes, too. */
 	pworld_look(r->w, 100, seen, r);
-	for (p = r->t.packets; p < end; p++) {
+	for (p = begin; p < end; p++) {
 		const struct fate *fate = &r->fates[p - r->t.packets];
 
 		if (is_skipped(r, p))
@@ -265,14 +274,32 @@ run_packets(struct run *r)
 			tell(r, p, "got by others");
 		else if (!translated(p, fate))
 			tell(r, p, "translated wrongly");
+		r->got += p->nwho > 0 || p->to_host;
+		r->translated += p->translated;
 	}
+}
+
+static int
+write_rules(struct buf *b, const struct fw_policy *p, struct fw_rules *rules)
+{
+	char err[256] = "";
+	int error = fw_build(p, rules, err, sizeof(err));
+
+	if (error == 0) {
+		error = fw_nft_write(p, rules, b, err, sizeof(err));
+		if (error != 0)
+			fw_rules_free(rules);
+	}
+	if (error != 0)
+		fprintf(stderr, "rules: %s\n", err);
+	return error != 0 ? error : buf_append(b, "", 1);
 }
 
 static int
 make_rules(struct buf *b, const char *file)
 {
 	struct fw_rules rules;
-	char err[256] = "", text[4096];
+	char text[4096];
 	size_t n;
 	int error;
 	FILE *f;
@@ -287,14 +314,77 @@ make_rules(struct buf *b, const char *file)
 		fclose(f);
 		return buf_append(b, "", 1);
 	}
-	error = fw_build(&ppolicy, &rules, err, sizeof(err));
+	error = write_rules(b, &ppolicy, &rules);
+	if (error == 0)
+		fw_rules_free(&rules);
+	return error;
+}
+
+/* One policy's packets, from number `first` on. */
+static int
+run_chance(struct run *r, struct fw_load *load, size_t first, char *err,
+    size_t errlen)
+{
+	struct prandom chance;
+	struct fw_rules rules;
+	struct buf text;
+	size_t i;
+	int error;
+
+	buf_init(&text, RULES_MAX);
+	prandom_policy(&chance, 1 + first / RANDOM);
+	error = write_rules(&text, &chance.p, &rules);
 	if (error == 0) {
-		error = fw_nft_write(&ppolicy, &rules, b, err, sizeof(err));
+		error = fw_load_apply(load, buf_head(&text), err, errlen);
+		for (i = first; i < first + RANDOM && error == 0; i++)
+			if (!prandom_packet(&chance, &r->t, &rules,
+			    (uint16_t)(RANDOM_PORT + i), &r->t.packets[i]))
+				error = -ENOENT;
 		fw_rules_free(&rules);
 	}
-	if (error != 0)
-		fprintf(stderr, "rules: %s\n", err);
-	return error != 0 ? error : buf_append(b, "", 1);
+	if (error == 0)
+		run_packets(r, first, RANDOM);
+	buf_free(&text);
+	return error;
+}
+
+/* What the table has is not sent. */
+static int
+run_random(struct run *r, struct fw_load *load, char *err, size_t errlen)
+{
+	size_t i;
+	int error = 0;
+
+	for (i = 0; i < r->random && error == 0; i++)
+		error = run_chance(r, load, i * RANDOM, err, errlen);
+	return error;
+}
+
+static int
+run_loaded(struct run *r, struct fw_load *load, const struct buf *rules,
+    char *err, size_t errlen)
+{
+	int error;
+
+	if (r->random > 0)
+		return run_random(r, load, err, errlen);
+	error = fw_load_apply(load, buf_head(rules), err, errlen);
+	if (error == 0)
+		run_packets(r, 0, r->t.npackets);
+	return error;
+}
+
+/* Room for those by chance instead of the table's. */
+static bool
+make_room(struct run *r)
+{
+	if (r->random > 0) {
+		free(r->t.packets);
+		r->t.npackets = r->random * RANDOM;
+		r->t.packets = calloc(r->t.npackets, sizeof(*r->t.packets));
+	}
+	r->fates = calloc(r->t.npackets, sizeof(*r->fates));
+	return r->t.packets != NULL && r->fates != NULL;
 }
 
 static int
@@ -312,8 +402,7 @@ run_table(struct run *r, struct buf *rules)
 		return 1;
 	}
 	fclose(f);
-	r->fates = calloc(r->t.npackets, sizeof(*r->fates));
-	if (r->fates == NULL)
+	if (!make_room(r))
 		return 1;
 	error = pworld_open(&r->w, &r->t, err, sizeof(err));
 	if (error != 0) {
@@ -322,11 +411,8 @@ run_table(struct run *r, struct buf *rules)
 	}
 	error = fw_load_open(&load, ppolicy.daemon, err, sizeof(err));
 	if (error == 0)
-		error = fw_load_apply(load, buf_head(rules), err,
-		    sizeof(err));
-	if (error == 0)
-		run_packets(r);
-	else
+		error = run_loaded(r, load, rules, err, sizeof(err));
+	if (error != 0)
 		fprintf(stderr, "%s\n", err);
 	fw_load_close(load);
 	pworld_close(r->w);
@@ -353,7 +439,12 @@ main(int argc, char **argv)
 		argc -= 2;
 		argv += 2;
 	}
-	if (argc != 2)
+	if (argc > 2 && strcmp(argv[1], "--random") == 0) {
+		r.random = strtoul(argv[2], NULL, 10);
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc != 2 || r.random > RANDOM_MAX)
 		return 2;
 	if (make_rules(&rules, file) != 0)
 		return 1;
@@ -366,9 +457,11 @@ main(int argc, char **argv)
 	error = run_table(&r, &rules);
 	buf_free(&rules);
 	if (error == 0)
-		printf("%zu packets, %zu skipped, %zu wrong\n",
-		    r.t.npackets, r.skipped, r.failed);
+		printf("%zu packets, %zu for somebody, %zu translated, "
+		    "%zu skipped, %zu wrong\n", r.t.npackets, r.got,
+		    r.translated, r.skipped, r.failed);
 	free(r.fates);
 	ptab_free(&r.t);
-	return error != 0 || r.failed > 0;
+	/* Those for nobody alone would show little. */
+	return error != 0 || r.failed > 0 || r.got < r.t.npackets / 10;
 }

@@ -423,8 +423,8 @@ build_begin(struct build *b, const struct ptab_packet *p, unsigned tag)
 	b->payload = p->frag == PTAB_WHOLE ? PAYLOAD : PAYLOAD_FRAG;
 	b->flags = p->flags;
 	b->seq = SEQ_CLIENT;
-	b->sport = p->kind == PTAB_ICMP ? 0x1d00 | (tag & 0xff) :
-	    p->src.port;
+	b->sport = p->kind == PTAB_ICMP && p->src.port == 0 ?
+	    0x1d00 | (tag & 0xff) : p->src.port;
 	b->dport = p->dst.port;
 	copy_ip(b->src, p->src.who, p->family);
 	copy_ip(b->dst, p->dst.who, p->family);
