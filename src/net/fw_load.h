@@ -5,7 +5,7 @@
  *
  * Each system has these functions in a file of its own.  All return 0 or
  * -errno and a message; -EOPNOTSUPP where there is no such thing.  None of them
- * logs.  Loop thread, or main before there is one.
+ * logs.  Any thread, but one at a time.
  */
 #ifndef VMMD_NET_FW_LOAD_H
 #define VMMD_NET_FW_LOAD_H
@@ -48,7 +48,7 @@ int fw_load_apply(struct fw_load *l, const char *text, char *err,
 
 /*
  * Forgets the state of connections from and to these addresses, of guests that
- * are gone, and of nobody else.
+ * do not have them any more, and of nobody else.
  */
 int fw_load_forget(struct fw_load *l, const struct os_addr *gone, size_t n,
     char *err, size_t errlen);

@@ -30,6 +30,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
+#include "vmm/firewall.h"
 #include "vmm/peer.h"
 #include "vmm/vm_table.h"
 #include "vmm/proto.h"
@@ -80,6 +81,8 @@ struct client {
 	struct buf		 in, out;
 	struct tag		 tag;		/* of the current request */
 	struct tag		 watch_tag;	/* while `watching` */
+	struct client		**deferred;	/* who has its reply, or NULL */
+	struct firewall_wait	 rules;		/* before the next request */
 	struct waiting		*waits;		/* in the order they came */
 	unsigned		 nwaits;
 	struct console		*console;	/* or NULL */
@@ -364,6 +367,20 @@ client_wait(struct client *c, struct vm_entry *e, enum client_wait what)
 	c->nwaits++;
 }
 
+void
+client_defer(struct client *c, struct client **slot)
+{
+	*slot = c;
+	c->deferred = slot;
+}
+
+void
+client_answered(struct client *c)
+{
+	c->deferred = NULL;
+	loop_post(c->loop, &c->resume);
+}
+
 /* Answers what waits for the guest; true if that was any. */
 static bool
 client_check_waits(struct client *c, struct vm_entry *e)
@@ -485,7 +502,8 @@ client_request(struct client *c)
 	size_t n;
 
 	if (c->over || c->closing || c->console != NULL || c->in.len == 0 ||
-	    client_is_held(c) || c->out.len >= CLIENT_OUTPUT_LOW)
+	    client_is_held(c) || c->out.len >= CLIENT_OUTPUT_LOW ||
+	    !firewall_settled(vm_table_firewall(c->env->guests), &c->rules))
 		return false;
 	*c->tag.text = '\0';
 	end = memchr(buf_head(&c->in), '\n', c->in.len);
@@ -535,7 +553,8 @@ client_process(struct client *c)
 		return;
 	client_input(c);
 	if (c->eof && !c->closing && !c->watching && c->console == NULL &&
-	    c->waits == NULL && c->out.len < CLIENT_OUTPUT_LOW)
+	    c->waits == NULL && c->deferred == NULL && !c->rules.waits &&
+	    c->out.len < CLIENT_OUTPUT_LOW)
 		client_close(c);
 	client_rearm(c);
 }
@@ -651,6 +670,8 @@ client_init_watchers(struct client *c)
 	c->end.arg = c;
 	c->resume.fn = client_resume;
 	c->resume.arg = c;
+	c->rules.task.fn = client_resume;
+	c->rules.task.arg = c;
 	c->viewer.output = client_output;
 }
 
@@ -692,6 +713,9 @@ client_destroy(struct client *c)
 		    MSG_NOSIGNAL);
 	loop_cancel(c->loop, &c->resume);
 	loop_cancel(c->loop, &c->end);
+	firewall_unwait(vm_table_firewall(c->env->guests), &c->rules);
+	if (c->deferred != NULL)
+		*c->deferred = NULL;
 	client_free_waits(c);
 	buf_free(&c->in);
 	buf_free(&c->out);

@@ -67,6 +67,13 @@ void client_err(struct client *c, const char *code, const char *fmt, ...)
  */
 void client_wait(struct client *c, struct vm_entry *e, enum client_wait what);
 
+/*
+ * The reply comes when the caller has it, before client_answered(); *slot, where the
+ * caller has the client, becomes NULL if that is gone by then.
+ */
+void client_defer(struct client *c, struct client **slot);
+void client_answered(struct client *c);
+
 /* From here on the connection is the guest's serial line, and only that. */
 void client_console(struct client *c, struct vm_entry *e);
 

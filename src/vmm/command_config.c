@@ -196,26 +196,79 @@ command_show(struct client *c, const struct command_args *a)
 	command_reply(c, &b, ret);
 }
 
+/* A change of the configuration that somebody waits for. */
+struct request {
+	struct client		*c;		/* NULL: not any more */
+	struct control_env	*env;
+	struct reload		 change;
+	struct buf		 report;
+	char			 name[VM_NAME_MAX + 1];	/* the guest, or */
+	char			*file;		/* in which it is to be */
+	struct buf		 text;		/* of it; empty: none */
+	int			 not_kept;	/* -errno */
+};
+
+/* NULL after a reply: there is no memory. */
+static struct request *
+request_create(struct client *c, void (*done)(void *cookie, int error))
+{
+	struct control_env *env = client_env(c);
+	struct request *q = calloc(1, sizeof(*q));
+
+	if (q == NULL) {
+		client_err(c, "failed", "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	q->env = env;
+	buf_init(&q->report, RELOAD_REPORT_MAX);
+	buf_init(&q->text, STATEDIR_TEXT_MAX);
+	q->change = (struct reload){
+		.vt = env->guests, .conf = env->conf, .report = &q->report,
+		.done = done, .cookie = q,
+	};
+	client_defer(c, &q->c);
+	return q;
+}
+
+static void
+request_free(struct request *q)
+{
+	if (q->c != NULL)
+		client_answered(q->c);
+	buf_free(&q->report);
+	buf_free(&q->text);
+	free(q->file);
+	free(q);
+}
+
+static void
+reload_done(void *cookie, int error)
+{
+	struct request *q = cookie;
+
+	if (error == 0)
+		control_configured(q->env->control);
+	if (q->c != NULL) {
+		client_send(q->c, &q->report);
+		if (error == 0)
+			client_ok(q->c);
+		else
+			client_err(q->c, "invalid", "%s: not reloaded, "
+			    "nothing changed", q->env->conf_path);
+	}
+	request_free(q);
+}
+
 void
 command_reload(struct client *c, const struct command_args *a)
 {
-	struct control_env *env = client_env(c);
-	struct buf report;
-	int ret;
+	struct request *q = request_create(c, reload_done);
 
 	(void)a;
-	buf_init(&report, RELOAD_REPORT_MAX);
-	ret = reload_file(env->guests, env->conf, env->conf_path,
-	    &env->restart_required, &report);
-	if (ret == 0)
-		control_configured(env->control);
-	client_send(c, &report);
-	if (ret == 0)
-		client_ok(c);
-	else
-		client_err(c, "invalid", "%s: not reloaded, nothing changed",
-		    env->conf_path);
-	buf_free(&report);
+	if (q == NULL)
+		return;
+	q->change.restart_required = &q->env->restart_required;
+	reload_file(&q->change, q->env->conf_path);
 }
 
 /* All that is wrong with a request, in one reply. */
@@ -231,46 +284,67 @@ reply_errors(struct client *c, const char *name, struct buf *errors)
 	buf_free(&rows);
 }
 
+/* The last that may fail. */
+static int
+keep_guest(void *cookie)
+{
+	struct request *q = cookie;
+
+	q->not_kept = q->text.len > 0 ? statedir_write(q->file, &q->text) :
+	    statedir_remove(q->file);
+	return q->not_kept;
+}
+
+static void
+guest_done(void *cookie, int error)
+{
+	struct request *q = cookie;
+
+	if (error == 0)
+		control_configured(q->env->control);
+	if (q->c != NULL && q->not_kept != 0) {
+		client_err(q->c, "failed", "vm %.64s: cannot be kept: %s: %s",
+		    q->name, q->file, strerror(-q->not_kept));
+	} else if (q->c != NULL) {
+		client_send(q->c, &q->report);
+		if (error == 0)
+			client_ok(q->c);
+		else
+			client_err(q->c, "invalid", "vm %.64s: nothing "
+			    "changed", q->name);
+	}
+	request_free(q);
+}
+
 /*
- * Makes guest `name` what `text` says, or nothing if that is NULL: first in
- * its file, then here.  Nothing is changed unless all of it is right.
+ * Makes guest `name` what `text` says, which it takes, or nothing if that is
+ * NULL: first in its file, then here.  Nothing is changed unless all of it is
+ * right.
  */
 static void
 change_guest(struct client *c, const char *name, const char *file,
     struct buf *text)
 {
-	struct control_env *env = client_env(c);
+	struct request *q = request_create(c, guest_done);
 	struct config *conf;
-	struct buf b;
-	int ret;
 
-	buf_init(&b, RELOAD_REPORT_MAX);
-	conf = config_with(*env->conf, name, file, text, &b);
+	if (q == NULL)
+		return;
+	snprintf(q->name, sizeof(q->name), "%s", name);
+	q->change.keep = keep_guest;
+	q->file = strdup(file);
+	conf = q->file == NULL ? NULL :
+	    config_with(*q->env->conf, name, file, text, &q->report);
 	if (conf == NULL) {
-		reply_errors(c, name, &b);
-		buf_free(&b);
+		reply_errors(c, name, &q->report);
+		request_free(q);
 		return;
 	}
-	if (reload_network(env->guests, *env->conf, conf, &b) != 0) {
-		config_free(conf);
-		client_send(c, &b);
-		client_err(c, "invalid", "vm %.64s: nothing changed", name);
-		buf_free(&b);
-		return;
+	if (text != NULL) {
+		q->text = *text;
+		buf_init(text, STATEDIR_TEXT_MAX);
 	}
-	ret = text != NULL ? statedir_write(file, text) : statedir_remove(file);
-	if (ret == 0) {
-		reload_config(env->guests, env->conf, conf, &b);
-		control_configured(env->control);
-		client_send(c, &b);
-		client_ok(c);
-	} else {
-		(void)reload_network(env->guests, conf, *env->conf, NULL);
-		config_free(conf);
-		client_err(c, "failed", "vm %.64s: cannot be kept: %s: %s",
-		    name, file, strerror(-ret));
-	}
-	buf_free(&b);
+	reload_guests(&q->change, conf);
 }
 
 /* A new text for a guest's file, from the old one unless that is NULL. */

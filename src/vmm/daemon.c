@@ -56,6 +56,8 @@ struct daemon {
 	struct vm_table		*guests;
 	struct control_env	 env;
 	struct control		*control;
+	struct reload		 change;	/* that a signal asked for */
+	struct firewall_wait	 settled;	/* before that */
 	ev_signal		 hup, term, intr;
 	ev_timer		 bound;		/* of the current stage */
 	ev_timer		 watchdog;	/* the service manager's */
@@ -68,8 +70,8 @@ daemon_guest_changed(void *cookie, struct vm_entry *e)
 {
 	struct daemon *d = cookie;
 
-	if (d->net != NULL && (e->removed || vm_entry_state(e) == VM_STARTING))
-		network_refresh(d->net, d->guests);
+	if (e->removed || vm_entry_state(e) == VM_STARTING)
+		firewall_refresh(d->firewall);
 	if (d->control != NULL)
 		control_guest_changed(d->control, e);
 	if (d->stage != STAGE_RUNNING && vm_table_running(d->guests) == 0)
@@ -140,19 +142,37 @@ daemon_terminate(struct ev_loop *ev, ev_signal *w, int revents)
 }
 
 static void
-daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
+daemon_reloaded(void *cookie, int error)
 {
-	struct daemon *d = w->data;
+	struct daemon *d = cookie;
 
-	(void)ev;
-	(void)revents;
-	if (d->stage != STAGE_RUNNING)
-		return;
-	(void)notify_reloading();
-	if (reload_file(d->guests, &d->conf, d->conf_path,
-	    &d->env.restart_required, NULL) == 0)
+	if (error == 0)
 		control_configured(d->control);
 	(void)notify_send("READY=1");
+}
+
+static void
+daemon_reload(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->stage != STAGE_RUNNING ||
+	    !firewall_settled(d->firewall, &d->settled))
+		return;
+	d->change = (struct reload){
+		.vt = d->guests, .conf = &d->conf, .done = daemon_reloaded,
+		.restart_required = &d->env.restart_required, .cookie = d,
+	};
+	(void)notify_reloading();
+	reload_file(&d->change, d->conf_path);
+}
+
+static void
+daemon_hangup(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	(void)ev;
+	(void)revents;
+	daemon_reload(w->data);
 }
 
 /* Those that the loop handles; kept back until it does. */
@@ -299,13 +319,18 @@ daemon_budget(struct daemon *d, const struct hv_ops *hv)
 static int
 daemon_open_firewall(struct daemon *d, char *err, size_t errlen)
 {
-	d->firewall = firewall_create(d->conf->name);
+	const struct firewall_env env = {
+		.loop = d->loop, .conf = &d->conf, .guests = d->guests,
+		.switches = network_switches(d->net),
+	};
+
+	d->firewall = firewall_create(d->conf->name, &env);
 	if (d->firewall == NULL) {
 		snprintf(err, errlen, "firewall: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	network_set_firewall(d->net, d->firewall);
-	return network_rules(d->net, d->conf, d->guests, err, errlen);
+	return firewall_load(d->firewall, err, errlen);
 }
 
 /*
@@ -382,6 +407,8 @@ daemon_create(const char *conf_path)
 		return NULL;
 	daemon_signals(SIG_BLOCK);
 	d->conf_path = conf_path;
+	d->settled.task.fn = daemon_reload;
+	d->settled.task.arg = d;
 	d->conf = reload_read(conf_path, NULL);
 	if (d->conf == NULL)
 		goto fail;
@@ -414,6 +441,9 @@ daemon_destroy(struct daemon *d)
 {
 	if (d->control != NULL)
 		daemon_stop_watchers(d);
+	/* Whoever waits for it is still there. */
+	firewall_finish(d->firewall);
+	firewall_unwait(d->firewall, &d->settled);
 	control_destroy(d->control);
 	if (d->guests != NULL && (vm_table_forced(d->guests) ||
 	    vm_table_running(d->guests) > 0)) {

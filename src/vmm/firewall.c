@@ -1,184 +1,78 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The loaded firewall: see firewall.h.
+ *
+ * Members of struct firewall: i immutable; l loop; m the mutex; t what is to be
+ * loaded and what is, which is the thread's while there is something to do, and
+ * the loop's, who reads its outcome, otherwise.  A message is the log's from
+ * either.
  */
 #include "vmm/firewall.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "net/addr.h"
 #include "net/fw_load.h"
+#include "net/ifname.h"
 #include "vmm/firewall_rules.h"
 #include "vmm/policy.h"
 #include "vmm/vm_table.h"
 
-struct firewall {
-	struct fw_load	*load;
-	char		*daemon;	/* the name it has, whatever is next */
-	int		 error;		/* there is none, and why */
-	char		 why[256];
-	char		*text;		/* as it is loaded, or NULL */
-	bool		 waits;		/* some guest is not as configured */
-	struct os_addr	*known;		/* addresses of guests */
-	size_t		 nknown;
+/* An address, and who has it. */
+struct known {
+	struct os_addr	 addr;
+	char		 tap[IFNAME_SIZE];
 };
 
-static int
-no_memory(char *err, size_t errlen)
-{
-	snprintf(err, errlen, "firewall: %s", strerror(ENOMEM));
-	return -ENOMEM;
-}
+struct firewall {
+	struct firewall_env	 env;		/* i */
+	char			*daemon;	/* i: whatever name is next */
+	int			 unable;	/* i: there is none */
+	char			 why[256];	/* i: and why */
 
-struct firewall *
-firewall_create(const char *daemon)
-{
-	struct firewall *f = calloc(1, sizeof(*f));
+	struct fw_load		*load;		/* t */
+	struct ruleset		 rs;		/* t: to be loaded */
+	int			 error;		/* t: what came of that */
+	char			 err[512];	/* t */
+	char			 cut[VM_NAME_MAX + 1];	/* t: a guest, or "" */
+	char			*text;		/* t: as it is loaded, or NULL */
+	struct known		*known;		/* t: in what is loaded */
+	size_t			 nknown;	/* t */
 
-	if (f == NULL)
-		return NULL;
-	f->daemon = strdup(daemon);
-	if (f->daemon == NULL) {
-		free(f);
-		return NULL;
-	}
-	f->error = fw_load_open(&f->load, daemon, f->why, sizeof(f->why));
-	return f;
-}
+	bool			 busy;		/* l */
+	bool			 any;		/* l: a guest differs, in rs */
+	bool			 again;		/* l: what is loaded is old */
+	bool			 used;		/* l: there was a NIC */
+	bool			 waits;		/* l: or in what is loaded */
+	bool			 failed;	/* l: guests lack rules */
+	firewall_done_fn	*done;		/* l: or NULL */
+	void			*cookie;	/* l: its */
+	struct firewall_wait	*waiting;	/* l: in the order they came */
+	struct loop_task	 loaded;	/* l */
 
-void
-firewall_destroy(struct firewall *f)
-{
-	if (f == NULL)
-		return;
-	if (f->error == 0)
-		fw_load_close(f->load);
-	free(f->known);
-	free(f->text);
-	free(f->daemon);
-	free(f);
-}
+	pthread_mutex_t		 mutex;
+	pthread_cond_t		 cond;
+	bool			 todo;		/* m */
+	bool			 end;		/* m */
+	bool			 has_thread;	/* l */
+	pthread_t		 thread;	/* l */
+};
 
-/* Has the guest other NICs now than after its next start? */
-static const struct vm_config *
-as_it_is(const struct vm_entry *e, const struct vm_config *conf)
-{
-	const struct vm_config *now = vm_conf(e->vm);
-
-	return vm_entry_state(e) == VM_STOPPED ||
-	    nics_alike(&now->nics, &conf->nics) ? conf : now;
-}
-
-/* A NIC of a guest that goes may be in a switch that is gone already. */
-static bool
-has_switches(const struct config *c, const struct vm_config *vm)
-{
-	unsigned i;
-
-	for (i = 0; i < vm->nics.n; i++)
-		if (config_find_switch(c, vm->nics.nic[i].sw) == NULL)
-			return false;
-	return true;
-}
+static void loaded(void *arg);
 
 static void
-view_add(struct ruleset *rs, const struct vm_config *vm, bool waits)
+forward(const struct fw_policy *p)
 {
-	rs->waits[rs->view.nvms] = waits;
-	rs->any |= waits;
-	rs->view.vm[rs->view.nvms++] = *vm;
-}
-
-static void
-view_guests(struct ruleset *rs, const struct config *c,
-    const struct vm_table *vt)
-{
-	const struct vm_config *vm, *as;
-	const struct vm_entry *e;
-	unsigned i;
-
-	for (i = 0; i < c->nvms; i++) {
-		vm = as = &c->vm[i];
-		e = vt != NULL ? vm_table_find(vt, vm->name) : NULL;
-		if (e != NULL)
-			as = as_it_is(e, vm);
-		if (!has_switches(c, as))
-			as = vm;
-		view_add(rs, as, as != vm);
-	}
-	for (e = vt != NULL ? vm_table_first(vt) : NULL; e != NULL;
-	    e = e->next)
-		if (config_find_vm(c, vm_entry_name(e)) == NULL &&
-		    has_switches(c, vm_conf(e->vm)))
-			view_add(rs, vm_conf(e->vm), true);
-}
-
-/* What others are to have is not theirs any more who wait. */
-static void
-yield(struct ruleset *rs)
-{
-	unsigned i;
-
-	for (i = 0; i < rs->view.nvms; i++)
-		if (rs->waits[i] &&
-		    policy_yield(rs->policy, rs->view.vm[i].name))
-			rs->cut = rs->view.vm[i].name;
-}
-
-void
-ruleset_free(struct ruleset *rs)
-{
-	fw_rules_free(&rs->rules);
-	policy_free(rs->policy);
-	free(rs->view.vm);
-	free(rs->waits);
-}
-
-int
-ruleset_make(struct ruleset *rs, const struct config *c,
-    const struct vm_table *vt, const struct switches *sw, char *err,
-    size_t errlen)
-{
-	size_t room = c->nvms + (vt != NULL ? vm_table_count(vt) : 0);
-	int error;
-
-	memset(rs, 0, sizeof(*rs));
-	rs->view = *c;
-	rs->view.nvms = 0;
-	rs->view.vm = calloc(room + 1, sizeof(*rs->view.vm));
-	rs->waits = calloc(room + 1, sizeof(*rs->waits));
-	if (rs->view.vm == NULL || rs->waits == NULL) {
-		ruleset_free(rs);
-		return no_memory(err, errlen);
-	}
-	view_guests(rs, c, vt);
-	error = policy_make(&rs->policy, &rs->view, sw);
-	if (error != 0) {
-		error = no_memory(err, errlen);
-	} else {
-		yield(rs);
-		error = fw_build(policy_fw(rs->policy), &rs->rules, err,
-		    errlen);
-	}
-	if (error != 0)
-		ruleset_free(rs);
-	return error;
-}
-
-void
-firewall_forward(const struct config *c)
-{
-	const struct fw_policy *p;
-	struct policy *policy;
 	struct buf said;
 	char err[256] = "", *line, *rest;
 
-	if (policy_make(&policy, c, NULL) != 0)
-		return;
-	p = policy_fw(policy);
 	buf_init(&said, 1 << 16);
 	if ((fw_forwards(p, false) || fw_forwards(p, true)) &&
 	    fw_load_forward(fw_forwards(p, false), fw_forwards(p, true),
@@ -189,40 +83,79 @@ firewall_forward(const struct config *c)
 		    NULL && *line != '\0';)
 			log_info("firewall: %s", line);
 	buf_free(&said);
+}
+
+void
+firewall_forward(const struct config *c)
+{
+	struct policy *policy;
+
+	if (policy_make(&policy, c, NULL) != 0)
+		return;
+	forward(policy_fw(policy));
 	policy_free(policy);
 }
 
-/* Who had an address, and has none any more, has no connections either. */
+static bool
+has_known(const struct known *v, size_t n, const struct known *k)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (addr_same(&v[i].addr, &k->addr) &&
+		    strcmp(v[i].tap, k->tap) == 0)
+			return true;
+	return false;
+}
+
+/* All addresses of guests, as an array that may be empty, or NULL. */
+static struct known *
+list_known(const struct fw_policy *p, size_t *n)
+{
+	struct known *v;
+	size_t i, k;
+
+	for (i = 0, *n = 0; i < p->nnics; i++)
+		*n += p->nic[i].naddrs;
+	v = calloc(*n + 1, sizeof(*v));
+	if (v == NULL)
+		return NULL;
+	for (i = 0, *n = 0; i < p->nnics; i++)
+		for (k = 0; k < p->nic[i].naddrs; k++, (*n)++) {
+			v[*n].addr = p->nic[i].addrs[k];
+			memcpy(v[*n].tap, p->nic[i].tap, sizeof(v->tap));
+		}
+	return v;
+}
+
+/*
+ * Who had an address, and does not have it any more, has no connections either:
+ * whoever has it next begins without.
+ */
 static void
 forget(struct firewall *f, const struct fw_policy *p)
 {
-	struct os_addr *known, *gone;
-	size_t i, k, n = 0, ngone = 0;
-	struct fw_table now;
+	struct os_addr *gone;
+	struct known *now;
+	size_t i, n, ngone = 0;
 	char err[256];
 
-	for (i = 0; i < p->nnics; i++)
-		n += p->nic[i].naddrs;
-	known = calloc(n + 1, sizeof(*known));
+	now = list_known(p, &n);
 	gone = calloc(f->nknown + 1, sizeof(*gone));
-	if (known != NULL && gone != NULL) {
-		for (i = 0, n = 0; i < p->nnics; i++)
-			for (k = 0; k < p->nic[i].naddrs; k++)
-				known[n++] = p->nic[i].addrs[k];
-		now = (struct fw_table){ .v = known, .n = n };
+	if (now != NULL && gone != NULL) {
 		for (i = 0; i < f->nknown; i++)
-			if (!fw_table_has(&now, &f->known[i]))
-				gone[ngone++] = f->known[i];
+			if (!has_known(now, n, &f->known[i]))
+				gone[ngone++] = f->known[i].addr;
 		if (ngone > 0 && fw_load_forget(f->load, gone, ngone, err,
 		    sizeof(err)) != 0)
 			log_warn("%s", err);
 		free(f->known);
-		f->known = known;
+		f->known = now;
 		f->nknown = n;
-		known = NULL;
+		now = NULL;
 	}
 	free(gone);
-	free(known);
+	free(now);
 }
 
 /* Says what defeats our rules; nothing more can be done about it. */
@@ -242,131 +175,363 @@ warn_conflicts(struct firewall *f)
 	buf_free(&b);
 }
 
-/* Without a NIC there is nothing to be loaded, but what was may have to go. */
+/* Puts a text in place of that before, if it is another. */
 static int
-load(struct firewall *f, const struct ruleset *rs, char *err, size_t errlen)
+load_text(struct firewall *f, const char *text)
+{
+	char *copy;
+	int error;
+
+	if (f->text != NULL && strcmp(f->text, text) == 0)
+		return 0;
+	copy = strdup(text);
+	if (copy == NULL) {
+		snprintf(f->err, sizeof(f->err), "firewall: %s",
+		    strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	error = fw_load_apply(f->load, text, f->err, sizeof(f->err));
+	if (error != 0) {
+		free(copy);
+		return error;
+	}
+	free(f->text);
+	f->text = copy;
+	forward(policy_fw(f->rs.policy));
+	forget(f, policy_fw(f->rs.policy));
+	warn_conflicts(f);
+	return 0;
+}
+
+static int
+load_rules(struct firewall *f)
 {
 	struct buf b;
 	int error;
 
-	if (policy_fw(rs->policy)->nnics == 0 && f->text == NULL)
-		return 0;
-	if (f->error != 0) {
-		snprintf(err, errlen, "%s", f->why);
-		return f->error;
-	}
 	buf_init(&b, FIREWALL_TEXT_MAX);
-	error = fw_load_write(policy_fw(rs->policy), &rs->rules, &b, err,
-	    errlen);
-	if (error == 0 && buf_append(&b, "", 1) != 0)
-		error = no_memory(err, errlen);
-	if (error == 0 && (f->text == NULL ||
-	    strcmp(f->text, buf_head(&b)) != 0)) {
-		error = fw_load_apply(f->load, buf_head(&b), err, errlen);
-		if (error == 0) {
-			free(f->text);
-			f->text = strdup(buf_head(&b));
-			firewall_forward(&rs->view);
-			forget(f, policy_fw(rs->policy));
-			warn_conflicts(f);
-		}
+	error = fw_load_write(policy_fw(f->rs.policy), &f->rs.rules, &b,
+	    f->err, sizeof(f->err));
+	if (error == 0 && buf_append(&b, "", 1) != 0) {
+		snprintf(f->err, sizeof(f->err), "firewall: %s",
+		    strerror(ENOMEM));
+		error = -ENOMEM;
 	}
+	if (error == 0)
+		error = load_text(f, buf_head(&b));
 	buf_free(&b);
 	return error;
 }
 
-int
-firewall_apply(struct firewall *f, const struct config *c,
-    const struct vm_table *vt, const struct switches *sw, char *err,
-    size_t errlen)
+static void
+load(struct firewall *f)
 {
-	struct config named = *c;
-	struct ruleset rs;
+	f->error = ruleset_build(&f->rs, f->daemon, f->err, sizeof(f->err));
+	snprintf(f->cut, sizeof(f->cut), "%s",
+	    f->rs.cut != NULL ? f->rs.cut : "");
+	if (f->error == 0)
+		f->error = load_rules(f);
+	ruleset_free(&f->rs);
+}
+
+static void *
+firewall_run(void *arg)
+{
+	struct firewall *f = arg;
+
+	pthread_mutex_lock(&f->mutex);
+	while (true) {
+		while (!f->todo && !f->end)
+			pthread_cond_wait(&f->cond, &f->mutex);
+		if (!f->todo)
+			break;
+		pthread_mutex_unlock(&f->mutex);
+		load(f);
+		pthread_mutex_lock(&f->mutex);
+		f->todo = false;
+		pthread_cond_broadcast(&f->cond);
+		loop_post(f->env.loop, &f->loaded);
+	}
+	pthread_mutex_unlock(&f->mutex);
+	return NULL;
+}
+
+/* With the first rules, since there may never be any; signals are the loop's. */
+static int
+start_thread(struct firewall *f)
+{
+	sigset_t all, old;
 	int error;
 
-	named.name = f->daemon;
-	error = ruleset_make(&rs, &named, vt, sw, err, errlen);
-	if (error != 0)
-		return error;
-	error = load(f, &rs, err, errlen);
-	if (error == 0)
-		f->waits = rs.any;
-	if (error == 0 && rs.cut != NULL)
-		log_warn("vm %s: firewall: what its NIC has is another's now: "
-		    "cut off until it is gone or starts again", rs.cut);
-	ruleset_free(&rs);
-	return error;
+	if (f->has_thread)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(&f->thread, NULL, firewall_run, f);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	f->has_thread = error == 0;
+	return -error;
+}
+
+struct firewall *
+firewall_create(const char *daemon, const struct firewall_env *env)
+{
+	struct firewall *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->env = *env;
+	f->loaded.fn = loaded;
+	f->loaded.arg = f;
+	f->daemon = strdup(daemon);
+	if (f->daemon == NULL || pthread_mutex_init(&f->mutex, NULL) != 0)
+		goto fail_mutex;
+	if (pthread_cond_init(&f->cond, NULL) != 0)
+		goto fail_cond;
+	f->unable = fw_load_open(&f->load, daemon, f->why, sizeof(f->why));
+	return f;
+
+fail_cond:
+	pthread_mutex_destroy(&f->mutex);
+fail_mutex:
+	free(f->daemon);
+	free(f);
+	return NULL;
 }
 
 void
-firewall_refresh(struct firewall *f, const struct config *c,
-    const struct vm_table *vt, const struct switches *sw)
+firewall_destroy(struct firewall *f)
+{
+	if (f == NULL)
+		return;
+	assert(!f->busy);
+	pthread_mutex_lock(&f->mutex);
+	f->end = true;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->mutex);
+	if (f->has_thread)
+		pthread_join(f->thread, NULL);
+	if (f->unable == 0)
+		fw_load_close(f->load);
+	pthread_cond_destroy(&f->cond);
+	pthread_mutex_destroy(&f->mutex);
+	free(f->known);
+	free(f->text);
+	free(f->daemon);
+	free(f);
+}
+
+/* Hands it to the thread: 0 or -errno and a message. */
+static int
+begin(struct firewall *f, char *err, size_t errlen)
+{
+	int error = f->unable;
+
+	if (error != 0) {
+		snprintf(err, errlen, "%s", f->why);
+	} else {
+		error = start_thread(f);
+		if (error != 0)
+			snprintf(err, errlen, "firewall: the thread that "
+			    "loads it: %s", strerror(-error));
+	}
+	if (error != 0) {
+		ruleset_free(&f->rs);
+		return error;
+	}
+	f->busy = true;
+	f->any = f->rs.now.any;
+	pthread_mutex_lock(&f->mutex);
+	f->todo = true;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->mutex);
+	return 0;
+}
+
+/* Without a NIC there is nothing to be loaded, but what was may have to go. */
+int
+firewall_apply(struct firewall *f, const struct config *c,
+    firewall_done_fn *done, void *cookie, char *err, size_t errlen)
+{
+	int error;
+
+	if (f == NULL)
+		return 0;
+	assert(!f->busy);
+	error = ruleset_note(&f->rs, c, f->env.guests, f->env.switches);
+	if (error != 0) {
+		snprintf(err, errlen, "firewall: %s", strerror(-error));
+		return error;
+	}
+	if (!f->rs.now.nics && !f->used) {
+		ruleset_free(&f->rs);
+		return 0;
+	}
+	error = begin(f, err, errlen);
+	if (error != 0)
+		return error;
+	f->used = true;
+	f->done = done;
+	f->cookie = cookie;
+	return -EINPROGRESS;
+}
+
+/* Nobody waits for the outcome but guests. */
+void
+firewall_revert(struct firewall *f)
 {
 	char err[512];
+	int error;
 
-	if (f->waits &&
-	    firewall_apply(f, c, vt, sw, err, sizeof(err)) != 0)
+	if (f == NULL)
+		return;
+	error = firewall_apply(f, *f->env.conf, NULL, NULL, err, sizeof(err));
+	f->failed = error != 0 && error != -EINPROGRESS;
+	if (f->failed)
 		log_error("%s", err);
 }
 
-/* What pf does not do stands behind it, as comments: one text to be loaded. */
-static int
-print_pf(const struct ruleset *rs, struct buf *b, char *err, size_t errlen)
+void
+firewall_refresh(struct firewall *f)
 {
-	const struct fw_policy *p = policy_fw(rs->policy);
-	char *line, *rest;
-	struct buf bridge;
-	int ret;
-
-	buf_init(&bridge, FIREWALL_TEXT_MAX);
-	ret = fw_pf_write(p, &rs->rules, b, err, errlen);
-	if (ret == 0)
-		ret = fw_pf_bridge_write(p, &rs->rules, &bridge, err, errlen);
-	if (ret == 0 && (buf_append(&bridge, "", 1) != 0 ||
-	    buf_printf(b, "# Commands for veb(4):\n") != 0))
-		ret = no_memory(err, errlen);
-	for (rest = buf_head(&bridge); ret == 0 &&
-	    (line = strsep(&rest, "\n")) != NULL && *line != '\0';)
-		if (buf_printf(b, "#\t%s\n", line) != 0)
-			ret = no_memory(err, errlen);
-	buf_free(&bridge);
-	return ret;
+	if (f == NULL)
+		return;
+	if (f->busy)
+		f->again = true;
+	else if (f->waits || f->failed)
+		firewall_revert(f);
 }
 
-int
-firewall_print(enum firewall_text text, const struct config *c,
-    const struct vm_table *vt, const struct switches *sw, struct buf *b,
-    char *err, size_t errlen)
+/* All that have waited; what they do may be to begin anew. */
+static void
+release(struct firewall *f)
 {
-	struct ruleset rs;
-	int error;
+	struct firewall_wait *w;
 
-	error = ruleset_make(&rs, c, vt, sw, err, errlen);
-	if (error != 0)
-		return error;
-	if (text == FIREWALL_NFT)
-		error = fw_nft_write(policy_fw(rs.policy), &rs.rules, b, err,
-		    errlen);
+	while ((w = f->waiting) != NULL) {
+		f->waiting = w->next;
+		w->waits = false;
+		loop_post(f->env.loop, &w->task);
+	}
+}
+
+/* What was to be loaded is, or is not. */
+static void
+note_outcome(struct firewall *f)
+{
+	if (f->error == 0) {
+		f->waits = f->any;
+		f->failed = false;
+		if (f->cut[0] != '\0')
+			log_warn("vm %s: firewall: what its NIC has is "
+			    "another's now: cut off until it is gone or "
+			    "starts again", f->cut);
+	} else if (f->done == NULL) {
+		f->failed = true;
+		log_error("%s", f->err);
+	}
+}
+
+static void
+loaded(void *arg)
+{
+	struct firewall *f = arg;
+	firewall_done_fn *done = f->done;
+	bool again = f->again;
+	int error = f->error;
+	char err[512];
+
+	note_outcome(f);
+	memcpy(err, f->err, sizeof(err));
+	f->busy = f->again = false;
+	f->done = NULL;
+	if (done != NULL)
+		done(f->cookie, error, err);
+	if (again && !f->busy)
+		firewall_revert(f);
 	else
-		error = print_pf(&rs, b, err, errlen);
-	ruleset_free(&rs);
-	return error;
+		f->again |= again;
+	if (!f->busy)
+		release(f);
+}
+
+void
+firewall_finish(struct firewall *f)
+{
+	while (f != NULL && f->busy) {
+		pthread_mutex_lock(&f->mutex);
+		while (f->todo)
+			pthread_cond_wait(&f->cond, &f->mutex);
+		pthread_mutex_unlock(&f->mutex);
+		loop_cancel(f->env.loop, &f->loaded);
+		loaded(f);
+	}
+}
+
+struct outcome {
+	int	 error;
+	char	*err;
+	size_t	 errlen;
+};
+
+static void
+take_outcome(void *cookie, int error, const char *err)
+{
+	struct outcome *o = cookie;
+
+	o->error = error;
+	if (error != 0)
+		snprintf(o->err, o->errlen, "%s", err);
 }
 
 int
-firewall_check(const struct config *c, char *err, size_t errlen)
+firewall_load(struct firewall *f, char *err, size_t errlen)
 {
-	struct ruleset rs;
-	struct buf b;
+	struct outcome o = { .err = err, .errlen = errlen };
 	int error;
 
-	error = ruleset_make(&rs, c, NULL, NULL, err, errlen);
-	if (error != 0)
+	error = firewall_apply(f, *f->env.conf, take_outcome, &o, err, errlen);
+	if (error != -EINPROGRESS)
 		return error;
-	buf_init(&b, FIREWALL_TEXT_MAX);
-	error = policy_fw(rs.policy)->nnics == 0 ? 0 :
-	    fw_load_write(policy_fw(rs.policy), &rs.rules, &b, err, errlen);
-	buf_free(&b);
-	ruleset_free(&rs);
-	return error;
+	firewall_finish(f);
+	return o.error;
+}
+
+bool
+firewall_settled(struct firewall *f, struct firewall_wait *w)
+{
+	struct firewall_wait **wp;
+
+	if (f == NULL || !f->busy)
+		return true;
+	if (w->waits)
+		return false;
+	for (wp = &f->waiting; *wp != NULL; wp = &(*wp)->next)
+		;
+	*wp = w;
+	w->next = NULL;
+	w->waits = true;
+	return false;
+}
+
+void
+firewall_unwait(struct firewall *f, struct firewall_wait *w)
+{
+	struct firewall_wait **wp;
+
+	if (f == NULL)
+		return;
+	loop_cancel(f->env.loop, &w->task);
+	for (wp = &f->waiting; w->waits && *wp != NULL; wp = &(*wp)->next)
+		if (*wp == w) {
+			*wp = w->next;
+			w->waits = false;
+			return;
+		}
+}
+
+bool
+firewall_covers(const struct firewall *f)
+{
+	return f == NULL || !f->failed;
 }

@@ -40,6 +40,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/crew.h"
+#include "vmm/firewall.h"
 #include "vmm/guest.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
@@ -74,6 +75,7 @@ struct guest {
 	struct disk_req		 detach;	/* l */
 	struct nics		*nics;		/* i; see there */
 	struct nics		**keep;		/* l: where they go in the end */
+	struct firewall_wait	 rules;		/* l: for theirs */
 };
 
 static void
@@ -422,17 +424,11 @@ never_ran(struct guest *g, enum vm_reason reason, const char *msg)
 }
 
 static void
-on_prepared(void *cookie, int error)
+enter(struct guest *g)
 {
-	struct guest *g = cookie;
 	char err[VCPU_MSG_MAX];
 	unsigned i;
 
-	if (error != 0 || g->stopping) {
-		never_ran(g, error != 0 ? VM_REASON_ERROR : VM_REASON_STOP,
-		    error != 0 ? crew_message(g->crew) : "");
-		return;
-	}
 	if (plug_nics(g, err, sizeof(err)) != 0) {
 		never_ran(g, VM_REASON_ERROR, err);
 		return;
@@ -448,6 +444,29 @@ on_prepared(void *cookie, int error)
 	g->running = true;
 	crew_run(g->crew);
 	g->ops->running(g->cookie);
+}
+
+/* What is loaded by now may be more, but is for this guest, too. */
+static void
+on_settled(void *arg)
+{
+	struct guest *g = arg;
+
+	if (g->stopping)
+		never_ran(g, VM_REASON_STOP, "");
+	else
+		enter(g);
+}
+
+static void
+on_prepared(void *cookie, int error)
+{
+	struct guest *g = cookie;
+
+	if (error != 0)
+		never_ran(g, VM_REASON_ERROR, crew_message(g->crew));
+	else if (g->stopping || nics_settled(g->nics, &g->rules))
+		on_settled(g);
 }
 
 static void detach_disks(struct guest *g);
@@ -597,6 +616,8 @@ guest_create(struct guest **gp, const struct vm_env *env,
 	g->console = console;
 	g->ops = ops;
 	g->cookie = cookie;
+	g->rules.task.fn = on_settled;
+	g->rules.task.arg = g;
 	ev_timer_init(&g->second_timer, on_second, 1.0, 1.0);
 	g->second_timer.data = g;
 	g->conf = vm_config_dup(conf);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "vmm/firewall.h"
 
 /* Guests ask again at half of it, and so hear of changes. */
 #define LEASE_SECONDS	3600
@@ -155,19 +154,10 @@ network_set_firewall(struct network *n, struct firewall *f)
 	n->firewall = f;
 }
 
-int
-network_rules(struct network *n, const struct config *c,
-    const struct vm_table *vt, char *err, size_t errlen)
+struct firewall *
+network_firewall(const struct network *n)
 {
-	return n->firewall == NULL ? 0 : firewall_apply(n->firewall, c, vt,
-	    n->switches, err, errlen);
-}
-
-void
-network_refresh(struct network *n, const struct vm_table *vt)
-{
-	if (n->firewall != NULL)
-		firewall_refresh(n->firewall, n->conf, vt, n->switches);
+	return n->firewall;
 }
 
 const char *

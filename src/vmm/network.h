@@ -16,7 +16,6 @@
 struct firewall;
 struct loop;
 struct network;
-struct vm_table;
 
 /* Without a switch: 0, or -errno and a message. */
 int network_create(struct network **np, const char *daemon, struct loop *loop,
@@ -41,14 +40,7 @@ void network_adopt(struct network *n, const struct config *c);
 
 /* The firewall of all this; NULL, and there is none, unless set. */
 void network_set_firewall(struct network *n, struct firewall *f);
-
-/*
- * Loads the rules of `c`, once the switches are as it says: see
- * firewall_apply().  The other, when a guest is as it is to be.
- */
-int network_rules(struct network *n, const struct config *c,
-    const struct vm_table *vt, char *err, size_t errlen);
-void network_refresh(struct network *n, const struct vm_table *vt);
+struct firewall *network_firewall(const struct network *n);
 
 const char *network_daemon(const struct network *n);
 struct switches *network_switches(const struct network *n);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "net/switch.h"
 #include "vmm/config.h"
+#include "vmm/firewall.h"
 #include "vmm/machine.h"
 #include "vmm/network.h"
 #include "vmm/nic.h"
@@ -140,12 +141,23 @@ nics_devices(const struct nics *s, struct machine_nic_conf *c)
 	return s->n;
 }
 
+bool
+nics_settled(struct nics *s, struct firewall_wait *w)
+{
+	return s->n == 0 || firewall_settled(network_firewall(s->net), w);
+}
+
 int
 nics_plug(struct nics *s, char *err, size_t errlen)
 {
 	unsigned i;
 	int error = 0;
 
+	if (s->n > 0 && !firewall_covers(network_firewall(s->net))) {
+		snprintf(err, errlen, "firewall: the rules for its NICs are "
+		    "not loaded");
+		return -EIO;
+	}
 	s->plugged = true;
 	for (i = 0; i < s->n && error == 0; i++)
 		error = nic_plug(s->one[i].nic, s->loop, s->net,

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct firewall_wait;
 struct machine_nic_conf;
 struct nic_status;
 struct nics;
@@ -37,6 +38,12 @@ int nics_open(struct nics *s, char *err, size_t errlen);
 
 /* Thread, when they are open: what their devices are to be; how many. */
 unsigned nics_devices(const struct nics *s, struct machine_nic_conf *c);
+
+/*
+ * Are the firewall's rules for them loaded?  If not, w->task is run when they
+ * are, or cannot be, which nics_plug() tells.  True if there is no NIC.
+ */
+bool nics_settled(struct nics *s, struct firewall_wait *w);
 
 /* Before their devices attach: 0, or -errno and a message. */
 int nics_plug(struct nics *s, char *err, size_t errlen);

@@ -11,7 +11,6 @@
 
 #include "net/addr.h"
 #include "net/ifname.h"
-#include "net/switch.h"
 #include "vmm/config_fw.h"
 
 /* A list that grows; what it points to moves while it does. */
@@ -163,11 +162,8 @@ make_nat(struct fw_switch *s, const struct config_switch *sw)
 
 static void
 make_switch(struct fw_switch *s, const struct config *c,
-    const struct config_switch *sw, const struct switches *state)
+    const struct config_switch *sw, bool joined)
 {
-	const struct switch_state *there = state == NULL ? NULL :
-	    switches_find(state, sw->name);
-
 	snprintf(s->name, sizeof(s->name), "%s", sw->name);
 	if (sw->bridge != NULL)
 		snprintf(s->iface, sizeof(s->iface), "%s", sw->bridge);
@@ -175,7 +171,7 @@ make_switch(struct fw_switch *s, const struct config *c,
 		ifname_switch(s->iface, c->name, sw->name);
 	if (sw->uplink != NULL)
 		snprintf(s->uplink, sizeof(s->uplink), "%s", sw->uplink);
-	s->shared = sw->uplink != NULL || (there != NULL && !there->owned);
+	s->shared = sw->uplink != NULL || joined;
 	s->isolate = sw->isolate;
 	s->addrs = sw->addrs.addr;
 	s->naddrs = sw->addrs.n;
@@ -183,7 +179,7 @@ make_switch(struct fw_switch *s, const struct config *c,
 }
 
 static int
-make(struct policy *p, const struct config *c, const struct switches *state)
+make(struct policy *p, const struct config *c, const bool *joined)
 {
 	size_t n = 0;
 	unsigned i, k;
@@ -196,7 +192,8 @@ make(struct policy *p, const struct config *c, const struct switches *state)
 	if (p->sw == NULL || p->nic == NULL)
 		return -ENOMEM;
 	for (i = 0; i < c->nsws; i++)
-		make_switch(&p->sw[i], c, &c->sw[i], state);
+		make_switch(&p->sw[i], c, &c->sw[i],
+		    joined != NULL && joined[i]);
 	p->fw.nsws = c->nsws;
 	for (i = 0; i < c->nvms; i++)
 		for (k = 0; k < c->vm[i].nics.n && error == 0; k++)
@@ -210,14 +207,14 @@ make(struct policy *p, const struct config *c, const struct switches *state)
 
 int
 policy_make(struct policy **pp, const struct config *c,
-    const struct switches *state)
+    const bool *joined)
 {
 	struct policy *p = calloc(1, sizeof(*p));
 	int error;
 
 	if (p == NULL)
 		return -ENOMEM;
-	error = make(p, c, state);
+	error = make(p, c, joined);
 	if (error != 0) {
 		policy_free(p);
 		return error;

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The firewall's policy, as a configuration states it.  Pure functions of the
- * configuration, but for what the host's bridges are.
+ * configuration, but for what the host's bridges are.  Any thread.
  */
 #ifndef VMMD_POLICY_H
 #define VMMD_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "net/fw.h"
 #include "vmm/config.h"
 
 struct policy;
-struct switches;
 
 /*
- * With all that it points to: 0 or -errno.  `state` tells of a switch that is
- * there whether it is another's bridge; NULL: none is.
+ * With all that it points to, but for addresses of switches, which are those of
+ * `c`: 0 or -errno.  `joined` tells of each switch of `c` whether it is
+ * another's bridge; NULL: none is.
  */
 int policy_make(struct policy **pp, const struct config *c,
-    const struct switches *state);
+    const bool *joined);
 
 /*
  * Cuts off each NIC of a guest that has what is another's: its MAC, an address,

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "vmm/config.h"
+#include "vmm/firewall.h"
 #include "vmm/network.h"
 #include "vmm/proto.h"
 #include "vmm/vm_table.h"
@@ -173,55 +174,6 @@ failed(struct buf *report, const char *err)
 	report_error(report, err, strlen(err));
 }
 
-static int
-load_rules(struct vm_table *vt, const struct config *c,
-    struct buf *report)
-{
-	struct network *net = vm_table_network(vt);
-	char err[512];
-	int ret;
-
-	ret = net != NULL ? network_rules(net, c, vt, err, sizeof(err)) : 0;
-	if (ret != 0)
-		failed(report, err);
-	return ret;
-}
-
-/*
- * Switches are first: guests' NICs go where these are; then the firewall, so
- * that no guest finds itself without.
- */
-static int
-apply_network(struct vm_table *vt, const struct config *old,
-    const struct config *c, struct buf *report)
-{
-	struct network *net = vm_table_network(vt);
-	char err[512];
-	int ret;
-
-	ret = net != NULL ? network_apply(net, c, err, sizeof(err)) : 0;
-	if (ret != 0) {
-		failed(report, err);
-		return ret;
-	}
-	ret = load_rules(vt, c, report);
-	if (ret == 0) {
-		report_switches(old, c, report);
-		report_policies(old, c, report);
-	}
-	if (ret != 0 && network_apply(net, old, err, sizeof(err)) != 0)
-		failed(report, err);
-	return ret;
-}
-
-int
-reload_network(struct vm_table *vt, const struct config *conf,
-    const struct config *c, struct buf *report)
-{
-	return c->nsws == conf->nsws ? load_rules(vt, c, report) :
-	    apply_network(vt, conf, c, report);
-}
-
 static void
 update_nics(struct vm_table *vt)
 {
@@ -309,35 +261,125 @@ keep_fixed(struct config *c, struct config *old, struct buf *report)
 	return differ;
 }
 
-void
-reload_config(struct vm_table *vt, struct config **conf, struct config *c,
-    struct buf *report)
+/* With a guest one may come or go. */
+static bool
+has_switches(const struct reload *r)
 {
-	if (vm_table_network(vt) != NULL)
-		network_adopt(vm_table_network(vt), c);
-	reload_apply(vt, c, report);
-	config_free(*conf);
-	*conf = c;
+	return r->path != NULL || r->next->nsws != (*r->conf)->nsws;
 }
 
-int
-reload_file(struct vm_table *vt, struct config **conf, const char *path,
-    bool *restart_required, struct buf *report)
+static void
+log_outcome(const struct reload *r, int error)
 {
-	struct config *c;
+	if (r->path != NULL && error == 0)
+		log_info("daemon: %s: reloaded", r->path);
+	else if (r->path != NULL)
+		log_error("daemon: %s: not reloaded", r->path);
+}
 
-	c = reload_read(path, report);
-	if (c == NULL) {
-		log_error("daemon: %s: not reloaded", path);
-		return -EINVAL;
+/* Also rules, if those of what is not to be are loaded. */
+static void
+take_back(struct reload *r, int error, bool rules)
+{
+	struct network *net = vm_table_network(r->vt);
+	char err[512];
+
+	if (net != NULL && has_switches(r) &&
+	    network_apply(net, *r->conf, err, sizeof(err)) != 0)
+		failed(r->report, err);
+	if (net != NULL)
+		network_adopt(net, *r->conf);
+	if (rules)
+		firewall_revert(vm_table_firewall(r->vt));
+	config_free(r->next);
+	log_outcome(r, error);
+	r->done(r->cookie, error);
+}
+
+/* From here on it is the one in place, also to whatever guests do now. */
+static void
+put_in_place(struct reload *r)
+{
+	struct network *net = vm_table_network(r->vt);
+	struct config *old = *r->conf;
+
+	if (has_switches(r)) {
+		report_switches(old, r->next, r->report);
+		report_policies(old, r->next, r->report);
 	}
-	if (apply_network(vt, *conf, c, report) != 0) {
-		log_error("daemon: %s: not reloaded", path);
-		config_free(c);
-		return -EINVAL;
+	if (r->restart_required != NULL)
+		*r->restart_required = keep_fixed(r->next, old, r->report);
+	if (net != NULL)
+		network_adopt(net, r->next);
+	*r->conf = r->next;
+	reload_apply(r->vt, r->next, r->report);
+	config_free(old);
+	log_outcome(r, 0);
+	r->done(r->cookie, 0);
+}
+
+/* The rules are there, or cannot be. */
+static void
+loaded(void *cookie, int error, const char *err)
+{
+	struct reload *r = cookie;
+
+	if (error != 0) {
+		failed(r->report, err);
+		take_back(r, error, false);
+		return;
 	}
-	*restart_required = keep_fixed(c, *conf, report);
-	reload_config(vt, conf, c, report);
-	log_info("daemon: %s: reloaded", path);
-	return 0;
+	if (r->keep != NULL)
+		error = r->keep(r->cookie);
+	if (error != 0)
+		take_back(r, error, true);
+	else
+		put_in_place(r);
+}
+
+/*
+ * Switches are first: guests' NICs go where these are; then the firewall, so
+ * that no guest finds itself without; guests are last.
+ */
+static void
+begin(struct reload *r)
+{
+	struct network *net = vm_table_network(r->vt);
+	char err[512] = "";
+	int error = 0;
+
+	if (net != NULL && has_switches(r))
+		error = network_apply(net, r->next, err, sizeof(err));
+	if (error != 0) {
+		failed(r->report, err);
+		config_free(r->next);
+		log_outcome(r, error);
+		r->done(r->cookie, error);
+		return;
+	}
+	error = firewall_apply(vm_table_firewall(r->vt), r->next, loaded, r,
+	    err, sizeof(err));
+	if (error != -EINPROGRESS)
+		loaded(r, error, err);
+}
+
+void
+reload_file(struct reload *r, const char *path)
+{
+	r->path = path;
+	r->next = reload_read(path, r->report);
+	if (r->next == NULL) {
+		log_outcome(r, -EINVAL);
+		r->done(r->cookie, -EINVAL);
+		return;
+	}
+	begin(r);
+}
+
+void
+reload_guests(struct reload *r, struct config *c)
+{
+	r->path = NULL;
+	r->next = c;
+	begin(r);
 }

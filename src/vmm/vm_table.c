@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "devices/disk_tables.h"
+#include "vmm/network.h"
 
 #define NS_PER_S	1e9
 
@@ -193,6 +194,12 @@ struct network *
 vm_table_network(const struct vm_table *vt)
 {
 	return vt->env.net;
+}
+
+struct firewall *
+vm_table_firewall(const struct vm_table *vt)
+{
+	return vt->env.net != NULL ? network_firewall(vt->env.net) : NULL;
 }
 
 void

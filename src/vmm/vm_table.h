@@ -13,6 +13,7 @@
 
 #include "vmm/vm.h"
 
+struct firewall;
 struct vm_table;
 
 struct vm_entry {
@@ -49,6 +50,9 @@ void vm_table_confine(struct vm_table *vt, const struct confine *files,
 /* What NICs are plugged into; NULL, and there are none, unless set. */
 void vm_table_set_network(struct vm_table *vt, struct network *net);
 struct network *vm_table_network(const struct vm_table *vt);
+
+/* What it lets through; NULL if there is none. */
+struct firewall *vm_table_firewall(const struct vm_table *vt);
 
 /* Only when all are stopped. */
 void vm_table_destroy(struct vm_table *vt);

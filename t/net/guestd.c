@@ -35,6 +35,10 @@ static const char	*path;
 static unsigned		 applied;
 static bool		 ending;
 
+static void reload(void *arg);
+
+static struct firewall_wait settled = { .task = { .fn = reload } };
+
 static bool
 guest_halts(unsigned step, struct hv_exit *e)
 {
@@ -50,7 +54,7 @@ changed(void *cookie, struct vm_entry *e)
 	printf("%s: %s %s\n", vm_entry_name(e),
 	    vm_state_name(vm_entry_state(e)), vm_message(e->vm));
 	if (e->removed || vm_entry_state(e) == VM_STARTING)
-		network_refresh(net, guests);
+		firewall_refresh(firewall);
 	if (ending && vm_table_running(guests) == 0)
 		loop_break(loop);
 }
@@ -73,18 +77,33 @@ tell(void)
 }
 
 static void
-reload(void)
+reloaded(void *cookie, int error)
 {
-	struct buf report;
-	bool restart;
-	int ret;
+	struct buf *report = cookie;
 
+	printf("%.*s", (int)report->len, report->len > 0 ?
+	    (char *)buf_head(report) : "");
+	buf_free(report);
+	printf("apply %u: %s\n", ++applied, error == 0 ? "ok" : "invalid");
+}
+
+static void
+reload(void *arg)
+{
+	static struct reload change;
+	static struct buf report;
+	static bool restart;
+
+	(void)arg;
+	if (!firewall_settled(firewall, &settled))
+		return;
 	buf_init(&report, RELOAD_REPORT_MAX);
-	ret = reload_file(guests, &conf, path, &restart, &report);
-	printf("%.*s", (int)report.len, report.len > 0 ?
-	    (char *)buf_head(&report) : "");
-	buf_free(&report);
-	printf("apply %u: %s\n", ++applied, ret == 0 ? "ok" : "invalid");
+	change = (struct reload){
+		.vt = guests, .conf = &conf, .report = &report,
+		.restart_required = &restart, .done = reloaded,
+		.cookie = &report,
+	};
+	reload_file(&change, path);
 }
 
 static void
@@ -95,7 +114,7 @@ signalled(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)ev;
 	(void)revents;
 	if (w->signum == SIGHUP)
-		reload();
+		reload(NULL);
 	else if (w->signum == SIGUSR2)
 		tell();
 	for (e = vm_table_first(guests); w->signum == SIGUSR1 && e != NULL;
@@ -112,8 +131,14 @@ signalled(struct ev_loop *ev, ev_signal *w, int revents)
 static int
 start_firewall(char *err, size_t errlen)
 {
+	const struct firewall_env env = {
+		.loop = loop, .conf = &conf, .guests = guests,
+		.switches = network_switches(net),
+	};
+
+	firewall = firewall_create(conf->name, &env);
 	network_set_firewall(net, firewall);
-	return network_rules(net, conf, guests, err, errlen);
+	return firewall_load(firewall, err, errlen);
 }
 
 static void
@@ -125,7 +150,6 @@ start(struct aio *aio)
 	conf = reload_read(path, NULL);
 	if (conf == NULL)
 		exit(2);
-	firewall = firewall_create(conf->name);
 	if (network_create(&net, conf->name, loop, err, sizeof(err)) != 0 ||
 	    network_apply(net, conf, err, sizeof(err)) != 0 ||
 	    start_firewall(err, sizeof(err)) != 0) {
@@ -163,6 +187,7 @@ main(int argc, char **argv)
 	loop_run(loop);
 	for (i = 0; i < 4; i++)
 		ev_signal_stop(loop_ev(loop), &watchers[i]);
+	firewall_finish(firewall);
 	vm_table_destroy(guests);
 	network_destroy(net);
 	firewall_destroy(firewall);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The firewall as it is loaded, by a loader that only takes notes: what is
- * there for guests that are not yet, or no more, what they are configured to be.
+ * there for guests that are not yet, or no more, what they are configured to be;
+ * and the thread that loads it (pthread), which the loop does not wait for.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "fakefw.h"
 #include "fakevm.h"
-#include "net/fw_load.h"
+#include "net/fw.h"
 #include "testhost.h"
 #include "vmm/firewall.h"
 #include "vmm/vm_table.h"
@@ -27,103 +29,17 @@ static struct loop	*loop;
 static struct vm_table	*vt;
 static struct firewall	*fw;
 static struct config	*conf;
+static struct firewall_env env;
 static const struct hv_ops fake_hv = { .name = "fake" };
 
-/* What the loader was told. */
-static char		 loaded[32768];
-static unsigned		 loads;
-static char		 forgotten[256];
-static int		 open_error, load_error;
+/* What firewall_apply() has told. */
+struct applied {
+	unsigned	 times;
+	int		 error;
+	char		 err[64];
+};
 
-int
-fw_load_forward(bool ipv4, bool ipv6, struct buf *said, char *err,
-    size_t errlen)
-{
-	(void)ipv4;
-	(void)ipv6;
-	(void)said;
-	(void)err;
-	(void)errlen;
-	return 0;
-}
-
-int
-fw_load_open(struct fw_load **lp, const char *daemon, char *err,
-    size_t errlen)
-{
-	(void)lp;
-	(void)daemon;
-	snprintf(err, errlen, "no loader");
-	return open_error;
-}
-
-int
-fw_load_write(const struct fw_policy *p, const struct fw_rules *r,
-    struct buf *b, char *err, size_t errlen)
-{
-	size_t i;
-
-	(void)err;
-	(void)errlen;
-	for (i = 0; i < r->n; i++) {
-		ck_assert_int_eq(fw_rule_print(p, r, &r->v[i], b), 0);
-		ck_assert_int_eq(buf_append(b, "\n", 1), 0);
-	}
-	for (i = 0; i < p->nnics; i++)
-		ck_assert_int_eq(buf_printf(b, "%s %02x\n", p->nic[i].tap,
-		    p->nic[i].mac[5]), 0);
-	return 0;
-}
-
-int
-fw_load_apply(struct fw_load *l, const char *text, char *err, size_t errlen)
-{
-	(void)l;
-	snprintf(err, errlen, "cannot load");
-	if (load_error == 0) {
-		snprintf(loaded, sizeof(loaded), "%s", text);
-		loads++;
-	}
-	return load_error;
-}
-
-int
-fw_load_forget(struct fw_load *l, const struct os_addr *gone, size_t n,
-    char *err, size_t errlen)
-{
-	char text[64];
-	size_t i;
-
-	(void)l;
-	(void)err;
-	(void)errlen;
-	for (i = 0; i < n; i++) {
-		inet_ntop(gone[i].ipv6 ? AF_INET6 : AF_INET, gone[i].bytes,
-		    text, sizeof(text));
-		strcat(forgotten, text);
-		strcat(forgotten, " ");
-	}
-	return 0;
-}
-
-int
-fw_load_conflicts(struct fw_load *l, struct buf *warnings, char *err,
-    size_t errlen)
-{
-	(void)l;
-	(void)warnings;
-	(void)err;
-	(void)errlen;
-	return 0;
-}
-
-void
-fw_load_close(struct fw_load *l)
-{
-	(void)l;
-}
-
-/* And writers of which the loader knows nothing. */
+/* Writers of which the loader knows nothing. */
 static int
 put(struct buf *b, const char *text)
 {
@@ -163,7 +79,7 @@ changed(void *cookie, struct vm_entry *e)
 {
 	(void)cookie;
 	if (e->removed || vm_entry_state(e) == VM_STARTING)
-		firewall_refresh(fw, conf, vt, NULL);
+		firewall_refresh(fw);
 }
 
 static void
@@ -192,21 +108,50 @@ read_text(const char *text)
 	return c;
 }
 
+/* Until there is nothing more to do. */
+static void
+settle(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		turn(8);
+		firewall_finish(fw);
+	}
+}
+
+static void
+applied(void *cookie, int error, const char *err)
+{
+	struct applied *a = cookie;
+
+	a->times++;
+	a->error = error;
+	snprintf(a->err, sizeof(a->err), "%s", err);
+}
+
 /* A reload, but for switches and the report. */
 static int
 apply(const char *text)
 {
-	struct config *c = read_text(text);
+	struct config *old = conf, *c = read_text(text);
+	struct applied a = { .times = 0 };
 	struct vm_entry *e;
 	char err[256];
 	unsigned i;
 	int ret;
 
-	ret = firewall_apply(fw, c, vt, NULL, err, sizeof(err));
+	ret = firewall_apply(fw, c, applied, &a, err, sizeof(err));
+	if (ret == -EINPROGRESS) {
+		firewall_finish(fw);
+		ck_assert_uint_eq(a.times, 1);
+		ret = a.error;
+	}
 	if (ret != 0) {
 		config_free(c);
 		return ret;
 	}
+	conf = c;
 	for (e = vm_table_first(vt); e != NULL; e = e->next)
 		if (config_find_vm(c, vm_entry_name(e)) == NULL)
 			vm_table_remove(vt, e);
@@ -215,9 +160,8 @@ apply(const char *text)
 		ck_assert_int_eq(e == NULL ? vm_table_add(vt, &c->vm[i]) :
 		    vm_table_update(vt, e, &c->vm[i]), 0);
 	}
-	config_free(conf);
-	conf = c;
-	turn(8);
+	config_free(old);
+	settle();
 	return 0;
 }
 
@@ -227,7 +171,9 @@ setup(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	loop = loop_create();
 	vt = vm_table_create(loop, NULL, &fake_hv, changed, NULL);
-	fw = firewall_create("vmmd");
+	env = (struct firewall_env){ .loop = loop, .conf = &conf,
+	    .guests = vt };
+	fw = firewall_create("vmmd", &env);
 	conf = read_text("");
 }
 
@@ -235,7 +181,7 @@ static void
 teardown(void)
 {
 	vm_table_stop_all(vt, true);
-	turn(8);
+	settle();
 	vm_table_destroy(vt);
 	firewall_destroy(fw);
 	config_free(conf);
@@ -245,24 +191,24 @@ teardown(void)
 static bool
 has(const char *what)
 {
-	return strstr(loaded, what) != NULL;
+	return strstr(fakefw.loaded, what) != NULL;
 }
 
 START_TEST(loads_what_differs)
 {
 	ck_assert_int_eq(apply(SWITCH), 0);
-	ck_assert_uint_eq(loads, 0);
+	ck_assert_uint_eq(fakefw.loads, 0);
 	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22")), 0);
-	ck_assert_uint_eq(loads, 1);
+	ck_assert_uint_eq(fakefw.loads, 1);
 	ck_assert(has("vm a nic 0: in: pass tcp port 22"));
 	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22")), 0);
-	ck_assert_uint_eq(loads, 1);
+	ck_assert_uint_eq(fakefw.loads, 1);
 	/* At once, though it runs. */
 	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=tcp 23")), 0);
-	ck_assert_uint_eq(loads, 2);
+	ck_assert_uint_eq(fakefw.loads, 2);
 	ck_assert(has("vm a nic 0: in: pass tcp port 23"));
 	ck_assert(!has("port 22"));
-	ck_assert_str_eq(forgotten, "");
+	ck_assert_str_eq(fakefw.forgotten, "");
 	/* The last one goes, and so do its rules. */
 	ck_assert_int_eq(apply(SWITCH), 0);
 	ck_assert(!has("vm a"));
@@ -272,9 +218,9 @@ END_TEST
 START_TEST(failure_changes_nothing)
 {
 	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22"));
-	load_error = -EIO;
+	fakefw.load_error = -EIO;
 	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=any")), -EIO);
-	load_error = 0;
+	fakefw.load_error = 0;
 	ck_assert(has("vm a nic 0: in: pass tcp port 22"));
 	ck_assert_int_eq(apply(SWITCH GUEST("a", "/k", "allow-in=any")), 0);
 	ck_assert(!has("port 22"));
@@ -293,8 +239,9 @@ START_TEST(pending)
 	ck_assert(!has("log"));
 	e = vm_table_find(vt, "a");
 	ck_assert_int_eq(vm_table_stop(vt, e, false), 0);
-	turn(8);
+	settle();
 	ck_assert_int_eq(vm_table_start(vt, e), 0);
+	settle();
 	ck_assert(has("vmmd-a.0 02\n"));
 	ck_assert(has("vm a nic 0: in: block log"));
 }
@@ -309,15 +256,15 @@ START_TEST(removed)
 	    GUEST("b", "/k", "address=10.0.0.8"));
 	apply(SWITCH GUEST("b", "/k", "address=10.0.0.8"));
 	ck_assert(has("vm a nic 0: in: block"));
-	ck_assert_str_eq(forgotten, "");
+	ck_assert_str_eq(fakefw.forgotten, "");
 	e = vm_table_find(vt, "a");
 	ck_assert_ptr_nonnull(e);
 	ck_assert_int_eq(vm_table_stop(vt, e, true), 0);
-	turn(8);
+	settle();
 	ck_assert_ptr_null(vm_table_find(vt, "a"));
 	ck_assert(!has("vm a "));
 	ck_assert(has("vm b nic 0: in: block"));
-	ck_assert_str_eq(forgotten, "10.0.0.7 ");
+	ck_assert_str_eq(fakefw.forgotten, "10.0.0.7 ");
 }
 END_TEST
 
@@ -335,7 +282,8 @@ START_TEST(renamed)
 	ck_assert(has("vm a nic 0: in: block"));
 	ck_assert(has("vm a nic 0: frame: block from another MAC address"));
 	ck_assert(has("vm b nic 0: out: pass"));
-	ck_assert_str_eq(forgotten, "");
+	/* Its connections are not b's. */
+	ck_assert_str_eq(fakefw.forgotten, "10.0.0.7 ");
 }
 END_TEST
 
@@ -343,11 +291,200 @@ END_TEST
 START_TEST(none_here)
 {
 	firewall_destroy(fw);
-	open_error = -EOPNOTSUPP;
-	fw = firewall_create("vmmd");
+	fakefw.open_error = -EOPNOTSUPP;
+	fw = firewall_create("vmmd", &env);
 	ck_assert_int_eq(apply(SWITCH "[vm a]\nkernel=/k\n"), 0);
 	ck_assert_int_eq(apply(SWITCH GUEST("b", "/k", "locked")),
 	    -EOPNOTSUPP);
+}
+END_TEST
+
+/* By turns of the loop alone, as the daemon does it. */
+static void
+turn_until(const unsigned *times)
+{
+	while (*times == 0)
+		ev_run(loop_ev(loop), EVRUN_ONCE);
+}
+
+static void
+count(void *arg)
+{
+	unsigned *n = arg;
+
+	(*n)++;
+}
+
+/* The loop goes on meanwhile, and who is not to go on waits. */
+START_TEST(loads_aside)
+{
+	struct config *c = read_text(SWITCH GUEST("a", "/k", "locked"));
+	struct applied a = { .times = 0 };
+	unsigned runs = 0, never = 0;
+	struct firewall_wait w = { .task = { .fn = count, .arg = &runs } };
+	struct firewall_wait no = { .task = { .fn = count, .arg = &never } };
+	char err[64];
+
+	ck_assert(firewall_settled(fw, &w));
+	fakefw_hold();
+	ck_assert_int_eq(firewall_apply(fw, c, applied, &a, err, sizeof(err)),
+	    -EINPROGRESS);
+	fakefw_wait_held();
+	ck_assert(!firewall_settled(fw, &w));
+	ck_assert(!firewall_settled(fw, &no));
+	ck_assert(!firewall_settled(fw, &w));
+	firewall_unwait(fw, &no);
+	turn(8);
+	ck_assert_uint_eq(a.times + runs, 0);
+	fakefw_let_go();
+	turn_until(&runs);
+	turn(8);
+	ck_assert_uint_eq(a.times, 1);
+	ck_assert_int_eq(a.error, 0);
+	ck_assert_uint_eq(runs, 1);
+	ck_assert_uint_eq(never, 0);
+	ck_assert(firewall_settled(fw, &w));
+	ck_assert(has("vm a nic 0: in: block"));
+	config_free(c);
+}
+END_TEST
+
+#define THREE(mac) \
+	GUEST("a", "/k", "lladdr=02:00:00:00:00:" mac "1") \
+	GUEST("b", "/k", "lladdr=02:00:00:00:00:" mac "2") \
+	GUEST("c", "/k", "lladdr=02:00:00:00:00:" mac "3")
+
+/* Three guests, of which each has another MAC address when it starts again. */
+static void
+three_pending(void)
+{
+	apply(SWITCH THREE("0"));
+	apply(SWITCH THREE("1"));
+	ck_assert(has("vmmd-a.0 01") && has("vmmd-c.0 03"));
+}
+
+static void
+restart(const char *name)
+{
+	struct vm_entry *e = vm_table_find(vt, name);
+
+	ck_assert_int_eq(vm_table_stop(vt, e, false), 0);
+	turn(8);
+	ck_assert_int_eq(vm_table_start(vt, e), 0);
+	turn(8);
+}
+
+/* What comes while rules are loaded is loaded next, at once. */
+START_TEST(newest_is_next)
+{
+	unsigned texts, runs = 0;
+	struct firewall_wait w = { .task = { .fn = count, .arg = &runs } };
+
+	three_pending();
+	texts = fakefw.texts;
+	fakefw_hold();
+	restart("a");
+	fakefw_wait_held();
+	ck_assert(!firewall_settled(fw, &w));
+	restart("b");
+	restart("c");
+	/* The first is there, but not what b and c wait for. */
+	fakefw_let_go();
+	turn_until(&runs);
+	ck_assert_uint_eq(fakefw.texts, texts + 2);
+	ck_assert(has("vmmd-a.0 11") && has("vmmd-b.0 12"));
+	ck_assert(has("vmmd-c.0 13"));
+	ck_assert(firewall_covers(fw));
+	/* All are what they are to be. */
+	restart("c");
+	settle();
+	ck_assert_uint_eq(fakefw.texts, texts + 2);
+}
+END_TEST
+
+/* A guest without its rules is known, and helped by the next occasion. */
+START_TEST(refresh_fails)
+{
+	three_pending();
+	/* The error is expected. */
+	close(STDERR_FILENO);
+	fakefw.load_error = -EIO;
+	restart("a");
+	settle();
+	ck_assert(!firewall_covers(fw));
+	ck_assert(has("vmmd-a.0 01"));
+	/* That is no matter of a change that fails. */
+	ck_assert_int_eq(apply(SWITCH THREE("2")), -EIO);
+	ck_assert(!firewall_covers(fw));
+	fakefw.load_error = 0;
+	restart("b");
+	settle();
+	ck_assert(firewall_covers(fw));
+	ck_assert(has("vmmd-a.0 11") && has("vmmd-b.0 12"));
+}
+END_TEST
+
+/* What was loaded, and then is not to be. */
+START_TEST(revert)
+{
+	struct config *c = read_text(SWITCH GUEST("b", "/k", "locked"));
+	struct applied a = { .times = 0 };
+	char err[64];
+
+	apply(SWITCH GUEST("a", "/k", "address=10.0.0.7"));
+	ck_assert_int_eq(firewall_apply(fw, c, applied, &a, err, sizeof(err)),
+	    -EINPROGRESS);
+	turn_until(&a.times);
+	ck_assert(has("vm b "));
+	firewall_revert(fw);
+	firewall_finish(fw);
+	config_free(c);
+	ck_assert(!has("vm b "));
+	ck_assert(has("vm a "));
+}
+END_TEST
+
+#define MANY	250
+
+static uint64_t
+cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Of the loop's time, without what the host gives to others. */
+START_TEST(many)
+{
+	unsigned runs = 0, i;
+	struct firewall_wait w = { .task = { .fn = count, .arg = &runs } };
+	uint64_t begun, done;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	ck_assert_int_eq(put(&b, SWITCH), 0);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(buf_printf(&b, "[vm g%u]\nkernel=/k\n"
+		    "nic=lan,locked,allow-in=tcp %u,allow-out=tcp 443,"
+		    "address=10.0.0.%u\n", i, 1000 + i, 2 + i), 0);
+	ck_assert_int_eq(buf_append(&b, "", 1), 0);
+	ck_assert_int_eq(apply(buf_head(&b)), 0);
+	buf_free(&b);
+	ck_assert(has("vm g249 nic 0: in: pass tcp port 1249"));
+	begun = cpu_ns();
+	firewall_revert(fw);
+	begun = cpu_ns() - begun;
+	ck_assert(!firewall_settled(fw, &w));
+	done = cpu_ns();
+	turn_until(&runs);
+	done = cpu_ns() - done;
+	printf("# %u guests: %llu us to begin, %llu us of turns until done\n",
+	    MANY, (unsigned long long)begun / 1000,
+	    (unsigned long long)done / 1000);
+	ck_assert_uint_lt(begun, 2000000);
+	ck_assert_uint_lt(done, 2000000);
 }
 END_TEST
 
@@ -460,6 +597,11 @@ main(void)
 	tcase_add_test(tc, removed);
 	tcase_add_test(tc, renamed);
 	tcase_add_test(tc, none_here);
+	tcase_add_test(tc, loads_aside);
+	tcase_add_test(tc, newest_is_next);
+	tcase_add_test(tc, refresh_fails);
+	tcase_add_test(tc, revert);
+	tcase_add_test(tc, many);
 	tcase_add_test(tc, print);
 	tcase_add_loop_test(tc, trace, 0, sizeof(traces) / sizeof(traces[0]));
 	return test_main("firewall", tc);

@@ -54,16 +54,30 @@ put_file(const char *text)
 	fclose(f);
 }
 
+static void
+done(void *cookie, int error)
+{
+	int *outcome = cookie;
+
+	/* Once. */
+	ck_assert_int_eq(*outcome, 1);
+	*outcome = error;
+}
+
 /* Reloads with `text` and lets everything settle that can. */
 static int
 reload(const char *text)
 {
-	int ret;
+	int outcome = 1;
+	struct reload r = {
+		.vt = vt, .conf = &conf, .done = done, .cookie = &outcome,
+		.restart_required = &restart_required,
+	};
 
 	put_file(text);
-	ret = reload_file(vt, &conf, path, &restart_required, NULL);
+	reload_file(&r, path);
 	turn(8);
-	return ret;
+	return outcome;
 }
 
 static void

@@ -172,11 +172,21 @@ START_TEST(owner_sees_own)
 END_TEST
 
 static void
+done(void *cookie, int error)
+{
+	(void)cookie;
+	ck_assert_int_eq(error, 0);
+}
+
+static void
 reload(const char *text)
 {
+	struct reload r = {
+		.vt = rig.env.guests, .conf = &rig.conf, .done = done,
+	};
+
 	rig_put_file(rig.path, text);
-	ck_assert_int_eq(reload_file(rig.env.guests, &rig.conf, rig.path,
-	    &rig.env.restart_required, NULL), 0);
+	reload_file(&r, rig.path);
 	rig_turn(&rig, 4);
 }
 
