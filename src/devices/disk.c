@@ -34,6 +34,22 @@ disk_refuse(const struct disk_opening *o, const char *fmt, ...)
 	return NULL;
 }
 
+char *
+disk_path_beside(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	char *where;
+
+	if (strncmp(name, "file:", 5) == 0)
+		name += 5;
+	if (*name == '/' || slash == NULL)
+		return strdup(name);
+	if (asprintf(&where, "%.*s%s", (int)(slash - path + 1), path,
+	    name) == -1)
+		return NULL;
+	return where;
+}
+
 /* Does an image above stand on the same file? */
 static bool
 disk_is_loop(const struct disk_opening *o)

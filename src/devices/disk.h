@@ -123,6 +123,7 @@ struct disk_how {
 	/* For those who only look at images, and for tools. */
 	bool		unlocked;	/* readonly, whoever writes it */
 	bool		alone;		/* without what stands behind it */
+	bool		check;		/* for disk_check() alone */
 	struct disk_about *about;	/* to be filled in, or NULL */
 };
 
@@ -145,6 +146,12 @@ struct disk *disk_open(const struct confine *in, const char *path,
 
 /* Frees what the open put there. */
 void disk_about_clear(struct disk_about *about);
+
+/*
+ * Where the file of a name in the image at `path` is: relative names are beside
+ * it.  To be freed; NULL without memory.
+ */
+char *disk_path_beside(const char *path, const char *name);
 
 /* What the image turned out to be.  Any thread; valid until the close. */
 enum disk_kind disk_kind(const struct disk *d);

@@ -10,6 +10,7 @@
 #define VMMD_DISK_LOCAL_H
 
 #include "devices/disk.h"
+#include "devices/disk_check.h"
 
 /* Images behind images, the first included. */
 #define DISK_DEPTH_MAX	32
@@ -21,6 +22,12 @@ struct disk_format {
 	void		(*submit)(struct disk *d, struct disk_req *req);
 	/* Any thread; frees the disk and the files beneath. */
 	void		(*close)(struct disk *d);
+	/* Those of disk_check.h; NULL where a format has nothing to do. */
+	int		(*check)(struct disk *d, enum disk_repair repair,
+			    struct disk_check *res);
+	const char	*(*resize_begin)(struct disk *d, uint64_t size);
+	const char	*(*resize_end)(struct disk *d, uint64_t size);
+	uint64_t	(*resize_stale)(const struct disk *d, uint64_t was);
 };
 
 /* The head of a format's own struct.  Immutable after disk_attach(). */

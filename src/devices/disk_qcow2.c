@@ -411,4 +411,8 @@ const struct disk_format q2_format = {
 	.attach = q2_attach,
 	.submit = q2_submit,
 	.close = q2_close,
+	.check = q2_check,
+	.resize_begin = q2_resize_begin,
+	.resize_end = q2_resize_end,
+	.resize_stale = q2_resize_stale,
 };

@@ -7,6 +7,8 @@
  *	disk_qcow2_open.c	header, tables, what stands behind
  *	disk_qcow2_make.c	new images
  *	disk_qcow2_repair.c	refcounts anew, at the open
+ *	disk_qcow2_check.c	are the tables right?
+ *	disk_qcow2_resize.c	another size
  *	disk_qcow2_snapshot.c	the table of snapshots
  *	disk_qcow2_map.c	guest offsets to host offsets: L1 and L2 tables
  *	disk_qcow2_read.c	reads
@@ -40,6 +42,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/disk_check.h"
 #include "devices/disk_tables.h"
 #include "devices/disk_local.h"
 
@@ -58,6 +61,9 @@
 #define Q2_INCOMPAT_KNOWN	0x1f
 
 #define Q2_COMPAT_LAZY		(UINT64_C(1) << 0)
+
+/* While it is true, the image has bitmaps that are. */
+#define Q2_AUTOCLEAR_BITMAPS	(UINT64_C(1) << 0)
 
 /* The one autoclear feature that writes here keep true. */
 #define Q2_AUTOCLEAR_RAW_DATA	(UINT64_C(1) << 1)
@@ -245,6 +251,7 @@ struct q2 {
 	uint32_t	 slice_len;	/* i */
 	bool		 zstd;		/* i: compressed by, not by zlib */
 	bool		 extended;	/* i: L2 entries have bitmaps */
+	bool		 bitmaps;	/* i: of what was written, for backups */
 
 	uint64_t	*l1;
 	uint64_t	 l1_size;	/* i: entries */
@@ -285,6 +292,16 @@ struct q2 {
 	uint32_t	 nsnapshots;	/* i */
 	bool		 told;		/* that it is corrupt */
 	struct q2_unpacker *unpacker;	/* NULL until needed */
+};
+
+/* Links to the clusters of a file, counted by q2_count_all(). */
+struct q2_count {
+	struct q2	*q;
+	uint64_t	*links;		/* a number for each cluster */
+	uint64_t	 n;		/* clusters of the file */
+	uint8_t		*table;		/* a cluster */
+	bool		 goes_on;	/* when something is wrong */
+	uint64_t	 wrong;		/* how often it was */
 };
 
 /* An entry of the table of snapshots, as far as it is needed. */
@@ -397,13 +414,25 @@ void q2_commit_forget(struct q2 *q);
 
 /* disk_qcow2_open.c */
 uint64_t *q2_load_table(struct q2 *q, uint64_t off, uint64_t n, int *error);
+int q2_load_reftable(struct q2 *q);
 
 /* disk_qcow2_snapshot.c */
 int q2_snapshot_read(const struct q2 *q, uint64_t *off,
     struct q2_snapshot *s);
 int q2_snapshots_tell(const struct q2 *q, struct disk_about *about);
 
+/* disk_qcow2_check.c, disk_qcow2_resize.c: of the format */
+int q2_check(struct disk *d, enum disk_repair repair,
+    struct disk_check *res);
+const char *q2_resize_begin(struct disk *d, uint64_t size);
+const char *q2_resize_end(struct disk *d, uint64_t size);
+uint64_t q2_resize_stale(const struct disk *d, uint64_t was);
+
 /* disk_qcow2_repair.c */
 int q2_repair(struct q2 *q);
+int q2_count_begin(struct q2_count *c, struct q2 *q);
+void q2_count_end(struct q2_count *c);
+int q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len);
+int q2_count_all(struct q2_count *c);
 
 #endif /* VMMD_DISK_QCOW2_H */

@@ -265,6 +265,7 @@ q2_take_header(struct q2 *q, const struct q2_header *h)
 	q->rt_size = (uint64_t)h->reftable_clusters << q->cluster_bits >> 3;
 	q->snapshots_offset = h->snapshots_offset;
 	q->nsnapshots = h->nsnapshots;
+	q->bitmaps = (h->autoclear & Q2_AUTOCLEAR_BITMAPS) != 0;
 	q->d.info.size = h->size - h->size % DISK_SECTOR;
 	q->d.info.block_size = DISK_SECTOR;
 	q->d.info.readonly = q->file->info.readonly;
@@ -300,11 +301,15 @@ q2_load_l1(struct q2 *q)
 	return q->l1_dirty == NULL ? -ENOMEM : 0;
 }
 
-static int
+/* Instead of one that was loaded before. */
+int
 q2_load_reftable(struct q2 *q)
 {
 	int error;
 
+	free(q->rt);
+	free(q->rt_dirty);
+	q->rt_dirty = NULL;
 	q->rt = q2_load_table(q, q->rt_offset, q->rt_size, &error);
 	if (error != 0)
 		return error;
@@ -356,23 +361,6 @@ q2_prepare_writes(struct q2_opening *p)
 	return false;
 }
 
-/* A name in an image, from where that is; NULL without memory. */
-static char *
-q2_path_of(const struct disk_opening *o, const char *name)
-{
-	const char *slash = strrchr(o->path, '/');
-	char *path;
-
-	if (strncmp(name, "file:", 5) == 0)
-		name += 5;
-	if (*name == '/' || slash == NULL)
-		return strdup(name);
-	if (asprintf(&path, "%.*s%s", (int)(slash - o->path + 1), o->path,
-	    name) == -1)
-		return NULL;
-	return path;
-}
-
 /* Names like nbd://host or json:{...} are of no file. */
 static bool
 q2_is_file_name(const char *name)
@@ -403,7 +391,7 @@ q2_open_other(const struct q2_opening *p, const char *name,
 	if (other.depth >= DISK_DEPTH_MAX)
 		return disk_refuse(p->o, "more than %d images stand behind "
 		    "each other", DISK_DEPTH_MAX);
-	path = q2_path_of(p->o, name);
+	path = disk_path_beside(p->o->path, name);
 	if (path == NULL)
 		return disk_refuse(p->o, "%s", strerror(ENOMEM));
 	other.path = path;
@@ -531,7 +519,7 @@ q2_open_parts(struct q2_opening *p)
 	if (!q2_open_data(p) || !q2_open_backing(p))
 		return false;
 	/* Only an image that can be used is changed. */
-	if (!q->d.info.readonly && !q2_prepare_writes(p))
+	if (!q->d.info.readonly && !p->o->how.check && !q2_prepare_writes(p))
 		return false;
 	return q2_ready(p);
 }

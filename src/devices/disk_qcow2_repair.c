@@ -12,15 +12,16 @@
 
 #include "devices/disk_qcow2.h"
 
-struct q2_count {
-	struct q2	*q;
-	uint64_t	*links;		/* a number for each cluster */
-	uint64_t	 n;		/* clusters of the file */
-	uint8_t		*table;		/* a cluster */
-};
-
-/* Counts `len` bytes of the file; -EILSEQ if it has none there. */
+/* Something is where nothing can be: the end, unless all such are counted. */
 static int
+q2_count_wrong(struct q2_count *c)
+{
+	c->wrong++;
+	return c->goes_on ? 0 : -EILSEQ;
+}
+
+/* Counts `len` bytes of the file, if it has them. */
+int
 q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
 {
 	unsigned bits = c->q->cluster_bits;
@@ -29,7 +30,7 @@ q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
 	if (len == 0)
 		return 0;
 	if (off >> bits >= c->n || len > (c->n << bits) - off)
-		return -EILSEQ;
+		return q2_count_wrong(c);
 	for (i = off >> bits; i <= (off + len - 1) >> bits; i++)
 		c->links[i]++;
 	return 0;
@@ -48,14 +49,14 @@ q2_count_entry(struct q2_count *c, uint64_t entry)
 		/* The last sector may be cut off with the file. */
 		off -= off % DISK_SECTOR;
 		if (off >> q->cluster_bits >= c->n)
-			return -EILSEQ;
+			return q2_count_wrong(c);
 		len = q2_min(len, (c->n << q->cluster_bits) - off);
 		return q2_count_bytes(c, off, len);
 	}
 	if ((entry & Q2_OFFSET) == 0)
 		return 0;
 	if ((entry & Q2_OFFSET) % q2_cluster_size(q) != 0)
-		return -EILSEQ;
+		return q2_count_wrong(c);
 	return q2_count_bytes(c, entry & Q2_OFFSET, q2_cluster_size(q));
 }
 
@@ -67,7 +68,7 @@ q2_count_l2(struct q2_count *c, uint64_t off)
 	int error;
 
 	if (off % size != 0)
-		return -EILSEQ;
+		return q2_count_wrong(c);
 	error = q2_count_bytes(c, off, size);
 	if (error == 0)
 		error = disk_raw_read(q->file, c->table, size, off);
@@ -108,7 +109,7 @@ q2_count_snapshot(struct q2_count *c, uint64_t *off)
 	return error;
 }
 
-static int
+int
 q2_count_all(struct q2_count *c)
 {
 	struct q2 *q = c->q;
@@ -146,13 +147,14 @@ q2_write_block(struct q2_count *c, uint64_t block, uint64_t n, uint64_t off)
 	return disk_raw_write(q->file, c->table, q2_cluster_size(q), off);
 }
 
-/* The part of the header from the refcount table to the features. */
+/* The part of the header from the L1 table to the features. */
 static int
 q2_write_header(struct q2 *q, uint64_t off, uint64_t clusters)
 {
 	uint32_t n = htobe32((uint32_t)clusters);
 	struct q2_header h;
-	const size_t from = offsetof(struct q2_header, reftable_offset);
+	const size_t from = offsetof(struct q2_header, l1_size);
+	size_t to = offsetof(struct q2_header, incompatible);
 	int error;
 
 	error = disk_raw_sync(q->file);
@@ -160,11 +162,16 @@ q2_write_header(struct q2 *q, uint64_t off, uint64_t clusters)
 		error = disk_raw_read(q->file, &h, sizeof(h), 0);
 	if (error != 0)
 		return error;
+	h.l1_size = htobe32((uint32_t)q->l1_size);
+	h.l1_offset = htobe64(q->l1_offset);
 	q2_put_be64(&h.reftable_offset, off);
 	h.reftable_clusters = n;
-	h.incompatible &= ~htobe64(Q2_INCOMPAT_DIRTY);
-	error = disk_raw_write(q->file, (uint8_t *)&h + from,
-	    offsetof(struct q2_header, compatible) - from, from);
+	if (q->version >= 3) {
+		h.incompatible &= ~htobe64(Q2_INCOMPAT_DIRTY);
+		to = offsetof(struct q2_header, compatible);
+	}
+	error = disk_raw_write(q->file, (uint8_t *)&h + from, to - from,
+	    from);
 	return error != 0 ? error : disk_raw_sync(q->file);
 }
 
@@ -207,20 +214,35 @@ q2_write_refcounts(struct q2_count *c)
 }
 
 int
+q2_count_begin(struct q2_count *c, struct q2 *q)
+{
+	*c = (struct q2_count){
+		.q = q,
+		.n = q->fresh_from / q2_cluster_size(q),
+	};
+	c->links = calloc(c->n + 1, sizeof(*c->links));
+	c->table = malloc(q2_cluster_size(q));
+	return c->links != NULL && c->table != NULL ? 0 : -ENOMEM;
+}
+
+void
+q2_count_end(struct q2_count *c)
+{
+	free(c->links);
+	free(c->table);
+}
+
+int
 q2_repair(struct q2 *q)
 {
-	struct q2_count c = { .q = q };
-	uint64_t size = q2_cluster_size(q);
-	int error = -ENOMEM;
+	struct q2_count c;
+	int error;
 
-	c.n = q->fresh_from / size;
-	c.links = calloc(c.n + 1, sizeof(*c.links));
-	c.table = malloc(size);
-	if (c.links != NULL && c.table != NULL)
+	error = q2_count_begin(&c, q);
+	if (error == 0)
 		error = q2_count_all(&c);
 	if (error == 0)
 		error = q2_write_refcounts(&c);
-	free(c.links);
-	free(c.table);
+	q2_count_end(&c);
 	return error;
 }

@@ -513,9 +513,28 @@ raw_submit(struct disk *d, struct disk_req *req)
 	disk_start(req);
 }
 
+static const char *
+raw_resize_begin(struct disk *d, uint64_t size)
+{
+	(void)size;
+	return raw_of(d)->regular ? NULL : "is no regular file";
+}
+
+static const char *
+raw_resize_end(struct disk *d, uint64_t size)
+{
+	int fd = raw_of(d)->fd;
+
+	if (ftruncate(fd, (off_t)size) == -1 || fsync(fd) == -1)
+		return strerror(errno);
+	return NULL;
+}
+
 static const struct disk_format raw_format = {
 	.kind = DISK_RAW,
 	.attach = raw_attach,
 	.submit = raw_submit,
 	.close = raw_close,
+	.resize_begin = raw_resize_begin,
+	.resize_end = raw_resize_end,
 };

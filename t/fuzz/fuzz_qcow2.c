@@ -14,15 +14,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/confine.h"
 #include "base/log.h"
 #include "devices/disk.h"
+#include "devices/disk_check.h"
 #include "devices/disk_tables.h"
 
 #define OPS_MAX		16u
 #define LOOKS_MAX	16
+#define LENGTH_MAX	(32 << 20)	/* of a file that is checked */
 #define SECTORS_MAX	256u
 #define IMAGE_MAX	(1u << 20)
 #define BEHIND_SIZE	8192u
@@ -298,6 +301,40 @@ check_behind(void)
 	close(fd);
 }
 
+/* What is repaired is right, and stays so. */
+static void
+check_tables(bool repair)
+{
+	struct disk_how how = {
+		.kind = DISK_QCOW2, .alone = true, .check = true,
+		.readonly = !repair,
+	};
+	enum disk_repair all = repair ? DISK_REPAIR_ALL : DISK_REPAIR_NOT;
+	struct disk_check res, again;
+	struct disk *d;
+	struct stat st;
+	char err[512];
+	int error;
+
+	/* All clusters of a file are counted, be they holes. */
+	if (stat(image, &st) == -1 || st.st_size > LENGTH_MAX)
+		return;
+	d = disk_open(in, image, &how, err, sizeof(err));
+	if (d == NULL)
+		return;
+	error = disk_check(d, all, &res);
+	FUZZ_CHECK(error <= 0);
+	disk_close(d);
+	if (error != 0 || !repair)
+		return;
+	how.readonly = true;
+	d = disk_open(in, image, &how, err, sizeof(err));
+	FUZZ_CHECK(d != NULL && disk_check(d, DISK_REPAIR_NOT, &again) == 0);
+	FUZZ_CHECK(again.corruptions == res.corruptions &&
+	    again.leaks == res.leaks);
+	disk_close(d);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -307,13 +344,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct disk_tables *cache;
 	struct aio a = { .last = &a.first };
 	struct disk *d;
-	unsigned nops, skip;
+	unsigned nops, skip, flags;
+	uint64_t longer = 0;
 	char err[512];
 
 	if (in == NULL)
 		setup();
 	nops = fuzz_u8(&all);
-	how.readonly = (nops & 0x80) != 0;
+	flags = nops;
+	how.readonly = (flags & 0x80) != 0;
 	nops %= OPS_MAX;
 	ops = all;
 	for (skip = nops * 6; skip > 0; skip--)
@@ -326,10 +365,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(strncmp(err, "disk ", 5) == 0);
 		return 0;
 	}
+	/* It may become longer. */
+	if ((flags & 0x20) != 0 && !how.readonly)
+		longer = disk_info(d)->size * 3 / 2 / DISK_SECTOR * DISK_SECTOR;
+	if (longer != 0 && disk_resize_begin(d, longer) != NULL) {
+		disk_close(d);
+		return 0;
+	}
 	cache = disk_tables_create(8192);
 	disk_attach(d, &a, cache);
 	use(d, &a, &ops, nops);
+	if (longer != 0)
+		FUZZ_CHECK(disk_resize_end(d, longer) == NULL);
 	disk_close(d);
+	if ((flags & 0x40) == 0)
+		check_tables(!how.readonly);
 	FUZZ_CHECK(disk_tables_used(cache) == 0);
 	disk_tables_destroy(cache);
 	/* The data file may be the one behind another; then it is written. */
