@@ -30,7 +30,7 @@ _vmmctl()
 		    -- "$word") ;;
 	image)	if [ "$i" = $((COMP_CWORD - 1)) ]; then
 			mapfile -t COMPREPLY < <(compgen -W \
-			    'convert create info' -- "$word")
+			    'check commit convert create info map resize' -- "$word")
 		else
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		fi ;;

@@ -13,11 +13,15 @@
 #define EXIT_USAGE	2
 
 static const struct image_verb verbs[] = {
+	{ "check", "[-f FORMAT] [-r leaks|all] FILE", image_check },
+	{ "commit", "[-f FORMAT] FILE", image_commit },
 	{ "convert", "[-f FORMAT] [-O FORMAT] [-o OPTIONS] SRC DST",
 	    image_convert },
 	{ "create", "[-f FORMAT] [-o OPTIONS] [-b FILE [-F FORMAT]] "
 	    "[-s SIZE] FILE", image_create },
 	{ "info", "[-f FORMAT] [-U] FILE", image_info },
+	{ "map", "[-f FORMAT] [-U] FILE", image_map },
+	{ "resize", "[-f FORMAT] [--shrink] FILE [+|-]SIZE", image_resize },
 };
 
 #define NVERBS	(sizeof(verbs) / sizeof(verbs[0]))

@@ -8,6 +8,10 @@
  *	image_create.c		create; and options of new images
  *	image_info.c		info
  *	image_convert.c		convert
+ *	image_check.c		check
+ *	image_commit.c		commit
+ *	image_map.c		map
+ *	image_resize.c		resize
  *	image_new.c		files that get their name when they are whole
  *	image_work.c		the loop, interrupts, the progress bar
  *	image_copy.c		one disk's bytes to another
@@ -29,7 +33,8 @@ struct image_verb;
 /* One call. */
 struct image_call {
 	struct conn	*cn;		/* keeps what goes wrong */
-	struct rows	*rows;		/* for JSON */
+	struct rows	*rows;		/* what it tells */
+	FILE		*out;		/* for what makes no rows */
 	bool		 json;
 	int		 argc;		/* behind the verb, which is argv[0] */
 	char		**argv;
@@ -37,6 +42,7 @@ struct image_call {
 	/* Its own. */
 	const struct image_verb *verb;
 	int		 status;	/* of the exit, if nothing goes wrong */
+	bool		 printed;	/* all of it, also as JSON */
 };
 
 struct image_verb {
@@ -95,5 +101,9 @@ bool image_parse_options(struct image_call *c, const char *text,
 void image_create(struct image_call *c);
 void image_info(struct image_call *c);
 void image_convert(struct image_call *c);
+void image_check(struct image_call *c);
+void image_commit(struct image_call *c);
+void image_map(struct image_call *c);
+void image_resize(struct image_call *c);
 
 #endif /* VMMD_IMAGE_H */

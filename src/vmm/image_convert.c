@@ -65,8 +65,8 @@ copy(struct image_call *c, const struct convert_args *a,
 	error = image_copy(&copy);
 	if (error != 0)
 		image_fail(c, copy.writing ? a->to : a->from, error);
-	(void)image_work_close(w, from);
-	error = image_work_close(w, to);
+	(void)image_work_close(w, from, false);
+	error = image_work_close(w, to, false);
 	if (error != 0)
 		image_fail(c, a->to, error);
 }

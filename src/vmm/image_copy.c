@@ -15,11 +15,11 @@
 #include "base/zero.h"
 
 /*
- * Pieces are small enough that what was read is still in the processor's
- * caches when it is written, and many enough for the disks to be busy.
+ * Pieces are as long as one operation on a file is at most; so many keep the
+ * processors and a disk busy.
  */
 #define SLOTS		16u
-#define PIECE_MAX	(256u << 10)
+#define PIECE_MAX	(1u << 20)
 #define ZERO_MAX	(UINT64_C(1) << 30)
 
 /* What it looks for zeroes in; a file system's blocks are no smaller. */

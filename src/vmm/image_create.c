@@ -192,28 +192,13 @@ parse_args(struct image_call *c, struct create_args *a)
 	a->file = c->argv[optind];
 }
 
-/* Where the image behind is, as seen from the image; NULL without memory. */
-static char *
-behind_path(const struct create_args *a)
-{
-	const char *slash = strrchr(a->file, '/');
-	char *path;
-
-	if (a->behind[0] == '/' || slash == NULL)
-		return strdup(a->behind);
-	if (asprintf(&path, "%.*s%s", (int)(slash - a->file + 1), a->file,
-	    a->behind) == -1)
-		return NULL;
-	return path;
-}
-
 /* The format of the image behind, and its size if no other is asked for. */
 static bool
 look_behind(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
 	struct disk_how how = { .readonly = true };
-	char *path = behind_path(a);
+	char *path = disk_path_beside(a->file, a->behind);
 	struct disk *d;
 
 	if (path == NULL)

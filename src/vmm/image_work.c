@@ -159,12 +159,22 @@ image_work_do(struct image_work *w, struct disk *d, struct disk_req *req)
 }
 
 int
-image_work_close(struct image_work *w, struct disk *d)
+image_work_detach(struct image_work *w, struct disk *d)
 {
 	struct disk_req req = { .op = DISK_DETACH };
-	int error;
 
-	error = image_work_do(w, d, &req);
+	return image_work_do(w, d, &req);
+}
+
+int
+image_work_close(struct image_work *w, struct disk *d, bool lasts)
+{
+	struct disk_req req = { .op = DISK_FLUSH };
+	int error = 0, detached;
+
+	if (lasts)
+		error = image_work_do(w, d, &req);
+	detached = image_work_detach(w, d);
 	disk_close(d);
-	return error;
+	return error != 0 ? error : detached;
 }

@@ -41,7 +41,13 @@ bool image_work_ends(struct image_work *w);
 /* One request, from its begin to its end. */
 int image_work_do(struct image_work *w, struct disk *d, struct disk_req *req);
 
-/* Detaches and closes the disk: 0, or why something is not in the file. */
-int image_work_close(struct image_work *w, struct disk *d);
+/* Detaches the disk: 0, or why something is not in the file. */
+int image_work_detach(struct image_work *w, struct disk *d);
+
+/*
+ * Flushes the disk if its file is to last, detaches and closes it: 0, or why
+ * something is not in the file.
+ */
+int image_work_close(struct image_work *w, struct disk *d, bool lasts);
 
 #endif /* VMMD_IMAGE_WORK_H */

@@ -341,6 +341,7 @@ image(struct request *rq, int argc, char *argv[])
 		.cn = &cn,
 		.rows = &rs,
 		.json = rq->json,
+		.out = stdout,
 		.argc = argc - 1,
 		.argv = argv + 1,
 	};
@@ -349,7 +350,7 @@ image(struct request *rq, int argc, char *argv[])
 	conn_init(&cn);
 	image_run(&call, argv[0]);
 	rq->json = call.json;
-	status = finish(&cn, rq, &rs);
+	status = call.printed ? EXIT_SUCCESS : finish(&cn, rq, &rs);
 	rows_free(&rs);
 	return status != EXIT_SUCCESS ? status : call.status;
 }

@@ -16,6 +16,8 @@ static const char *const number_keys[] = {
 	"in-packets", "in-bytes", "in-lost", "in-waits", "in-answered",
 	"out-packets", "out-bytes", "out-lost", "out-waits", "out-answered",
 	"size", "allocated", "cluster-size", "refcount-bits",
+	"corruptions", "leaks", "corruptions-fixed", "leaks-fixed",
+	"clusters", "clusters-used",
 };
 
 /* The length of the UTF-8 character at `s`, or 0 if there is none. */

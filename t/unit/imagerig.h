@@ -17,6 +17,7 @@ struct imagerig {
 	struct conn	 cn;		/* of the last call */
 	struct rows	 rows;
 	int		 status;
+	FILE		*out;		/* for what is printed */
 	char		 words[1024];
 };
 
@@ -54,6 +55,7 @@ imagerig_try(struct imagerig *g, const char *fmt, ...)
 	rows_free(&g->rows);
 	memset(&g->rows, 0, sizeof(g->rows));
 	conn_init(&g->cn);
+	c.out = g->out;
 	image_run(&c, program);
 	g->status = c.status;
 	return *g->cn.code == '\0';

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `vmmctl image check`: see image.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/disk_check.h"
+#include "vmm/image.h"
+#include "vmm/proto.h"
+
+/* Of the exit, told in vmmctl(8); 2 is wrong usage. */
+#define STATUS_LEAKS	3
+#define STATUS_CORRUPT	4
+
+static int
+put_result(struct buf *b, const char *path, const struct disk_check *r)
+{
+	int ret;
+
+	ret = buf_printf(b, "check");
+	ret = ret ?: proto_pair(b, "file", path);
+	ret = ret ?: proto_pairf(b, "corruptions", "%" PRIu64,
+	    r->corruptions);
+	ret = ret ?: proto_pairf(b, "leaks", "%" PRIu64, r->leaks);
+	ret = ret ?: proto_pairf(b, "corruptions-fixed", "%" PRIu64,
+	    r->corruptions_fixed);
+	ret = ret ?: proto_pairf(b, "leaks-fixed", "%" PRIu64,
+	    r->leaks_fixed);
+	ret = ret ?: proto_pairf(b, "clusters", "%" PRIu64, r->clusters);
+	return ret ?: proto_pairf(b, "clusters-used", "%" PRIu64, r->used);
+}
+
+static void
+check(struct image_call *c, const char *path, struct disk *d,
+    enum disk_repair repair)
+{
+	struct disk_check r = { 0 };
+	struct buf b;
+	int error;
+
+	error = disk_check(d, repair, &r);
+	if (error == -EOPNOTSUPP)
+		conn_fail(c->cn, "failed", "image: %s: %s", path,
+		    disk_kind(d) == DISK_RAW ?
+		    "a raw image has nothing to check" :
+		    "has bitmaps, which cannot be checked");
+	else if (error == -EUCLEAN)
+		conn_fail(c->cn, "failed", "image: %s: has more than leaks, "
+		    "which only -r all repairs", path);
+	else if (error == -EILSEQ)
+		conn_fail(c->cn, "failed", "image: %s: is too damaged to be "
+		    "repaired", path);
+	else if (error != 0)
+		image_fail(c, path, error);
+	buf_init(&b, PROTO_ROW_MAX);
+	if (error == 0) {
+		error = put_result(&b, path, &r);
+		error = error ?: image_row(c, &b);
+		if (error != 0)
+			image_fail(c, path, error);
+	}
+	buf_free(&b);
+	c->status = r.corruptions != 0 ? STATUS_CORRUPT :
+	    r.leaks != 0 ? STATUS_LEAKS : 0;
+}
+
+void
+image_check(struct image_call *c)
+{
+	enum disk_repair repair = DISK_REPAIR_NOT;
+	struct disk_how how = { .alone = true, .check = true };
+	struct disk *d;
+	int ch;
+
+	while ((ch = getopt(c->argc, c->argv, "+jf:r:")) != -1) {
+		if (ch == 'f') {
+			if (!image_parse_kind(c, optarg, &how.kind))
+				return;
+		} else if (ch != 'r') {
+			image_option(c, ch);
+		} else if (strcmp(optarg, "leaks") == 0) {
+			repair = DISK_REPAIR_LEAKS;
+		} else if (strcmp(optarg, "all") == 0) {
+			repair = DISK_REPAIR_ALL;
+		} else {
+			image_usage_exit(c);
+		}
+	}
+	if (optind != c->argc - 1)
+		image_usage_exit(c);
+	how.readonly = repair == DISK_REPAIR_NOT;
+	d = image_open(c, c->argv[optind], &how);
+	if (d != NULL)
+		check(c, c->argv[optind], d, repair);
+	disk_close(d);
+}
