@@ -118,6 +118,14 @@ gather(uint8_t *to, size_t most, const struct iovec *iov, unsigned niov)
 	return len;
 }
 
+bool
+answer_iov_is_asked(const struct iovec *iov, unsigned niov)
+{
+	uint8_t head[ANSWER_HEAD];
+
+	return answer_is_asked(head, gather(head, sizeof(head), iov, niov));
+}
+
 int
 answer_iov(struct answer *a, const struct iovec *iov, unsigned niov,
     uint64_t now, uint8_t out[FRAME_MAX])
@@ -125,8 +133,7 @@ answer_iov(struct answer *a, const struct iovec *iov, unsigned niov,
 	uint8_t frame[ANSWER_LONGEST + 1];
 	size_t len;
 
-	len = gather(frame, ANSWER_HEAD, iov, niov);
-	if (!answer_is_asked(frame, len))
+	if (!answer_iov_is_asked(iov, niov))
 		return -ENOMSG;
 	len = gather(frame, sizeof(frame), iov, niov);
 	if (len > ANSWER_LONGEST)

@@ -47,6 +47,9 @@ int answer_change(struct answer *a, const struct lease *l, uint64_t now,
  */
 bool answer_is_asked(const uint8_t *head, size_t len);
 
+/* The same of a frame where the guest has it. */
+bool answer_iov_is_asked(const struct iovec *iov, unsigned niov);
+
 /*
  * Answers a frame of the guest: length of the answer in `out`, 0 if there is
  * none and the frame is done with, -ENOMSG if it is to go on its way.
@@ -56,7 +59,8 @@ int answer_frame(struct answer *a, const uint8_t *frame, size_t len,
 
 /*
  * The same of a frame where the guest has it, who may change it meanwhile: only
- * one that seems to ask is copied, and the copy judged.
+ * one that seems to ask is copied, and the copy judged.  Most do not, which
+ * answer_iov_is_asked() tells without asking what time it is.
  */
 int answer_iov(struct answer *a, const struct iovec *iov, unsigned niov,
     uint64_t now, uint8_t out[FRAME_MAX]);

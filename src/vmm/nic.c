@@ -84,6 +84,9 @@ on_frame(void *cookie, const struct iovec *iov, unsigned niov)
 	uint8_t out[FRAME_MAX];
 	int len;
 
+	/* Most frames are none of ours, and need not know the time. */
+	if (!answer_iov_is_asked(iov, niov))
+		return false;
 	len = answer_iov(&n->answer, iov, niov, loop_now_ns(), out);
 	if (len == -ENOMSG)
 		return false;

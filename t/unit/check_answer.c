@@ -102,6 +102,7 @@ START_TEST(in_parts)
 			iov[2] = (struct iovec){ w.b + n, (w.len - n) / 2 };
 			iov[3].iov_base = w.b + n + iov[2].iov_len;
 			iov[3].iov_len = w.len - n - iov[2].iov_len;
+			ck_assert(answer_iov_is_asked(iov, 4));
 			out.len = (size_t)answer_iov(&a, iov, 4, START, out.b);
 			wire_judge(&out);
 		}
@@ -113,7 +114,9 @@ START_TEST(in_parts)
 	iov[1].iov_len = 2;
 	ck_assert_int_eq(answer_iov(&a, iov, 2, START, out.b), -ENOMSG);
 	ck_assert_int_eq(answer_iov(&a, iov, 0, START, out.b), -ENOMSG);
+	ck_assert(!answer_iov_is_asked(iov, 0));
 	w.b[VNET + 13] = 6;
+	ck_assert(!answer_iov_is_asked(iov, 1));
 	ck_assert_int_eq(answer_iov(&a, iov, 1, START, out.b), -ENOMSG);
 }
 END_TEST
