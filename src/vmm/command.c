@@ -152,6 +152,7 @@ command_status(struct client *c, const struct command_args *a)
 	buf_init(&b, CLIENT_OUTPUT_MAX);
 	if (a->e != NULL) {
 		ret = command_guest_row(&b, env->backend, a->e);
+		ret = ret ?: command_nic_rows(&b, a->e);
 	} else {
 		if (client_is_admin(c))
 			ret = daemon_row(&b, env);

@@ -33,6 +33,9 @@ int command_event_row(struct buf *b, const struct vm_entry *e);
 int command_guest_row(struct buf *b, const char *backend,
     const struct vm_entry *e);
 
+/* Appends a row for each of its NICs, while it has them: 0 or -errno. */
+int command_nic_rows(struct buf *b, const struct vm_entry *e);
+
 /* Appends a time, with three decimals: 0 or -errno. */
 int command_pair_seconds(struct buf *b, const char *key, uint64_t ns);
 

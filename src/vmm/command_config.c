@@ -171,6 +171,17 @@ nic_row(struct buf *b, const struct vm_entry *e, unsigned id)
 	return ret ?: buf_append(b, "\n", 1);
 }
 
+int
+command_nic_rows(struct buf *b, const struct vm_entry *e)
+{
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; i < vm_conf(e->vm)->nics.n; i++)
+		ret = ret ?: nic_row(b, e, i);
+	return ret;
+}
+
 void
 command_show(struct client *c, const struct command_args *a)
 {
@@ -187,8 +198,7 @@ command_show(struct client *c, const struct command_args *a)
 	ret = ret ?: exits_row(&b, &st.stats);
 	for (i = 0; i < st.nvcpus; i++)
 		ret = ret ?: vcpu_row(&b, a->e, i);
-	for (i = 0; i < now->nics.n; i++)
-		ret = ret ?: nic_row(&b, a->e, i);
+	ret = ret ?: command_nic_rows(&b, a->e);
 	for (i = 0; i < CONFIG_NKEYS; i++)
 		if (config_keys[i].section == SECTION_VM)
 			ret = ret ?: key_row(&b, &config_keys[i], now,

@@ -163,27 +163,44 @@ json_reply(FILE *out, const struct rows *rs, const char *code,
 	fputs("}}\n", out);
 }
 
-void
-json_status(FILE *out, const struct rows *rs)
+/* The rows of a kind, an array. */
+static void
+json_array(FILE *out, const struct rows *rs, const char *kind)
 {
 	bool first = true;
 	unsigned i;
 
+	fputc('[', out);
+	for (i = 0; i < rs->n; i++) {
+		if (strcmp(rs->row[i].kind, kind) != 0)
+			continue;
+		fputs(first ? "\n  " : ",\n  ", out);
+		json_row(out, &rs->row[i]);
+		first = false;
+	}
+	fputc(']', out);
+}
+
+void
+json_status(FILE *out, const struct rows *rs)
+{
+	bool nics = false;
+	unsigned i;
+
 	fputc('{', out);
 	for (i = 0; i < rs->n; i++) {
+		nics |= strcmp(rs->row[i].kind, "nic") == 0;
 		if (strcmp(rs->row[i].kind, "daemon") != 0)
 			continue;
 		fputs("\"daemon\": ", out);
 		json_row(out, &rs->row[i]);
 		fputs(",\n ", out);
 	}
-	fputs("\"vms\": [", out);
-	for (i = 0; i < rs->n; i++) {
-		if (strcmp(rs->row[i].kind, "vm") != 0)
-			continue;
-		fputs(first ? "\n  " : ",\n  ", out);
-		json_row(out, &rs->row[i]);
-		first = false;
+	fputs("\"vms\": ", out);
+	json_array(out, rs, "vm");
+	if (nics) {
+		fputs(",\n \"nics\": ", out);
+		json_array(out, rs, "nic");
 	}
-	fputs("]}\n", out);
+	fputs("}\n", out);
 }

@@ -196,6 +196,12 @@ status_print(FILE *out, const struct rows *rs)
 		if (strcmp(rs->row[i].kind, "daemon") == 0)
 			print_daemon(out, &rs->row[i]);
 	print_table(out, &vm_table, rs);
+	for (i = 0; i < rs->n; i++)
+		if (strcmp(rs->row[i].kind, nic_table.kind) == 0) {
+			fputc('\n', out);
+			print_table(out, &nic_table, rs);
+			break;
+		}
 }
 
 static void

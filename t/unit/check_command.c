@@ -260,6 +260,12 @@ START_TEST(reload_and_show)
 }
 END_TEST
 
+static const char nic_row[] = "\nnic id=0 switch=lan "
+    "tap=vmmd-a.0 lladdr=0e:01:02:03:04:05 address=192.0.2.7/24 "
+    "link=up in-packets=11 in-bytes=1100 in-lost=1 in-waits=0 "
+    "in-answered=0 out-packets=22 out-bytes=2200 out-lost=0 "
+    "out-waits=2 out-answered=0\n";
+
 /* Switches are told of, and what becomes of a NIC, at once or later. */
 START_TEST(nics)
 {
@@ -272,11 +278,9 @@ START_TEST(nics)
 	    "change vm=a what=changed keys=\"nic - -> lan\"\nok\n");
 	ck_assert_ptr_null(strstr(ask("show a"), "\nnic "));
 	ck_assert_str_eq(ask("start a"), "ok\n");
-	ck_assert_ptr_nonnull(strstr(ask("show a"), "\nnic id=0 switch=lan "
-	    "tap=vmmd-a.0 lladdr=0e:01:02:03:04:05 address=192.0.2.7/24 "
-	    "link=up in-packets=11 in-bytes=1100 in-lost=1 in-waits=0 "
-	    "in-answered=0 out-packets=22 out-bytes=2200 out-lost=0 "
-	    "out-waits=2 out-answered=0\n"));
+	ck_assert_ptr_nonnull(strstr(ask("show a"), nic_row));
+	ck_assert_ptr_nonnull(strstr(ask("status a"), nic_row));
+	ck_assert_ptr_null(strstr(ask("status"), "\nnic "));
 	rig_put_file(rig.path, "[daemon]\nname = lab\n"
 	    "[switch lan]\naddress = 192.0.2.1/24\nisolate = yes\n"
 	    "[vm a]\nkernel = /k\nautostart = no\nnic = lan,link=down\n");

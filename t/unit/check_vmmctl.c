@@ -143,6 +143,29 @@ START_TEST(json)
 }
 END_TEST
 
+/* One guest has its NICs beside it. */
+START_TEST(nics)
+{
+	struct rows st = { .n = 0 };
+	char *text;
+
+	ck_assert_int_eq(rows_add(&st, "vm name=a state=running"), 0);
+	ck_assert_int_eq(rows_add(&st, "nic id=0 switch=lan in-packets=11"), 0);
+	ck_assert_int_eq(rows_add(&st, "nic id=1 switch=dmz in-packets=2"), 0);
+	text = printed(json_status, &st);
+	ck_assert_str_eq(text, "{\"vms\": [\n"
+	    "  {\"name\": \"a\", \"state\": \"running\"}],\n \"nics\": [\n"
+	    "  {\"id\": 0, \"switch\": \"lan\", \"in-packets\": 11},\n"
+	    "  {\"id\": 1, \"switch\": \"dmz\", \"in-packets\": 2}]}\n");
+	free(text);
+	text = printed(status_print, &st);
+	ck_assert_ptr_nonnull(strstr(text, "\n\nNIC  SWITCH  TAP  "));
+	ck_assert_ptr_nonnull(strstr(text, "\n  1  dmz "));
+	free(text);
+	rows_free(&st);
+}
+END_TEST
+
 /* Numbers JSON does not know stay strings. */
 START_TEST(json_numbers)
 {
@@ -383,6 +406,7 @@ main(void)
 	tcase_add_test(tc, show);
 	tcase_add_test(tc, show_nics);
 	tcase_add_test(tc, completion);
+	tcase_add_test(tc, nics);
 	tcase_add_test(tc, empty_status);
 	tcase_add_test(tc, broken_status);
 	tcase_add_loop_test(tc, json_strings, 0,
