@@ -297,6 +297,10 @@ draft_join(struct draft *d)
 		return draft_fail(d, -EPERM,
 		    "bridge %s: it is not ours, and its MTU is %u, not %u",
 		    d->s->bridge, d->now.mtu, c->mtu);
+	if (d->now.mtu > PLAN_MTU_MAX)
+		return draft_fail(d, -EINVAL,
+		    "bridge %s: its MTU is %u, more than a tap's, %d",
+		    d->s->bridge, d->now.mtu, PLAN_MTU_MAX);
 	if (c->vlan != 0 && !d->now.vlans)
 		return draft_fail(d, -EPERM,
 		    "bridge %s: it is not ours, and filters no VLANs",
@@ -342,6 +346,11 @@ draft_look(struct draft *d, uint32_t *vrf)
 			return draft_fail(d, -EINVAL,
 			    "uplink %s: its MTU is %u, less than %u",
 			    c->uplink, u->mtu, c->mtu);
+		if (c->mtu == 0 && u->mtu > PLAN_MTU_MAX)
+			return draft_fail(d, -EINVAL,
+			    "uplink %s: its MTU is %u, more than a tap's: "
+			    "write mtu, at most %d", c->uplink, u->mtu,
+			    PLAN_MTU_MAX);
 	}
 	d->uplink = u;
 	d->s->ports.mtu = c->mtu != 0 ? c->mtu : u != NULL ? u->mtu : PLAN_MTU;

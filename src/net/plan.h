@@ -18,6 +18,7 @@
 #include "net/os.h"
 
 #define PLAN_MTU	1500	/* where nothing says another */
+#define PLAN_MTU_MAX	65521	/* of a tap: less than 64 KiB a frame */
 #define PLAN_MTU6	1280	/* IPv6 wants that much (RFC 8200, 5) */
 
 #define PLAN_NAME	65	/* of a switch, with the NUL */

@@ -83,7 +83,7 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .words = bool_words, .def = "no" },
 	{ SWITCH(mtu), .name = "mtu", .type = KEY_NUMBER,
 	    .class = CLASS_LIVE, .min = VIRTIO_NET_MTU_MIN,
-	    .max = VIRTIO_NET_MTU_MAX, .derived = "uplink's, 1500" },
+	    .max = PLAN_MTU_MAX, .derived = "uplink's, 1500" },
 	{ SWITCH(nat), .name = "nat", .type = KEY_NAME,
 	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1,
 	    .derived = "auto, no with an uplink" },

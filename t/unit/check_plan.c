@@ -305,6 +305,11 @@ START_TEST(uplink_moves)
 	    "3 master 0>@2\n"
 	    "3 up 0>1\n");
 	ck_assert_uint_eq(state[1].ports.mtu, 1400);
+	l->mtu = PLAN_MTU_MAX + 1;
+	refused(2, -EINVAL, "switch dmz: uplink eth0: its MTU is 65522, more "
+	    "than a tap's: write mtu, at most 65521");
+	conf[1].mtu = PLAN_MTU_MAX;
+	ck_assert_int_eq(plan_for(2, 0), 0);
 }
 END_TEST
 
@@ -405,6 +410,12 @@ START_TEST(joined)
 	ck_assert_uint_eq(state[0].ports.vlan, 10);
 	ck_assert_uint_eq(state[1].ports.vlan, 20);
 	ck_assert_uint_eq(state[1].ports.mtu, 1480);
+	l->mtu = PLAN_MTU_MAX;
+	steps(2, 0, "");
+	l->mtu++;
+	refused(2, -EINVAL, "switch lan: bridge br0: its MTU is 65522, more "
+	    "than a tap's, 65521");
+	l->mtu = 1480;
 	/* But not one of ours, there or to come. */
 	strcpy(l->mark, "vmmd vmmd: switch old");
 	refused(2, -EEXIST, "switch dmz: bridge br0: it is switch lan's");
