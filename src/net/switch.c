@@ -255,31 +255,10 @@ switches_apply(struct switches *s, const struct switch_conf *conf, size_t n,
 }
 
 void
-switches_cut_some(struct switches *s, const int *index, size_t n)
+switches_cut(struct switches *s, const int *index, size_t n)
 {
 	/* If it fails, closing them takes longer. */
 	(void)os_links_delete(s->os, index, n);
-}
-
-void
-switches_cut(struct switches *s)
-{
-	struct switch_port *sp;
-	size_t i, n = 0;
-	int *index;
-
-	for (i = 0; i < SWITCH_BUCKETS; i++)
-		for (sp = s->ports[i]; sp != NULL; sp = sp->next)
-			n++;
-	index = calloc(n + 1, sizeof(*index));
-	if (index == NULL)
-		return;
-	n = 0;
-	for (i = 0; i < SWITCH_BUCKETS; i++)
-		for (sp = s->ports[i]; sp != NULL; sp = sp->next)
-			index[n++] = sp->index;
-	switches_cut_some(s, index, n);
-	free(index);
 }
 
 void

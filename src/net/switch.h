@@ -46,14 +46,11 @@ int switches_apply(struct switches *s, const struct switch_conf *conf,
     size_t n, char *err, size_t errlen);
 
 /*
- * The daemon ends: takes all taps that are plugged in away at once, since to
- * close the last descriptor of one takes the system tens of milliseconds.
- * Their ports are still to be unplugged and destroyed.
+ * Takes these taps away at once, since to close the last descriptor of one takes
+ * the system tens of milliseconds.  Their ports are still to be unplugged, if
+ * they are not yet, and destroyed.
  */
-void switches_cut(struct switches *s);
-
-/* The same of these taps, which are plugged in no more. */
-void switches_cut_some(struct switches *s, const int *index, size_t n);
+void switches_cut(struct switches *s, const int *index, size_t n);
 
 /* Removes what is ours; no port is plugged in any more. */
 void switches_close(struct switches *s);

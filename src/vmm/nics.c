@@ -253,7 +253,7 @@ cut(struct nics *s)
 		if (s->one[i].nic != NULL)
 			index[n++] = nic_index(s->one[i].nic);
 	if (n > 1)
-		switches_cut_some(network_switches(s->net), index, n);
+		switches_cut(network_switches(s->net), index, n);
 }
 
 void

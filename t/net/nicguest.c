@@ -362,7 +362,6 @@ main(int argc, char **argv)
 	ev_io_stop(loop_ev(loop), &stack);
 	loop_cancel(loop, &interrupt);
 	close(stack.fd);
-	switches_cut(s);
 	port_unplug(port);
 	port_destroy(port);
 	switches_close(s);

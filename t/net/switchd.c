@@ -211,6 +211,28 @@ end_guest(struct guest *g)
 	free(g);
 }
 
+/* Their taps at once, as those of one guest go. */
+static void
+end_all(void)
+{
+	struct guest *g;
+	size_t n = 0;
+	int *index;
+
+	for (g = guests; g != NULL; g = g->next)
+		n++;
+	index = calloc(n + 1, sizeof(*index));
+	if (index == NULL)
+		bad("no memory");
+	n = 0;
+	for (g = guests; g != NULL; g = g->next)
+		index[n++] = port_index(g->port);
+	switches_cut(switches, index, n);
+	free(index);
+	while (guests != NULL)
+		end_guest(guests);
+}
+
 static int
 start_guest(struct guest *g, char *err, size_t errlen)
 {
@@ -372,9 +394,7 @@ main(int argc, char **argv)
 	apply();
 	loop_run(loop);
 	began = loop_now_ns();
-	switches_cut(switches);
-	while (guests != NULL)
-		end_guest(guests);
+	end_all();
 	switches_close(switches);
 	for (i = 0; i < 4; i++)
 		ev_signal_stop(loop_ev(loop), &watchers[i]);
