@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "devices/aio.h"
+#include "testaio.h"
 
 /* One write or flush in the order of submission; times are event numbers. */
 struct fakeaio_event {
@@ -45,15 +46,6 @@ struct aio {
 	/* Says of a flush, when it begins, whether it is to do nothing. */
 	bool			 (*skips_flush)(void);
 };
-
-struct aio *fakeaio_create(uint64_t random);
-void fakeaio_destroy(struct aio *a);
-
-/* Ends one operation, if there is any. */
-bool fakeaio_step(struct aio *a);
-
-/* Ends all, and what follows from them. */
-void fakeaio_run(struct aio *a);
 
 /* Lets the operation that is held end like the others. */
 void fakeaio_release(struct aio *a);
