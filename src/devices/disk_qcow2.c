@@ -9,8 +9,11 @@
 #include "base/log.h"
 #include "devices/disk_qcow2.h"
 
-/* Steps of one request before others have their turn. */
-#define STEPS_MAX	256
+/*
+ * Steps of one request before others have their turn: one may go over a piece
+ * of a table, which has up to 512 entries or 32,768 refcounts.
+ */
+#define STEPS_MAX	32
 
 static struct q2 *
 q2_of(const struct disk *d)
@@ -131,6 +134,9 @@ q2_run(struct q2_req *r)
 			return;
 		}
 		error = r->step(r);
+		/* It looks for a free cluster still. */
+		if (error == -EAGAIN)
+			error = 0;
 	}
 	if (error == -EINPROGRESS)
 		return;

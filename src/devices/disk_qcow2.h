@@ -407,6 +407,7 @@ void q2_free(struct q2 *q);
 
 /* disk_qcow2_commit.c */
 int q2_flush_step(struct q2_req *r);
+bool q2_is_throttled(const struct q2 *q);
 void q2_commit_if_due(struct q2 *q);
 void q2_commit_start(struct q2 *q);
 bool q2_is_clean(const struct q2 *q);

@@ -357,16 +357,15 @@ q2_alloc_next(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
 	return q2_alloc_scan(q, n, w, host, got);
 }
 
+/* Looks at one slice: -EAGAIN if nothing was free there, and others may be. */
 int
 q2_alloc(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
     uint64_t *got)
 {
 	int error;
 
-	do {
-		error = q2_alloc_known(q, n, w, host, got);
-		if (error == -ENOENT)
-			error = q2_alloc_next(q, n, w, host, got);
-	} while (error == -EAGAIN);
+	error = q2_alloc_known(q, n, w, host, got);
+	if (error == -ENOENT)
+		error = q2_alloc_next(q, n, w, host, got);
 	return error;
 }

@@ -339,11 +339,20 @@ q2_commit_start(struct q2 *q)
 		q2_phase_start(q);
 }
 
+/* Has the disk so many changed pieces that more must wait? */
+bool
+q2_is_throttled(const struct q2 *q)
+{
+	return q->ndirty >= Q2_DIRTY_MAX ||
+	    (q->ndirty != 0 && disk_tables_full(q->d.tables));
+}
+
 void
 q2_commit_if_due(struct q2 *q)
 {
 	if (!q->commit.running && (q->flushes.first != NULL ||
-	    q->ndirty >= Q2_DIRTY_DUE || q->unlinked.n >= Q2_FREES_DUE))
+	    q->ndirty >= Q2_DIRTY_DUE || q2_is_throttled(q) ||
+	    q->unlinked.n >= Q2_FREES_DUE))
 		q2_commit_start(q);
 }
 

@@ -63,12 +63,19 @@ q2_unlink_entry(struct q2 *q, uint64_t entry)
 static void
 q2_freed(struct q2 *q, const struct q2_run *run)
 {
+	size_t i;
+
 	/* The scan comes by all others. */
 	if (run->first >= q->scan)
 		return;
-	if (q->reuse.n == REUSE_MAX ||
-	    q2_add_run(&q->reuse, run->first, run->n) != 0)
-		q->scan = run->first;
+	if (q->reuse.n < REUSE_MAX &&
+	    q2_add_run(&q->reuse, run->first, run->n) == 0)
+		return;
+	/* It goes back, and comes by those in the list, too. */
+	q->scan = run->first;
+	for (i = 0; i < q->reuse.n; i++)
+		q->scan = q2_min(q->scan, q->reuse.run[i].first);
+	q->reuse.n = 0;
 }
 
 /* The file has no room for them any more; their refcounts become zero. */
@@ -118,11 +125,47 @@ q2_punch(struct q2 *q)
 	disk_submit(q->file, &q->free_req);
 }
 
-/* The first of `run` whose refcount is 1, or one that is shared. */
+static void
+q2_free_yielded(struct aio_op *op, int res)
+{
+	struct q2 *q = (struct q2 *)((char *)op -
+	    offsetof(struct q2, free_req.file.aio));
+
+	(void)res;
+	q2_free_more(q);
+}
+
+/* What follows is other slices' or another run's: others come first. */
+static void
+q2_free_yield(struct q2 *q)
+{
+	q->free_req.file.aio.done = q2_free_yielded;
+	aio_nop(q->d.aio, &q->free_req.file.aio);
+}
+
+/* Shared ones, in one slice, that are so no more or by fewer: how many. */
+static uint64_t
+q2_count_shared(struct q2 *q, struct disk_slice *s, unsigned index,
+    uint64_t max)
+{
+	uint64_t v, n, counts = (uint64_t)q->slice_len * 8 >> q->rc_order;
+
+	for (n = 0; n < max && index + n < counts; n++) {
+		v = q2_refcount(q, s->data, index + n);
+		if (v < 2)
+			break;
+		q2_set_refcount(q, s->data, index + n, v - 1);
+	}
+	if (n != 0)
+		q2_slice_dirty(q, s, true);
+	return n;
+}
+
+/* The first of `run` whose refcount is 1, or those that are shared. */
 static int
 q2_count_down(struct q2 *q, struct q2_run *run)
 {
-	uint64_t v, n, counts = (uint64_t)q->slice_len * 8 >> q->rc_order;
+	uint64_t n, counts = (uint64_t)q->slice_len * 8 >> q->rc_order;
 	struct disk_slice *s;
 	unsigned index;
 	int error;
@@ -130,17 +173,12 @@ q2_count_down(struct q2 *q, struct q2_run *run)
 	error = q2_refcount_slice(q, run->first, &q->free_wait, &s, &index);
 	if (error != 0)
 		return error;
-	v = q2_refcount(q, s->data, index);
 	for (n = 0; n < run->n && index + n < counts; n++)
 		if (q2_refcount(q, s->data, index + n) != 1)
 			break;
 	if (n > 0) {
 		q->free_run = (struct q2_run){ run->first, n };
-	} else if (v > 1) {
-		q2_set_refcount(q, s->data, index, v - 1);
-		q2_slice_dirty(q, s, true);
-		n = 1;
-	} else {
+	} else if ((n = q2_count_shared(q, s, index, run->n)) == 0) {
 		error = q2_corrupt(q, "the refcount is 0 already at",
 		    run->first << q->cluster_bits);
 	}
@@ -166,8 +204,11 @@ q2_free_more(struct q2 *q)
 			return;
 		if (error != 0 || run->n == 0)
 			q->giving.n--;
-		if (error == 0 && q->free_run.n != 0) {
-			q2_punch(q);
+		if (error == 0) {
+			if (q->free_run.n != 0)
+				q2_punch(q);
+			else
+				q2_free_yield(q);
 			return;
 		}
 	}

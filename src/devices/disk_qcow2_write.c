@@ -374,7 +374,7 @@ q2_write_step(struct q2_req *r)
 	unsigned index;
 	int error;
 
-	if (q->ndirty >= Q2_DIRTY_MAX) {
+	if (q2_is_throttled(q)) {
 		q2_commit_if_due(q);
 		disk_queue_add(&q->throttled, &r->wait);
 		return -EINPROGRESS;

@@ -251,7 +251,7 @@ q2_zero_step(struct q2_req *r)
 
 	if (q2_zero_skip(r))
 		return 0;
-	if (q->ndirty >= Q2_DIRTY_MAX) {
+	if (q2_is_throttled(q)) {
 		q2_commit_if_due(q);
 		disk_queue_add(&q->throttled, &r->wait);
 		return -EINPROGRESS;

@@ -14,7 +14,7 @@
 
 struct disk_tables {
 	size_t			 limit, used;		/* bytes */
-	struct disk_slice	*newest, *oldest;
+	struct disk_slice	*newest, *oldest;	/* not pinned */
 	struct disk_slice	*bucket[BUCKETS];
 };
 
@@ -64,6 +64,12 @@ disk_tables_used(const struct disk_tables *c)
 	return c->used;
 }
 
+bool
+disk_tables_full(const struct disk_tables *c)
+{
+	return c->used > c->limit;
+}
+
 static struct disk_slice **
 tables_bucket(struct disk_tables *c, const struct disk *file, uint64_t off)
 {
@@ -106,23 +112,24 @@ tables_forget(struct disk_tables *c, struct disk_slice *s)
 	while (*p != s)
 		p = &(*p)->chain;
 	*p = s->chain;
-	tables_unlink(c, s);
 	c->used -= s->len;
 	free(s->data);
 	free(s);
+}
+
+static void
+tables_remove(struct disk_tables *c, struct disk_slice *s)
+{
+	tables_unlink(c, s);
+	tables_forget(c, s);
 }
 
 /* Makes room, as far as there is any to make. */
 static void
 tables_evict(struct disk_tables *c, size_t len)
 {
-	struct disk_slice *s = c->oldest, *newer;
-
-	for (; s != NULL && c->used + len > c->limit; s = newer) {
-		newer = s->newer;
-		if (s->pins == 0)
-			tables_forget(c, s);
-	}
+	while (c->oldest != NULL && c->used + len > c->limit)
+		tables_remove(c, c->oldest);
 }
 
 static struct disk_slice *
@@ -169,7 +176,6 @@ tables_add(struct disk_tables *c, struct disk *file, uint64_t off, uint32_t len)
 	p = tables_bucket(c, file, off);
 	s->chain = *p;
 	*p = s;
-	tables_link(c, s);
 	c->used += len;
 	return s;
 }
@@ -210,11 +216,8 @@ disk_tables_get(struct disk_tables *c, struct disk *file, uint64_t off,
 		disk_queue_add(&s->waiters, w);
 		return -EINPROGRESS;
 	}
-	if (c->newest != s) {
+	if (s->pins++ == 0)
 		tables_unlink(c, s);
-		tables_link(c, s);
-	}
-	s->pins++;
 	*sp = s;
 	return 0;
 }
@@ -229,8 +232,11 @@ void
 disk_slice_put(struct disk_slice *s)
 {
 	assert(s->pins > 0);
-	s->pins--;
-	if (s->pins == 0 && !s->loaded)
+	if (--s->pins != 0)
+		return;
+	if (s->loaded)
+		tables_link(s->tables, s);
+	else
 		tables_forget(s->tables, s);
 }
 
@@ -245,7 +251,7 @@ disk_tables_drop_part(struct disk_tables *c, const struct disk *file,
 	for (; off < end; off += DISK_SECTOR) {
 		s = tables_find(c, file, off);
 		if (s != NULL && s->pins == 0)
-			tables_forget(c, s);
+			tables_remove(c, s);
 	}
 }
 
@@ -256,9 +262,7 @@ disk_tables_drop(struct disk_tables *c, const struct disk *file)
 
 	for (s = c->newest; s != NULL; s = older) {
 		older = s->older;
-		if (s->file != file)
-			continue;
-		assert(s->pins == 0);
-		tables_forget(c, s);
+		if (s->file == file)
+			tables_remove(c, s);
 	}
 }

@@ -64,6 +64,12 @@ void disk_tables_destroy(struct disk_tables *c);
 size_t disk_tables_used(const struct disk_tables *c);
 
 /*
+ * Is what is pinned more than there is to be?  Who has changed pieces then
+ * writes them, before he changes others.
+ */
+bool disk_tables_full(const struct disk_tables *c);
+
+/*
  * A piece of a file, pinned: 0 and *sp.  -EINPROGRESS if it must be read
  * first: `w` is called then, which may ask again.  -ENOMEM.
  */
