@@ -394,7 +394,7 @@ main(void)
 {
 	TCase *tc = tcase_create("qcow2_interop");
 
-	tcase_set_timeout(tc, 3600);
+	tcase_set_timeout(tc, 7200);
 	tcase_add_test(tc, images);
 	return test_main("qcow2_interop", tc);
 }
