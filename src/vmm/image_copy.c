@@ -4,7 +4,8 @@
  *
  * A look at the source tells what the next bytes are, one look at a time.
  * Slots take pieces of them, each with one request in flight: it reads its
- * piece, and writes what is not zero of it.
+ * piece, and writes what is not zero of it.  One of them writes at a time: the
+ * host lets one thread into a file, and others spin until they may.
  */
 #include "vmm/image_copy.h"
 
@@ -46,12 +47,15 @@ struct slot {
 	uint64_t	 pos;		/* of the disk */
 	uint64_t	 len, at;	/* of the piece; written of it */
 	bool		 busy;
+	struct slot	*next;		/* that has read, too */
 };
 
 struct copy {
 	struct image_copy *of;
 	struct slot	 slot[SLOTS];
 	unsigned	 busy;
+	struct slot	*writer;
+	struct slot	*first, **last;	/* who wait to be that */
 	uint64_t	 pos, end;	/* known, and not taken */
 	enum copy_kind	 kind;		/* of them */
 	struct disk_req	 look;
@@ -71,15 +75,43 @@ copy_fail(struct copy *c, int error, bool writing)
 	c->of->writing = writing;
 }
 
+static void slot_write(struct slot *s);
+
 static void
 slot_end(struct slot *s)
 {
 	struct copy *c = s->c;
+	struct slot *next = c->first;
 
 	c->of->work->done += s->len;
 	s->busy = false;
 	c->busy--;
+	if (c->writer == s) {
+		c->writer = next;
+		if (next != NULL) {
+			c->first = next->next;
+			if (c->first == NULL)
+				c->last = &c->first;
+			slot_write(next);
+		}
+	}
 	copy_go(c);
+}
+
+/* Its turn to write, or a place among those who wait for it. */
+static void
+slot_queue(struct slot *s)
+{
+	struct copy *c = s->c;
+
+	if (c->writer == NULL) {
+		c->writer = s;
+		slot_write(s);
+		return;
+	}
+	s->next = NULL;
+	*c->last = s;
+	c->last = &s->next;
 }
 
 /* The bytes from s->at on that are zero like the first of them, or are not. */
@@ -164,7 +196,7 @@ slot_read(struct disk_req *req, int res)
 		copy_fail(s->c, res, false);
 		s->at = s->len;
 	}
-	slot_write(s);
+	slot_queue(s);
 }
 
 /* The next piece, up to where one begins that is aligned. */
@@ -309,6 +341,7 @@ image_copy(struct image_copy *of)
 		of->grain = GRAIN_MIN;
 	of->writing = false;
 	c->of = of;
+	c->last = &c->first;
 	error = copy_run(c);
 	for (i = 0; i < SLOTS; i++)
 		free(c->slot[i].buf);
