@@ -189,6 +189,21 @@ machine_plug(struct machine *m)
 }
 
 void
+machine_set_disk(struct machine *m, unsigned disk,
+    const struct virtio_blk_policy *policy)
+{
+	(void)m;
+	(void)disk;
+	(void)policy;
+}
+
+void
+machine_retry(struct machine *m)
+{
+	(void)m;
+}
+
+void
 machine_set_mtu(struct machine *m, unsigned nic, uint16_t mtu)
 {
 	(void)m;
