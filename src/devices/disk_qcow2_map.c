@@ -142,11 +142,22 @@ q2_extent_at(struct q2 *q, const struct disk_slice *s, unsigned index,
 	return 0;
 }
 
+/* Bytes from `pos` on for which there is no L2 table. */
+static uint64_t
+q2_no_table(const struct q2 *q, uint64_t pos, uint64_t max)
+{
+	uint64_t all = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
+	uint64_t i = pos / all, len = all - pos % all;
+
+	while (len < max && ++i < q->l1_size && (q->l1[i] & Q2_OFFSET) == 0)
+		len += all;
+	return len;
+}
+
 int
 q2_lookup(struct q2 *q, uint64_t pos, uint64_t max, struct disk_wait *w,
     struct q2_extent *x)
 {
-	uint64_t all = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
 	struct disk_slice *s;
 	unsigned index;
 	int error;
@@ -155,7 +166,7 @@ q2_lookup(struct q2 *q, uint64_t pos, uint64_t max, struct disk_wait *w,
 	if (error != 0)
 		return error;
 	if (s == NULL) {
-		*x = (struct q2_extent){ .len = all - pos % all };
+		*x = (struct q2_extent){ .len = q2_no_table(q, pos, max) };
 		q2_cut(q, pos, max, x);
 		return 0;
 	}
