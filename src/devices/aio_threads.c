@@ -159,6 +159,17 @@ threads_start_one(struct aio_threads *t)
 	return -error;
 }
 
+/* Nothing for a thread to do: done as it is, which a later turn reports. */
+static void
+threads_skip(struct aio_threads *t, struct aio_op *op)
+{
+	op->res = 0;
+	pthread_mutex_lock(&t->mutex);
+	list_add(&t->done, op);
+	pthread_mutex_unlock(&t->mutex);
+	loop_post(t->loop, &t->task);
+}
+
 /*
  * A thread more where too few wait for work.  If the system gives none, those
  * that there are do it all: there is at least one.
@@ -170,6 +181,10 @@ threads_queue(struct aio *a, struct aio_op *op)
 	bool more;
 
 	t->in_flight++;
+	if (op->opcode == AIO_NOP) {
+		threads_skip(t, op);
+		return;
+	}
 	pthread_mutex_lock(&t->mutex);
 	list_add(&t->todo, op);
 	more = ++t->waiting > t->idle;
