@@ -29,6 +29,7 @@ struct virtio_blk_conf {
 	const char	*serial;	/* cut to its maximum */
 	const char	*name;		/* begins log lines: "vm web1: disk 0" */
 	unsigned	 nqueues;	/* share what may be in flight */
+	struct loop	*loop;		/* for limits */
 
 	/*
 	 * Loop: a request failed, and the policy is to pause.  True: the guest
@@ -49,6 +50,9 @@ enum virtio_blk_on_error {
 /* What may change at any time; all zero at first. */
 struct virtio_blk_policy {
 	enum virtio_blk_on_error on_error;
+	uint64_t	 bytes;		/* a second, at most; 0: no limit */
+	uint64_t	 requests;	/* the same */
+	uint64_t	 burst;		/* ns of both, saved up at most; 0: 1e8 */
 };
 
 /* A block device, read-only if its disk is; NULL with errno set. */

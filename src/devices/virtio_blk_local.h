@@ -8,9 +8,11 @@
 #ifndef VMMD_VIRTIO_BLK_LOCAL_H
 #define VMMD_VIRTIO_BLK_LOCAL_H
 
+#include <ev.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/bucket.h"
 #include "devices/disk.h"
 #include "devices/virtio_blk.h"
 
@@ -63,6 +65,7 @@ struct blk_req {
 	uint8_t			*status;	/* in guest memory */
 	size_t			 bytes;		/* of data it moves */
 	bool			 stable;	/* once it is complete */
+	bool			 paid;		/* to the limits */
 	struct disk_req		 disk;
 
 	/* What it was, for another try; its disk's uses up the array. */
@@ -93,6 +96,9 @@ struct virtio_blk {
 	unsigned		 owed[VIRTIO_BLK_QUEUES_MAX];
 	bool			 stopping;
 	struct virtio_blk_policy policy;
+	bool			 limited;
+	struct bucket		 bucket;
+	ev_timer		 timer;		/* until it has enough */
 	struct blk_req		*waiting;	/* are to go to the disk */
 	struct blk_req		**last_waiting;
 	bool			 halted;	/* none goes, by an error */

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bucket.h"
 #include "base/nicport.h"
-#include "net/bucket.h"
 #include "net/plan.h"
 
 #define PORT_QUEUES	64

@@ -6,18 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bucket.h"
 #include "base/buf.h"
 #include "vmm/config.h"
 #include "vmm/config_disk.h"
+#include "vmm/config_value.h"
+
+#define MS	UINT64_C(1000000)
+#define HOUR	(3600 * 1000 * MS)
 
 /*
- * An option: one of words, whose index is an enum's value, or without words a
- * bool.  What is 0 is as if it were not given.
+ * An option: one of words, whose index is an enum's value; with units a number,
+ * a uint64_t; with neither a bool.  What is 0 is as if it were not given.
  */
 struct disk_option {
 	const char		*name;
-	const char *const	*words;
 	size_t			 offset;
+	const char *const	*words;
+	const struct value_unit	*units;
+	uint64_t		 min, max;
+	const char		*advice;
 };
 
 static const char *const kinds[] = {
@@ -53,12 +61,22 @@ static const struct disk_option options[] = {
 	{ .name = "readonly", FIELD(how.readonly) },
 	{ .name = "cache", WORDS(how.cache, cache_modes) },
 	{ .name = "on-error", WORDS(policy.on_error, error_modes) },
+	{ .name = "limit", FIELD(policy.bytes), .units = value_size_units,
+	    .min = 1, .max = BUCKET_MAX,
+	    .advice = "bytes a second with K, M, G or T" },
+	{ .name = "requests", FIELD(policy.requests), .units = value_no_units,
+	    .min = 1, .max = BUCKET_MAX,
+	    .advice = "requests a second, digits only" },
+	{ .name = "burst", FIELD(policy.burst), .units = value_duration_units,
+	    .min = MS, .max = HOUR, .advice = "1ms to 1h" },
 };
 #define OPTIONS		(sizeof(options) / sizeof(options[0]))
 
 static size_t
 option_size(const struct disk_option *o)
 {
+	if (o->units != NULL)
+		return sizeof(uint64_t);
 	return o->words != NULL ? sizeof(unsigned) : sizeof(bool);
 }
 
@@ -119,11 +137,27 @@ set_word(const struct disk_option *o, struct vm_disk *d, const char *value,
 	return -EINVAL;
 }
 
+static int
+set_number(const struct disk_option *o, struct vm_disk *d, const char *value,
+    char *err, size_t errlen)
+{
+	uint64_t v;
+
+	if (value_parse(value, o->units, &v) != 0 || v < o->min ||
+	    v > o->max) {
+		snprintf(err, errlen, "%s: `%s' is not valid, write %s, or "
+		    "leave it out", o->name, value, o->advice);
+		return -EINVAL;
+	}
+	memcpy((char *)d + o->offset, &v, sizeof(v));
+	return 0;
+}
+
 int
 disk_option(struct vm_disk *d, char *word, unsigned *seen, char *err,
     size_t errlen)
 {
-	const char *name = strsep(&word, "=");
+	char *name = strsep(&word, "=");
 	const struct disk_option *o;
 	size_t i;
 
@@ -138,25 +172,35 @@ disk_option(struct vm_disk *d, char *word, unsigned *seen, char *err,
 		return -EINVAL;
 	}
 	*seen |= 1u << i;
-	if (o->words == NULL)
+	if (o->words == NULL && o->units == NULL)
 		return set_flag(o, d, word, err, errlen);
-	return set_word(o, d, word == NULL ? "" : word, err, errlen);
+	if (word == NULL)
+		word = name + strlen(name);
+	if (o->units != NULL)
+		return set_number(o, d, word, err, errlen);
+	return set_word(o, d, word, err, errlen);
 }
 
 static int
 option_print(const struct disk_option *o, const struct vm_disk *d,
     struct buf *b)
 {
-	unsigned word = 0;
-	bool flag = false;
+	static const uint64_t zero;
+	char text[32];
+	unsigned word;
+	uint64_t v;
 
-	if (o->words != NULL)
+	if (memcmp(option_field(o, d), &zero, option_size(o)) == 0)
+		return 0;
+	if (o->words != NULL) {
 		memcpy(&word, option_field(o, d), sizeof(word));
-	else
-		memcpy(&flag, option_field(o, d), sizeof(flag));
-	if (word != 0)
 		return buf_printf(b, ",%s=%s", o->name, o->words[word]);
-	return flag ? buf_printf(b, ",%s", o->name) : 0;
+	}
+	if (o->units == NULL)
+		return buf_printf(b, ",%s", o->name);
+	memcpy(&v, option_field(o, d), sizeof(v));
+	value_format(text, sizeof(text), o->units, v);
+	return buf_printf(b, ",%s=%s", o->name, text);
 }
 
 int

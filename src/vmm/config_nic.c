@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bucket.h"
 #include "base/buf.h"
 #include "devices/virtio_net.h"
-#include "net/bucket.h"
 #include "vmm/config_fw.h"
 #include "vmm/config_net.h"
 #include "vmm/config_value.h"

@@ -336,6 +336,7 @@ add_disk(struct machine *m, unsigned n)
 		.serial = serial,
 		.name = d->name,
 		.nqueues = m->mc.ncpus,
+		.loop = m->mc.loop,
 		.failed = m->mc.disk_failed != NULL ? disk_failed : NULL,
 		.cookie = d,
 	};

@@ -7,7 +7,7 @@
  * what it does: 0 writes a register or the table of MSI-X, 1 reads one, 2 starts the device as a
  * driver would, 3 writes a descriptor, 4 a request's header, 5 offers a chain,
  * 6 completes a request, which may be kept if it fails, or tries those that are
- * kept again, 7 saves and loads.  What reaches the disk lies within
+ * kept again and has limits or none, 7 saves and loads.  What reaches the disk lies within
  * it and within memory; all of it comes back to the guest.
  *
  * Machines are large and made once.  A reset must leave one as it was made,
@@ -237,6 +237,13 @@ host_msi_slots(void *cookie, unsigned n)
 	return 0;
 }
 
+/* So slow that its time does not come. */
+static const struct virtio_blk_policy pausing = {
+	.on_error = BLK_ERROR_PAUSE,
+}, slow = {
+	.on_error = BLK_ERROR_PAUSE, .bytes = 1, .requests = 1, .burst = 1,
+};
+
 static bool
 failed(void *cookie, const struct virtio_blk_error *e)
 {
@@ -249,10 +256,6 @@ failed(void *cookie, const struct virtio_blk_error *e)
 static void
 machine_make(struct rig *r, struct machine *m)
 {
-	static const struct virtio_blk_policy policy = {
-		.on_error = BLK_ERROR_PAUSE,
-	};
-
 	m->rig = r;
 	/* Two that have nothing to do with each other, at one go. */
 	m->no_bells = r->disk.info.readonly;
@@ -275,8 +278,8 @@ machine_make(struct rig *r, struct machine *m)
 	m->pci = pci_create(&m->host, m->bus);
 	m->blk = virtio_blk_create(&(struct virtio_blk_conf){
 	    .disk = &r->disk, .serial = "serial", .name = "disk",
-	    .nqueues = m->no_bells ? 2 : 1, .failed = failed, .cookie = m });
-	virtio_blk_set_policy(m->blk, &policy);
+	    .nqueues = m->no_bells ? 2 : 1, .loop = r->loop, .failed = failed, .cookie = m });
+	virtio_blk_set_policy(m->blk, &pausing);
 	m->vp = virtio_pci_create(&m->host, &r->gm, m->pci,
 	    virtio_blk_ops(m->blk), m->blk, "disk");
 	FUZZ_CHECK(m->vp != NULL);
@@ -510,9 +513,11 @@ complete(struct rig *r, uint8_t op)
 	static const int results[] = { 0, 0, -5, -28 };
 
 	r->keeps = (op & 0x20) != 0;
-	if ((op & 0x40) != 0)
+	if ((op & 0x40) != 0) {
+		virtio_blk_set_policy(r->m->blk,
+		    (op & 0x80) != 0 ? &slow : &pausing);
 		virtio_blk_retry(r->m->blk);
-	else if (r->disk.n != 0)
+	} else if (r->disk.n != 0)
 		disk_complete(&r->disk, fuzz_u8(&r->in) % r->disk.n,
 		    results[op >> 3 & 3]);
 	turn(r);
@@ -594,6 +599,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (r->in.left != 0)
 		step(r);
 	machine_reset(r, r->m);
+	virtio_blk_set_policy(r->m->blk, &pausing);
+	virtio_blk_set_policy(r->spare->blk, &pausing);
 	FUZZ_CHECK(r->disk.n == 0);
 	turn(r);
 	return 0;

@@ -144,7 +144,7 @@ setup_info(const struct disk_info *info, unsigned nqueues)
 		f->disk.data[i] = (uint8_t)(i / DISK_SECTOR + i);
 	f->blk = virtio_blk_create(&(struct virtio_blk_conf){
 	    .disk = &f->disk, .serial = "serial-0", .name = "vm t: d",
-	    .nqueues = nqueues, .failed = failed, .cookie = f });
+	    .nqueues = nqueues, .loop = loop, .failed = failed, .cookie = f });
 	ck_assert_ptr_nonnull(f->blk);
 	f->vp = virtio_pci_create(&f->g.t.host, &f->g.gm, f->g.pci,
 	    virtio_blk_ops(f->blk), f->blk, "vm t: d");

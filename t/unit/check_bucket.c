@@ -3,7 +3,7 @@
  * Token buckets: bursts and rates to the token, over any steps of the clock;
  * the time that is told is the first at which a packet goes.
  */
-#include "net/bucket.h"
+#include "base/bucket.h"
 #include "testhost.h"
 
 #define SECOND	UINT64_C(1000000000)

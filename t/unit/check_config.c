@@ -6,6 +6,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,11 @@ dump_vm(struct buf *b, const struct vm_config *vm)
 			    (int)vm->disk[i].how.kind);
 		if (vm->disk[i].policy.on_error == BLK_ERROR_PAUSE)
 			buf_printf(b, " on-error=pause");
+		if (vm->disk[i].policy.bytes != 0)
+			buf_printf(b, " limit=%" PRIu64 " requests=%" PRIu64
+			    " burst=%" PRIu64, vm->disk[i].policy.bytes,
+			    vm->disk[i].policy.requests,
+			    vm->disk[i].policy.burst);
 		buf_printf(b, "\n");
 	}
 }
@@ -539,7 +545,7 @@ START_TEST(changes_are_told)
 	buf_init(&changes, CONFIG_CHANGES_MAX);
 	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
 	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a,readonly\ndisk=/b\n"
-	    "disk=/c,format=qcow2,cache=none\n"
+	    "disk=/c,format=qcow2,cache=none,burst=5s,limit=1024\n"
 	    "disk=/d,cache=writeback,format=raw\ndisk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
 	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
 	    0);
@@ -548,7 +554,8 @@ START_TEST(changes_are_told)
 	    5);
 	buf_append(&changes, "", 1);
 	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
-	    "disk /a -> /a,readonly, /b, /c,format=qcow2,cache=none, "
+	    "disk /a -> /a,readonly, /b, /c,format=qcow2,cache=none,"
+	    "limit=1K,burst=5s, "
 	    "/d,format=raw, /e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
 	    "on-reboot restart -> stop");
 	buf_free(&changes);

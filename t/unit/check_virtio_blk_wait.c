@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtio-blk's requests that wait: those that failed and are kept until the
- * cause is gone.
+ * cause is gone, and those beyond the limits.
  */
 #include <errno.h>
 
@@ -225,6 +225,123 @@ START_TEST(the_end)
 }
 END_TEST
 
+/* Offers `n` reads, and turns until all are answered: how long that took. */
+static uint64_t
+time_reads(struct fixture *f, unsigned n, uint32_t len)
+{
+	uint64_t begin = loop_now_ns();
+	uint32_t id, got;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		blk_offer_indirect(&f->g, &f->r, i, BLK_IN, 0, DATA, len);
+	vguest_notify(&f->g, 0);
+	while (n > 0) {
+		ev_run(loop_ev(f->disk.loop), EVRUN_ONCE);
+		while (vring_take(&f->r, &id, &got))
+			n--;
+	}
+	return loop_now_ns() - begin;
+}
+
+#define MS	UINT64_C(1000000)
+
+/* Of requests and of bytes; what is saved up goes at once. */
+START_TEST(limits)
+{
+	static const struct {
+		struct virtio_blk_policy	policy;
+		unsigned			n;
+		uint32_t			len;
+		uint64_t			least;
+	} row[] = {
+		{ { .requests = 100, .burst = 10 * MS }, 6, 512, 49 * MS },
+		{ { .requests = 100, .burst = 50 * MS }, 10, 512, 49 * MS },
+		{ { .bytes = 4u << 20, .burst = MS }, 5, 131072, 124 * MS },
+		{ { .bytes = 4u << 20, .requests = 20, .burst = MS }, 3, 512,
+		    99 * MS },
+	};
+	struct fixture *f;
+	uint64_t took;
+	unsigned i;
+
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		f = setup_disk(false, 1u << 20);
+		virtio_blk_set_policy(f->blk, &row[i].policy);
+		vguest_start(&f->g, &f->r, 256, BLK_CORE | INDIRECT);
+		took = time_reads(f, row[i].n, row[i].len);
+		ck_assert_uint_ge(took, row[i].least);
+		ck_assert_uint_lt(took, 30000 * MS);
+		ck_assert_uint_eq(f->disk.ops[DISK_READ], row[i].n);
+		teardown(f);
+	}
+}
+END_TEST
+
+/* While one waits none is taken; another limit, or none, counts at once. */
+START_TEST(limits_change)
+{
+	static const struct virtio_blk_policy slow = {
+		.requests = 1, .burst = MS,
+	}, faster = {
+		.requests = 1000, .burst = MS,
+	}, none = { 0 };
+	struct fixture *f = setup();
+
+	vguest_start(&f->g, &f->r, 256, BLK_CORE | INDIRECT);
+	virtio_blk_set_policy(f->blk, &slow);
+	f->disk.hold = true;
+	blk_offer_indirect(&f->g, &f->r, 0, BLK_IN, 0, DATA, 512);
+	blk_offer_indirect(&f->g, &f->r, 1, BLK_IN, 0, DATA, 512);
+	blk_offer_indirect(&f->g, &f->r, 2, BLK_IN, 0, DATA, 512);
+	blk_offer_indirect(&f->g, &f->r, 3, BLK_IN, 0, DATA, 512);
+	vguest_notify(&f->g, 0);
+	vguest_turn(&f->g);
+	ck_assert_uint_eq(f->disk.nheld, 1);
+	virtio_blk_set_policy(f->blk, &faster);
+	while (f->disk.nheld < 4)
+		ev_run(loop_ev(f->disk.loop), EVRUN_ONCE);
+	f->disk.hold = false;
+	disk_complete_all(&f->disk);
+	virtio_blk_set_policy(f->blk, &slow);
+	blk_offer_indirect(&f->g, &f->r, 4, BLK_IN, 0, DATA, 512);
+	blk_offer_indirect(&f->g, &f->r, 5, BLK_IN, 0, DATA, 512);
+	vguest_notify(&f->g, 0);
+	vguest_turn(&f->g);
+	ck_assert_uint_eq(blk_status(&f->g, 5), BLK_PENDING);
+	virtio_blk_set_policy(f->blk, &none);
+	vguest_turn(&f->g);
+	ck_assert_uint_eq(blk_status(&f->g, 5), BLK_OK);
+	teardown(f);
+}
+END_TEST
+
+/* A stop does not wait for its time, and nothing waits after it. */
+START_TEST(limits_end)
+{
+	static const struct virtio_blk_policy slow = { .requests = 1 };
+	struct fixture *f = setup();
+	unsigned stopped = 0;
+
+	vguest_start(&f->g, &f->r, 256, BLK_CORE | INDIRECT);
+	virtio_blk_set_policy(f->blk, &slow);
+	(void)time_reads(f, 1, 512);
+	offer_write(f, 0, 7, 0x17);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 0);
+	virtio_pci_stop(f->vp, count, &stopped);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 1);
+	disk_complete_all(&f->disk);
+	ck_assert_uint_eq(stopped, 1);
+	ck_assert(has(f, 7, 0x17));
+	virtio_pci_resume(f->vp);
+	offer_write(f, 1, 8, 0x18);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 1);
+	vguest_set_status(&f->g, 0);
+	ck_assert(has(f, 8, 0x18));
+	teardown(f);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -236,5 +353,8 @@ main(void)
 	tcase_add_test(tc, other_requests);
 	tcase_add_test(tc, stable_writes);
 	tcase_add_test(tc, the_end);
+	tcase_add_test(tc, limits);
+	tcase_add_test(tc, limits_change);
+	tcase_add_test(tc, limits_end);
 	return test_main("virtio_blk_wait", tc);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Token buckets: so many bytes and so many packets a second, with bursts.
+ * Token buckets: so many bytes and so many packets a second, with bursts.  What
+ * goes for a packet, goes for a request of a disk.
  *
  * A packet goes when a bucket has tokens for all of it; one that is longer
  * than the burst, when the bucket is full, and the bucket owes the rest.  So

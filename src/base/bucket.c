@@ -2,7 +2,7 @@
 /*
  * Token buckets.
  */
-#include "net/bucket.h"
+#include "base/bucket.h"
 
 #include <string.h>
 
