@@ -59,6 +59,9 @@
 #define BLK_DISCARD_MAX		(1u << 22)
 #define BLK_ZERO_MAX		(1u << 15)
 
+/* The longest write, in bytes, that is looked at for zeroes: the loop waits. */
+#define BLK_DETECT_MAX		(2u << 20)
+
 #define BLK_LOG_INTERVAL	10000000000ull	/* ns */
 
 /* What discard and write zeroes apply to. */
@@ -400,6 +403,37 @@ blk_in_range(const struct virtio_blk *b, uint64_t sector, uint64_t n)
 	    n <= b->config.capacity - sector;
 }
 
+static bool
+blk_is_zero(const struct iovec *e)
+{
+	const uint8_t *p = e->iov_base;
+	size_t n = e->iov_len < 16 ? e->iov_len : 16, i;
+
+	for (i = 0; i < n; i++)
+		if (p[i] != 0)
+			return false;
+	/* What equals itself a little farther on, repeats its begin. */
+	return memcmp(p, p + n, e->iov_len - n) == 0;
+}
+
+/* Makes a write of zeroes one, where it covers blocks of the host's. */
+static void
+blk_detect_zeroes(const struct virtio_blk *b, struct blk_req *r)
+{
+	const uint64_t block = disk_info(b->c.disk)->physical_size;
+	unsigned i;
+
+	if (b->policy.zeroes == BLK_ZEROES_OFF || r->disk.op != DISK_WRITE ||
+	    r->disk.len > BLK_DETECT_MAX || r->disk.len % block != 0 ||
+	    r->disk.offset % block != 0)
+		return;
+	for (i = 0; i < r->disk.niov; i++)
+		if (!blk_is_zero(&r->disk.iov[i]))
+			return;
+	r->disk.op = DISK_ZERO;
+	r->disk.unmap = b->policy.zeroes == BLK_ZEROES_UNMAP;
+}
+
 static void
 blk_transfer(struct virtio_blk *b, struct blk_req *r)
 {
@@ -410,6 +444,7 @@ blk_transfer(struct virtio_blk *b, struct blk_req *r)
 		return;
 	}
 	r->disk.offset = r->head.sector * DISK_SECTOR;
+	blk_detect_zeroes(b, r);
 	blk_begin(b, r, r->disk.len);
 }
 

@@ -47,9 +47,17 @@ enum virtio_blk_on_error {
 	BLK_ERROR_PAUSE,	/* the guest is paused; see failed() */
 };
 
+/* What becomes of a write of nothing but zeroes. */
+enum virtio_blk_zeroes {
+	BLK_ZEROES_OFF,		/* it is not looked for */
+	BLK_ZEROES_ON,		/* the host makes them, if it has a way */
+	BLK_ZEROES_UNMAP,	/* and takes their room back */
+};
+
 /* What may change at any time; all zero at first. */
 struct virtio_blk_policy {
 	enum virtio_blk_on_error on_error;
+	enum virtio_blk_zeroes zeroes;
 	uint64_t	 bytes;		/* a second, at most; 0: no limit */
 	uint64_t	 requests;	/* the same */
 	uint64_t	 burst;		/* ns of both, saved up at most; 0: 1e8 */

@@ -48,12 +48,20 @@ static const char *const error_modes[] = {
 	NULL,
 };
 
+static const char *const zeroes_modes[] = {
+	[BLK_ZEROES_OFF] = "off",
+	[BLK_ZEROES_ON] = "on",
+	[BLK_ZEROES_UNMAP] = "unmap",
+	NULL,
+};
+
 #define FIELD(m)	.offset = offsetof(struct vm_disk, m)
 #define WORDS(m, w)	FIELD(m), .words = (w)
 
 _Static_assert(sizeof(enum disk_kind) == sizeof(unsigned) &&
     sizeof(enum disk_cache) == sizeof(unsigned) &&
-    sizeof(enum virtio_blk_on_error) == sizeof(unsigned),
+    sizeof(enum virtio_blk_on_error) == sizeof(unsigned) &&
+    sizeof(enum virtio_blk_zeroes) == sizeof(unsigned),
     "an enum is as an unsigned");
 
 static const struct disk_option options[] = {
@@ -61,6 +69,7 @@ static const struct disk_option options[] = {
 	{ .name = "readonly", FIELD(how.readonly) },
 	{ .name = "cache", WORDS(how.cache, cache_modes) },
 	{ .name = "on-error", WORDS(policy.on_error, error_modes) },
+	{ .name = "detect-zeroes", WORDS(policy.zeroes, zeroes_modes) },
 	{ .name = "limit", FIELD(policy.bytes), .units = value_size_units,
 	    .min = 1, .max = BUCKET_MAX,
 	    .advice = "bytes a second with K, M, G or T" },

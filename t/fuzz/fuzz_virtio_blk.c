@@ -239,7 +239,7 @@ host_msi_slots(void *cookie, unsigned n)
 
 /* So slow that its time does not come. */
 static const struct virtio_blk_policy pausing = {
-	.on_error = BLK_ERROR_PAUSE,
+	.on_error = BLK_ERROR_PAUSE, .zeroes = BLK_ZEROES_UNMAP,
 }, slow = {
 	.on_error = BLK_ERROR_PAUSE, .bytes = 1, .requests = 1, .burst = 1,
 };

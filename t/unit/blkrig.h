@@ -24,6 +24,7 @@ struct disk {
 	bool			 hold;
 	int			 error;		/* what requests end with */
 	unsigned		 ops[5];
+	bool			 unmapped;	/* by the last */
 	unsigned		 nheld;
 	struct disk_req		*held[512];
 };
@@ -99,6 +100,7 @@ disk_submit(struct disk *d, struct disk_req *req)
 	ck_assert(!has_data(req) || sum == req->len);
 	ck_assert_uint_lt(d->nheld, 512);
 	d->ops[req->op]++;
+	d->unmapped = req->unmap;
 	d->held[d->nheld++] = req;
 	loop_post(d->loop, &d->task);
 }

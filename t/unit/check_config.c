@@ -546,7 +546,7 @@ START_TEST(changes_are_told)
 	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
 	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a,readonly\ndisk=/b\n"
 	    "disk=/c,format=qcow2,cache=none,burst=5s,limit=1024\n"
-	    "disk=/d,cache=writeback,format=raw\ndisk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
+	    "disk=/d,cache=writeback,format=raw,detect-zeroes=unmap\ndisk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
 	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
 	    0);
 	ck_assert_uint_eq(changes.len, 0);
@@ -556,7 +556,7 @@ START_TEST(changes_are_told)
 	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
 	    "disk /a -> /a,readonly, /b, /c,format=qcow2,cache=none,"
 	    "limit=1K,burst=5s, "
-	    "/d,format=raw, /e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
+	    "/d,format=raw,detect-zeroes=unmap, /e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
 	    "on-reboot restart -> stop");
 	buf_free(&changes);
 	config_free(a);

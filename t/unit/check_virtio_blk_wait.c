@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtio-blk's requests that wait: those that failed and are kept until the
- * cause is gone, and those beyond the limits.
+ * cause is gone, and those beyond the limits; and writes of zeroes.
  */
 #include <errno.h>
 
@@ -342,6 +342,58 @@ START_TEST(limits_end)
 }
 END_TEST
 
+/* One write of 8 KiB at a sector in two elements; which of them is not zero. */
+static void
+write_zeroes(struct fixture *f, uint64_t sector, unsigned byte)
+{
+	memset(f->mem + DATA, 0, 8192);
+	if (byte < 8192)
+		f->mem[DATA + byte] = 1;
+	blk_put_header(&f->g, BLK_HEADER(0), BLK_OUT, sector);
+	vring_put(&f->r, BLK_TABLE(0), 0, BLK_HEADER(0), 16, VRING_NEXT, 1);
+	vring_put(&f->r, BLK_TABLE(0), 1, DATA, 7, VRING_NEXT, 2);
+	vring_put(&f->r, BLK_TABLE(0), 2, DATA + 7, 8185, VRING_NEXT, 3);
+	vring_put(&f->r, BLK_TABLE(0), 3, BLK_STATUS(0), 1, VRING_WRITE, 0);
+	vring_desc(&f->r, 0, BLK_TABLE(0), 64, VRING_INDIRECT, 0);
+	vring_offer(&f->r, 0);
+	ck_assert_uint_eq(blk_wait(&f->g, &f->r), 1);
+	ck_assert_uint_eq(blk_status(&f->g, 0), BLK_OK);
+	ck_assert_mem_eq(f->disk.data + sector * 512, f->mem + DATA, 8192);
+}
+
+START_TEST(zeroes)
+{
+	static const struct virtio_blk_policy on = {
+		.zeroes = BLK_ZEROES_ON,
+	}, unmap = {
+		.zeroes = BLK_ZEROES_UNMAP,
+	};
+	static const unsigned bytes[] = { 0, 6, 7, 22, 23, 24, 4096, 8191 };
+	struct fixture *f = setup();
+	unsigned i;
+
+	vguest_start(&f->g, &f->r, 16, BLK_CORE | INDIRECT);
+	write_zeroes(f, 8, 8192);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 1);
+	virtio_blk_set_policy(f->blk, &on);
+	write_zeroes(f, 8, 8192);
+	ck_assert_uint_eq(f->disk.ops[DISK_ZERO], 1);
+	ck_assert(!f->disk.unmapped);
+	virtio_blk_set_policy(f->blk, &unmap);
+	write_zeroes(f, 24, 8192);
+	ck_assert_uint_eq(f->disk.ops[DISK_ZERO], 2);
+	ck_assert(f->disk.unmapped);
+	/* Not so: any byte of either element, or no whole blocks. */
+	for (i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		write_zeroes(f, 8, bytes[i]);
+	write_zeroes(f, 9, 8192);
+	ck_assert_uint_eq(request(f, BLK_OUT, 16, 512), BLK_OK);
+	ck_assert_uint_eq(f->disk.ops[DISK_ZERO], 2);
+	ck_assert_uint_eq(f->disk.ops[DISK_WRITE], 1 + i + 2);
+	teardown(f);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -356,5 +408,6 @@ main(void)
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, limits_change);
 	tcase_add_test(tc, limits_end);
+	tcase_add_test(tc, zeroes);
 	return test_main("virtio_blk_wait", tc);
 }
