@@ -9,6 +9,7 @@
 #include "net/addr.h"
 #include "vmm/config_fw.h"
 #include "vmm/config_parser.h"
+#include "vmm/config_value.h"
 
 /* Where a rule stands. */
 struct place {
@@ -16,6 +17,45 @@ struct place {
 	unsigned	 line;
 	const char	*what;		/* "nic: allow-in", "allow" */
 };
+
+/* A section that is named, and is not there; `near` is one that is, or NULL. */
+static void
+no_section(const struct place *at, const char *kind, const char *name,
+    const char *near)
+{
+	if (near != NULL)
+		parser_error(at->ps, at->line, "%s: there is no [%s %s], did "
+		    "you mean `%s'?", at->what, kind, name, near);
+	else
+		parser_error(at->ps, at->line, "%s: there is no [%s %s], add "
+		    "that section", at->what, kind, name);
+}
+
+static void
+no_vm(const struct place *at, const char *name)
+{
+	const struct config *c = at->ps->conf;
+	const char *near = NULL;
+	unsigned i, best = VALUE_FAR;
+
+	for (i = 0; i < c->nvms; i++)
+		if (value_nearer(name, c->vm[i].name, &best))
+			near = c->vm[i].name;
+	no_section(at, "vm", name, near);
+}
+
+static void
+no_policy(const struct place *at, const char *name)
+{
+	const struct config *c = at->ps->conf;
+	const char *near = NULL;
+	unsigned i, best = VALUE_FAR;
+
+	for (i = 0; i < c->npolicies; i++)
+		if (value_nearer(name, c->policy[i].name, &best))
+			near = c->policy[i].name;
+	no_section(at, "policy", name, near);
+}
 
 /* Who is named must be there. */
 static void
@@ -25,14 +65,13 @@ check_peer(const struct place *at, const struct fw_allow *a)
 	const struct vm_config *vm;
 
 	if (a->kind == FW_PEER_SWITCH && config_find_switch(c, a->name) == NULL)
-		parser_error(at->ps, at->line, "%s: there is no [switch %s]",
-		    at->what, a->name);
+		no_section(at, "switch", a->name,
+		    parser_near_switch(at->ps, a->name));
 	if (a->kind != FW_PEER_GUEST)
 		return;
 	vm = config_find_vm(c, a->name);
 	if (vm == NULL)
-		parser_error(at->ps, at->line, "%s: there is no [vm %s]",
-		    at->what, a->name);
+		no_vm(at, a->name);
 	else if (vm->nics.n == 0)
 		parser_error(at->ps, at->line, "%s: [vm %s] has no nic",
 		    at->what, a->name);
@@ -91,8 +130,7 @@ check_allow(const struct place *at, enum nic_rule rule, const char *value)
 	}
 	p = config_find_policy(at->ps->conf, a.policy);
 	if (p == NULL)
-		parser_error(at->ps, at->line, "%s: there is no [policy %s]",
-		    at->what, a.policy);
+		no_policy(at, a.policy);
 	else if (rule == NIC_ALLOW_HOST)
 		check_host_policy(at, p);
 }

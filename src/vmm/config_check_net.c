@@ -168,8 +168,8 @@ parser_check_switch(struct parser *ps, unsigned i)
 	}
 }
 
-static void
-no_switch(struct parser *ps, unsigned line, const char *name)
+const char *
+parser_near_switch(const struct parser *ps, const char *name)
 {
 	const struct config *c = ps->conf;
 	const char *near = NULL;
@@ -178,6 +178,14 @@ no_switch(struct parser *ps, unsigned line, const char *name)
 	for (i = 0; i < c->nsws; i++)
 		if (value_nearer(name, c->sw[i].name, &best))
 			near = c->sw[i].name;
+	return near;
+}
+
+static void
+no_switch(struct parser *ps, unsigned line, const char *name)
+{
+	const char *near = parser_near_switch(ps, name);
+
 	if (near != NULL)
 		parser_error(ps, line, "nic: there is no [switch %s], did you "
 		    "mean `%s'?", name, near);

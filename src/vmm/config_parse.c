@@ -100,8 +100,8 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 
 	if (ps->section == SECTION_START)
 		parser_error(ps, line, "`%s' stands before the first section, "
-		    "write [daemon], [switch NAME] or [vm NAME] above it",
-		    name);
+		    "write [daemon], [policy NAME], [switch NAME] or [vm NAME] "
+		    "above it", name);
 	if (ps->section <= SECTION_UNKNOWN)
 		return;
 	k = key_find(ps->section, name);

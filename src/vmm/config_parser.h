@@ -83,6 +83,9 @@ void parser_value(struct parser *ps, unsigned line, const struct key *k,
 unsigned parser_switch_line(const struct parser *ps, unsigned sw,
     const char *key);
 
+/* The switch that `name` is most likely meant to be, or NULL. */
+const char *parser_near_switch(const struct parser *ps, const char *name);
+
 /* What concerns several values: guest or switch `i`, and those before it. */
 void parser_check_vm(struct parser *ps, unsigned i);
 void parser_check_nics(struct parser *ps, unsigned vm);
