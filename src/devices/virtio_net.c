@@ -24,7 +24,7 @@
  * A turn's share of one direction of a device, of which each queue has its own
  * part, one frame at least: what bounds how long the others wait.
  */
-#define NET_TURN_PACKETS	128
+#define NET_TURN_PACKETS	64
 #define NET_TURN_BYTES		(512u << 10)
 _Static_assert(NET_TURN_PACKETS >= VIRTIO_NET_PAIRS_MAX, "a queue has none");
 

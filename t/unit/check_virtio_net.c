@@ -295,11 +295,11 @@ START_TEST(turns_of_sending)
 	rises = f->g.t.rises[irq];
 	tx_offer_marked(f, 256);
 	turn(f);
-	ck_assert_uint_eq(f->port.sent[0].n, 128);
-	ck_assert_uint_eq(tx_done(f), 128);
+	ck_assert_uint_eq(f->port.sent[0].n, 64);
+	ck_assert_uint_eq(tx_done(f), 64);
 	pci_fold_intx(f->g.pci);
 	ck_assert_uint_eq(f->g.t.rises[irq], rises + 1);
-	turn(f);
+	turns(f);
 	ck_assert_uint_eq(f->port.sent[0].n, 256);
 	/* Nothing is tried in vain. */
 	ck_assert_uint_eq(f->port.sends, 256);
@@ -451,16 +451,16 @@ START_TEST(a_long_frame_waits)
 	turns(f);
 	rx_expect(f, 100, 1);
 	/* With the turn's share used up, too. */
-	rx_fill(f, 50, 129, 1536);
+	rx_fill(f, 50, 65, 1536);
 	turns(f);
-	for (i = 0; i < 127; i++)
+	for (i = 0; i < 63; i++)
 		arrive(f, 100);
 	arrive_as(f, 60000, 1, 1, own_mac);
 	turns(f);
-	for (i = 0; i < 127; i++)
+	for (i = 0; i < 63; i++)
 		rx_expect(f, 100, 1);
 	ck_assert(rx_idle(f));
-	rx_fill(f, 179, 38, 1536);
+	rx_fill(f, 115, 38, 1536);
 	turns(f);
 	rx_expect(f, 60000, 40);
 	ck_assert_uint_eq(stats(f).rx_too_long, 0);
@@ -650,17 +650,17 @@ START_TEST(turns_of_receiving)
 	unsigned i;
 
 	start(f, 256, V1);
-	for (i = 0; i < 250; i++)
+	for (i = 0; i < 122; i++)
 		arrive(f, 100);
 	rx_fill(f, 0, 256, 1600);
-	ck_assert_uint_eq(f->port.waiting[0].n, 122);
+	ck_assert_uint_eq(f->port.waiting[0].n, 58);
 	ck_assert_uint_eq(f->port.wanted[0], NICPORT_RECV);
 	/* The other direction has a share of its own. */
 	tx_offer_marked(f, 10);
 	turn(f);
 	ck_assert_uint_eq(f->port.sent[0].n, 10);
 	ck_assert_uint_eq(f->port.waiting[0].n, 0);
-	for (i = 0; i < 250; i++)
+	for (i = 0; i < 122; i++)
 		rx_expect(f, 100, 1);
 	teardown(f);
 }
