@@ -46,7 +46,7 @@ choose_form(void)
 
 	memset(&form, 0, sizeof(form));
 	form.version = pick(4) == 0 ? 2 : 3;
-	form.cluster_bits = (unsigned)(pick(12) == 0 ? 21 : 9 + pick(8));
+	form.cluster_bits = (unsigned)(pick(6) == 0 ? 17 + pick(5) : 9 + pick(8));
 	form.refcount_bits = form.version == 2 ? 16 : 1u << pick(7);
 	form.size = (pick(2048) + 64) << (form.cluster_bits > 12 ? 12 : 10);
 	form.behind = behind[pick(4)];
