@@ -141,8 +141,8 @@ struct net_rx {
 };
 
 /*
- * The frame that is being sent, held while the port cannot take it.  Its header
- * is copied, and so is all of a short one, into one element.
+ * The frame that is being sent, held while the port cannot take it.  Its headers
+ * are copied, and so is all of a short one, into one element.
  */
 #define NET_TX_SHORT	256
 

@@ -48,12 +48,15 @@ tx_check(struct net_hdr *h, size_t len, unsigned allowed)
 	return true;
 }
 
-/* The frame of a chain: its header or all of it copied, the rest as it lies. */
+/*
+ * The frame of a chain: its headers or all of it copied, the rest as it lies.
+ * Whom it goes to is judged by the port, so the guest must not change that.
+ */
 static bool
 tx_take(const struct virtio_net *n, struct net_tx *tx)
 {
 	const struct vq_chain *c = &n->chain;
-	size_t left = sizeof(tx->hdr), part;
+	size_t left = sizeof(tx->hdr) + NET_ETH_LEN, part;
 	uint8_t *to = tx->copy;
 	const struct iovec *e;
 

@@ -299,8 +299,8 @@ struct fw_table {
  * FW_PEER_SWITCH: an address in the table, which has the switch's subnets if
  * it is not shared, else the known addresses of its guests.  Further
  *   in OUT, if it is the NIC's own switch: an address in fw_link_scope;
- *   in IN, if it is the NIC's own switch and the packet is bridged: instead of
- *   the table, whatever came in by a guest's tap.
+ *   in IN, if it is the NIC's own switch and the packet is bridged, or the rule
+ *   blocks: instead of the table, whatever came in by a tap of its guests.
  */
 struct fw_peer {
 	enum fw_peer_kind	 kind;

@@ -24,7 +24,9 @@
  *
  * A packet of IP no longer tells its tap, so its MAC must: a locked NIC's is
  * its own, that of others is rewritten in what goes up to the host.  No
- * neighbour gets in with a guest's.
+ * neighbour gets in with a guest's.  The exception are groups that no bridge
+ * passes on: Linux gives them to the host as the tap's own, past the bridge's
+ * rules, so that IP drops whatever a tap has.
  *
  * Protocols are numbers: their names are in a file of /etc that the daemon may
  * not be able to read by then.
@@ -168,15 +170,17 @@ put_taps(struct fw_nft *w, const char *name, uint32_t sw)
 	end_set(w);
 }
 
+/* Those of a switch's NICs, or of all, or of all that have neighbours. */
 static void
-put_macs(struct fw_nft *w, bool shared_only)
+put_macs(struct fw_nft *w, const char *name, uint32_t sw, bool shared_only)
 {
 	char mac[18];
 	size_t i;
 
-	begin_set(w, "macs", "ether_addr", NULL);
+	begin_set(w, name, "ether_addr", NULL);
 	for (i = 0; i < w->p->nnics; i++) {
-		if (shared_only && !w->p->sw[w->p->nic[i].sw].shared)
+		if ((shared_only && !w->p->sw[w->p->nic[i].sw].shared) ||
+		    (sw != FW_ALL && sw != w->p->nic[i].sw))
 			continue;
 		mac_text(mac, w->p->nic[i].mac);
 		put_element(w, "%s", mac);
@@ -443,7 +447,7 @@ put_bridge_table(struct fw_nft *w)
 		snprintf(name, sizeof(name), "ports-%s", w->p->sw[sw].name);
 		put_taps(w, name, sw);
 	}
-	put_macs(w, true);
+	put_macs(w, "macs", FW_ALL, true);
 	put_map(w, FW_FRAME, false);
 	put_map(w, FW_OUT, false);
 	put_map(w, FW_IN, false);
@@ -476,6 +480,20 @@ put_switches(struct fw_nft *w)
 	for (i = 0; i < w->p->nsws; i++)
 		put_element(w, "\"%s\"", w->p->sw[i].iface);
 	end_set(w);
+}
+
+/* Who reaches nobody of the same switch, by way of the host either. */
+static void
+put_isolated(struct fw_nft *w)
+{
+	char name[WORD_MAX];
+	uint32_t sw;
+
+	for (sw = 0; sw < w->p->nsws; sw++) {
+		snprintf(name, sizeof(name), "macs-%s", w->p->sw[sw].name);
+		if (w->p->sw[sw].isolate)
+			put_macs(w, name, sw, false);
+	}
 }
 
 /* Where nobody is but guests with known addresses; if anywhere. */
@@ -692,11 +710,14 @@ static void
 put_inet_table(struct fw_nft *w)
 {
 	put_switches(w);
-	put_macs(w, false);
+	put_taps(w, "taps", FW_ALL);
+	put_macs(w, "macs", FW_ALL, false);
+	put_isolated(w);
 	put_map(w, FW_OUT, true);
 	put_map(w, FW_HOST, true);
 
 	begin_base(w, "spoofed", "filter", "prerouting", -300);
+	fw_nft_put(w, "\t\tiifname @taps drop\n");
 	/* Seen at their bridges; a VRF shows all once more as its own. */
 	fw_nft_put(w, "\t\tiifname @switches accept\n");
 	fw_nft_put(w, "\t\tiifname \"lo\" accept\n");

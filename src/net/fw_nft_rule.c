@@ -353,9 +353,10 @@ put_switch(struct fw_nft *w, const struct fw_rule *rule)
 	bool own = rule->peer.sw == rule->sw;
 	struct match m = { .len = 0 };
 
-	if (own && w->bridge && rule->stage == FW_IN) {
-		match_add(&m, "iifname @ports-%s ",
-		    w->p->sw[rule->sw].name);
+	if (own && rule->stage == FW_IN &&
+	    (w->bridge || rule->verdict == FW_BLOCK)) {
+		match_add(&m, "%s-%s ", w->bridge ? "iifname @ports" :
+		    "ether saddr @macs", w->p->sw[rule->sw].name);
 		put_protocol(w, &m, rule);
 		put_line(w, rule, &m);
 		return;

@@ -186,7 +186,9 @@ add_ends(struct fw_pf *w, const struct fw_rule *r, uint32_t sw, bool table)
 /* Which of the packets that a rule is about: there can be a line for each. */
 enum part {
 	PART_ALL,
-	PART_BRIDGED,		/* of IN's from the NIC's own switch */
+	/* Of IN's from the NIC's own switch. */
+	PART_BRIDGED,
+	PART_ROUTED,
 	PART_PUBLISHED,		/* of what needs no state but for that */
 };
 
@@ -220,10 +222,13 @@ write_one(struct fw_pf *w, size_t i, uint32_t nic, const struct style *s,
 	    r->log && s->states ? " log quick" :
 	    s->states ? " quick" : "");
 	add_proto(w, r, family);
-	add_ends(w, r, sw, part != PART_BRIDGED);
+	add_ends(w, r, sw, part != PART_BRIDGED && part != PART_ROUTED);
 	next = add_types(w, i, nic);
 	if (part == PART_BRIDGED)
 		fw_pf_add(w, " tagged %s", fw_pf_tag(w, FW_PF_GUEST, sw, tag));
+	else if (part == PART_ROUTED)
+		fw_pf_add(w, " tagged %s", fw_pf_tag(w, FW_PF_ROUTED, sw,
+		    tag));
 	else if (part == PART_PUBLISHED)
 		fw_pf_add(w, " tagged %s", fw_pf_tag(w, FW_PF_RDR, sw, tag));
 	else if (r->want != FW_RDR_ANY)
@@ -257,6 +262,8 @@ write_rule(struct fw_pf *w, size_t i, uint32_t nic, const struct style *s)
 	bool own = r->stage == FW_IN && r->peer.kind == FW_PEER_SWITCH &&
 	    r->peer.sw == w->p->nic[nic].sw && r->want != FW_RDR_ONLY;
 	bool both = r->proto == FW_ICMP && r->family == 0;
+	/* Who is isolated may say that it has any address. */
+	enum part rest = own && r->verdict == FW_BLOCK ? PART_ROUTED : PART_ALL;
 	uint8_t family = both ? 4 : r->family;
 	size_t next;
 
@@ -264,11 +271,11 @@ write_rule(struct fw_pf *w, size_t i, uint32_t nic, const struct style *s)
 		write_one(w, i, nic, s, family, PART_PUBLISHED);
 	if (own)
 		write_one(w, i, nic, s, family, PART_BRIDGED);
-	next = write_one(w, i, nic, s, family, PART_ALL);
+	next = write_one(w, i, nic, s, family, rest);
 	if (both && own)
 		write_one(w, i, nic, s, 6, PART_BRIDGED);
 	if (both)
-		write_one(w, i, nic, s, 6, PART_ALL);
+		write_one(w, i, nic, s, 6, rest);
 	return next;
 }
 

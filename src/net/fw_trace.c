@@ -240,8 +240,9 @@ peer_is(const struct trace *t, const struct fw_rule *r, uint32_t sw)
 	case FW_PEER_GUEST:
 		return has(t, r->peer.table, a);
 	case FW_PEER_SWITCH:
-		if (r->stage == FW_IN && r->peer.sw == sw && t->v->bridged)
-			return t->k->from == FW_AT_NIC;
+		if (r->stage == FW_IN && r->peer.sw == sw &&
+		    (t->v->bridged || r->verdict == FW_BLOCK))
+			return t->k->from == FW_AT_NIC && came_by(t) == sw;
 		return has(t, r->peer.table, a) || (r->stage == FW_OUT &&
 		    r->peer.sw == sw && link_scope(a));
 	}

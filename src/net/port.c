@@ -215,6 +215,27 @@ iov_length(const struct iovec *iov, unsigned niov)
 	return len;
 }
 
+/*
+ * Is it to 01:80:c2:00:00:00 to :0f (IEEE 802.1Q, 8.6.3)?  Bridges do not pass
+ * those on, and Linux takes them for the host, of which a guest is no part: no
+ * rule of the bridge ever sees most of them.
+ */
+static bool
+is_reserved(const struct iovec *iov, unsigned niov)
+{
+	static const uint8_t group[] = { 0x01, 0x80, 0xc2, 0, 0 };
+	uint8_t mac[6] = { 0 };
+	size_t skip = NICPORT_HEADER, have = 0, n;
+
+	for (; niov > 0 && have < sizeof(mac); iov++, niov--) {
+		n = iov->iov_len < skip ? iov->iov_len : skip;
+		skip -= n;
+		for (; n < iov->iov_len && have < sizeof(mac); n++)
+			mac[have++] = ((const uint8_t *)iov->iov_base)[n];
+	}
+	return memcmp(mac, group, sizeof(group)) == 0 && mac[5] < 16;
+}
+
 static int
 port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
     unsigned niov)
@@ -227,6 +248,11 @@ port_send(struct nicport *nic, unsigned queue, const struct iovec *iov,
 	assert(queue < p->nqueues);
 	if ((!p->queues[queue].used && !p->broken) || !lane_open(l))
 		return -EAGAIN;
+	if (is_reserved(iov, niov)) {
+		l->counters.lost++;
+		lane_owes(l, iov_length(iov, niov));
+		return 0;
+	}
 	if (p->filter.frame != NULL &&
 	    p->filter.frame(p->filter.cookie, iov, niov)) {
 		l->counters.answered++;

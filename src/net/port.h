@@ -2,6 +2,7 @@
 /*
  * The port of a switch that one NIC is plugged into: a tap, limits, and what
  * is sent to the guest besides (base/nicport.h is what the NIC sees of it).
+ * What is for the next bridge only, as LLDP, goes nowhere.
  *
  * Created and destroyed by any thread, since that may take milliseconds; all
  * else is on the loop.

@@ -63,6 +63,7 @@ PAIR(www_addrs, 2, 10);
 PAIR(adm_addrs, 2, 11);
 PAIR(iso1_addrs, 3, 10);
 PAIR(iso2_addrs, 3, 11);
+PAIR(iso3_addrs, 3, 12);
 static const struct os_addr desk_addrs[] = {
 	IP4(192, 0, 2, 10, 32), DOC6(4, 0x10, 128),
 };
@@ -73,6 +74,10 @@ static const struct fw_allow of_lan[] = {
 };
 static const struct fw_allow of_lab[] = {
 	{ .kind = FW_PEER_SWITCH, .name = "lab" },
+};
+static const struct fw_allow iso2_in[] = {
+	{ .kind = FW_PEER_SWITCH, .name = "lab" },
+	{ .proto = FW_UDP, .lo = 9000, .hi = 9000 },
 };
 static const struct fw_allow of_office[] = {
 	{ .kind = FW_PEER_SWITCH, .name = "office" },
@@ -177,7 +182,7 @@ static const struct fw_nic nics[] = {
 		.in = LIST(of_lab), .out = LIST(any),
 	}, {
 		NIC("iso2", 0, 2, 0x11), ADDRS(iso2_addrs), .locked = true,
-		.in = LIST(of_lab), .out = LIST(any), PUBLISH(iso2_publish),
+		.in = LIST(iso2_in), .out = LIST(any), PUBLISH(iso2_publish),
 	}, {
 		NIC("desk", 0, 3, 0x10), ADDRS(desk_addrs), .locked = true,
 		.in = LIST(desk_in), .out = LIST(any),
@@ -185,6 +190,9 @@ static const struct fw_nic nics[] = {
 		/* Whose addresses nobody knows. */
 		NIC("kiosk", 0, 3, 0x11),
 		.in = LIST(of_office), .out = LIST(any),
+	}, {
+		/* Not one of prandom.c's. */
+		NIC("iso3", 0, 2, 0x12), ADDRS(iso3_addrs), .out = LIST(any),
 	},
 };
 

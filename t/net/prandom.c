@@ -116,6 +116,7 @@ prandom_policy(struct prandom *r, unsigned long seed)
 	r->p = ppolicy;
 	r->p.sw = r->sw;
 	r->p.nic = r->nic;
+	r->p.nnics = PRANDOM_NICS;
 	memcpy(r->sw, ppolicy.sw, sizeof(r->sw));
 	memcpy(r->nic, ppolicy.nic, sizeof(r->nic));
 	for (i = 0; i < PRANDOM_SWITCHES; i++) {

@@ -245,13 +245,24 @@ receiver(const struct ptab_packet *p, const struct pfe_flow *f,
 	return to == NULL ? seg : ptab_party(to) != NULL ? ptab_party(to) : to;
 }
 
+/* A guest's port sends on none of these (net/port.h). */
+static bool
+is_reserved(const struct ptab_packet *p)
+{
+	static const uint8_t group[] = { 0x01, 0x80, 0xc2, 0, 0 };
+
+	return p->eth_dst != NULL &&
+	    memcmp(p->eth_dst->mac, group, sizeof(group)) == 0;
+}
+
 static void
 carry(const struct ptab_packet *p, struct result *r, struct pfe_packet *pkt)
 {
 	const struct ptab_name *sender = ptab_party(p->sender);
 	const struct ptab_name *seg = segment_of(sender), *to;
 
-	if (is_switch(seg) && nic_of(sender) != NULL && !framed(p, sender))
+	if (is_switch(seg) && nic_of(sender) != NULL &&
+	    (is_reserved(p) || !framed(p, sender)))
 		return;
 	to = receiver(p, &pkt->flow, sender);
 	if (!hop(pkt, sender->iface, PFE_IN))

@@ -312,6 +312,17 @@ limit(enum port_dir dir, uint64_t bytes, uint64_t packets)
 	port_set_limit(t.port, dir, &b, &p);
 }
 
+/* What the guest sends to 01:80:c2:00:00:last, in two parts of it. */
+static int
+send_group(uint8_t last, size_t first)
+{
+	uint8_t frame[HDR + 100] = { [HDR] = 0x01, 0x80, 0xc2, 0, 0, last };
+	struct iovec iov[] = { { frame, first },
+	    { frame + first, sizeof(frame) - first } };
+
+	return t.nic->ops->send(t.nic, 0, iov, 2);
+}
+
 static ssize_t
 transfer(enum port_dir dir, unsigned queue, size_t len)
 {
@@ -357,6 +368,32 @@ START_TEST(refused_frames_count)
 	ck_assert_int_eq(transfer(PORT_SEND, 0, 100), -EAGAIN);
 	ck_assert_uint_eq(port_counters(t.port, PORT_SEND)->lost, 3);
 	ck_assert_uint_eq(port_counters(t.port, PORT_SEND)->packets, 0);
+}
+END_TEST
+
+/* Linux would take it for the host, wherever the parts of it lie. */
+START_TEST(reserved)
+{
+	const struct port_counters *c = port_counters(t.port, PORT_SEND);
+	uint8_t got[HDR + 200];
+	size_t first;
+
+	for (first = 0; first <= HDR + 20; first++) {
+		ck_assert_int_eq(send_group(0, first), 0);
+		ck_assert_int_eq(send_group(0x0e, first), 0);
+		ck_assert_int_eq(send_group(0x0f, first), 0);
+	}
+	ck_assert_int_eq(recv(t.far[0], got, sizeof(got), MSG_DONTWAIT), -1);
+	ck_assert_uint_eq(c->packets, 0);
+	ck_assert_uint_eq(c->lost, 3 * (HDR + 21));
+	ck_assert_int_eq(send_group(0x10, HDR), 0);
+	ck_assert_int_eq(recv(t.far[0], got, sizeof(got), MSG_DONTWAIT),
+	    HDR + 100);
+	/* It was work, too. */
+	limit(PORT_SEND, 0, 1);
+	ck_assert_int_eq(send_group(0, HDR), 0);
+	ck_assert_int_eq(send_group(0, HDR), 0);
+	ck_assert_int_eq(send_group(0, HDR), -EAGAIN);
 }
 END_TEST
 
@@ -476,6 +513,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, answers_count, 0, 2);
 	tcase_add_test(tc, refused_frames_count);
+	tcase_add_test(tc, reserved);
 	tcase_add_test(tc, free_while_unlimited);
 	tcase_add_test(tc, queues_by_and_by);
 	tcase_add_test(tc, queues_refused);
