@@ -83,6 +83,7 @@ struct disk_req {
 	unsigned	 retries;
 	bool		 written;	/* DISK_ZERO: by writing zeroes */
 	struct iovec	 zeroes;
+	struct iovec	 first;		/* raw: what was looked at */
 	void		*walker;	/* qcow2: who goes on later */
 	int		 late;		/* the result, told later */
 };

@@ -25,6 +25,9 @@
 #define DISK_PIECE_MAX		(1u << 20)
 #define DISK_RETRIES_MAX	100
 
+/* What is copied of a write to a disk's begin: whole blocks of most hosts. */
+#define DISK_FIRST_MAX		4096u
+
 /* Host file systems write, and allocate, whole pages. */
 #define FILE_PHYSICAL_SIZE	4096
 
@@ -244,6 +247,14 @@ raw_close(struct disk *d)
 	free(r);
 }
 
+/* The caller's memory is his again. */
+static void
+disk_done(struct disk_req *req, int res)
+{
+	free(req->first.iov_base);
+	req->done(req, res);
+}
+
 /* Hands the next piece of a transfer to the engine. */
 static void
 disk_next(struct disk_req *req)
@@ -253,6 +264,10 @@ disk_next(struct disk_req *req)
 	size_t sum = 0;
 	unsigned n;
 
+	if (req->first.iov_len != 0) {
+		disk_file_writev(r->file, &req->first, 1, off, &req->file);
+		return;
+	}
 	for (n = 0; n < req->niov; n++) {
 		if (req->iov[n].iov_len > DISK_PIECE_MAX - sum)
 			break;
@@ -269,12 +284,24 @@ disk_next(struct disk_req *req)
 		disk_file_writev(r->file, req->iov, n, off, &req->file);
 }
 
+/* What is left of the copy goes to its begin, where it is aligned. */
+static void
+disk_advance_first(struct disk_req *req, size_t n)
+{
+	uint8_t *p = req->first.iov_base;
+
+	req->first.iov_len -= n;
+	memmove(p, p + n, req->first.iov_len);
+}
+
 /* Moves the request on by what was transferred. */
 static void
 disk_advance(struct disk_req *req, size_t n)
 {
 	struct iovec *v = req->iov;
 
+	if (req->first.iov_len != 0)
+		disk_advance_first(req, n);
 	req->moved += n;
 	v->iov_len += req->held;
 	req->held = 0;
@@ -384,7 +411,7 @@ disk_finish(struct disk_req *req, int res)
 		res = disk_pad(req);
 	if (res > 0)
 		return false;
-	req->done(req, res);
+	disk_done(req, res);
 	return true;
 }
 
@@ -397,7 +424,7 @@ disk_continue(struct disk_req *req, size_t n)
 	else
 		req->moved += n;
 	if (req->len != 0 && req->moved == req->len)
-		req->done(req, 0);
+		disk_done(req, 0);
 	else
 		disk_start(req);
 }
@@ -419,26 +446,49 @@ disk_piece_done(struct disk_file_op *op, int res)
 	}
 }
 
-/*
- * A guest that wrote another format's header would choose what its disk is
- * the next time, and which of the host's files are behind it.
- */
-static bool
-raw_disguises(const struct disk_req *req)
+/* The first bytes of a write, out of memory that may change meanwhile. */
+static int
+raw_copy_first(struct disk_req *req)
 {
-	char first[4];
 	size_t n = 0, len;
+	uint8_t *p;
 	unsigned i;
 
-	if (!req->disk->guessed || req->op != DISK_WRITE || req->offset != 0)
-		return false;
-	for (i = 0; i < req->niov && n < sizeof(first); i++, n += len) {
-		len = req->iov[i].iov_len;
-		if (len > sizeof(first) - n)
-			len = sizeof(first) - n;
-		memcpy(first + n, req->iov[i].iov_base, len);
+	if (posix_memalign(&req->first.iov_base, DISK_FIRST_MAX,
+	    DISK_FIRST_MAX) != 0) {
+		req->first.iov_base = NULL;
+		return -ENOMEM;
 	}
-	return disk_probe_bytes(first) != DISK_RAW;
+	p = req->first.iov_base;
+	for (i = 0; i < req->niov && n < DISK_FIRST_MAX; i++, n += len) {
+		len = req->iov[i].iov_len;
+		if (len > DISK_FIRST_MAX - n)
+			len = DISK_FIRST_MAX - n;
+		memcpy(p + n, req->iov[i].iov_base, len);
+	}
+	req->first.iov_len = n;
+	return 0;
+}
+
+/*
+ * A guest that wrote another format's header would choose what its disk is
+ * the next time, and which of the host's files are behind it.  What is looked
+ * at is what is written: another processor of the guest's cannot change it.
+ */
+static int
+raw_check_first(struct disk_req *req)
+{
+	int error;
+
+	req->first = (struct iovec){ NULL, 0 };
+	if (!req->disk->guessed || req->op != DISK_WRITE || req->offset != 0)
+		return 0;
+	error = raw_copy_first(req);
+	if (error != 0 ||
+	    disk_probe_bytes(req->first.iov_base) == DISK_RAW)
+		return error;
+	free(req->first.iov_base);
+	return -EPERM;
 }
 
 static void
@@ -486,15 +536,11 @@ raw_status(const struct disk_raw *r, const struct disk_req *req)
 static bool
 raw_is_quick(const struct disk_raw *r, struct disk_req *req)
 {
-	req->late = 0;
+	req->late = raw_check_first(req);
 	if (req->op == DISK_STATUS)
 		req->late = raw_status(r, req);
-	else if (raw_disguises(req))
-		req->late = -EPERM;
-	else
-		return req->op == DISK_DETACH ||
-		    (req->op == DISK_FLUSH && r->unsafe);
-	return true;
+	return req->late != 0 || req->op == DISK_STATUS ||
+	    req->op == DISK_DETACH || (req->op == DISK_FLUSH && r->unsafe);
 }
 
 static void

@@ -161,6 +161,36 @@ START_TEST(kinds)
 }
 END_TEST
 
+/* Another processor of the guest's changes the memory of a write. */
+START_TEST(kind_cannot_change_later)
+{
+	static uint8_t buf[16384], got[16384];
+	struct rig_req q;
+
+	setup();
+	rig_sh(&r, "truncate -s 1M disk.qcow2");
+	rig_open(&r);
+	memset(buf, 5, sizeof(buf));
+	rig_submit(&r, &q, DISK_WRITE, 0, buf, sizeof(buf));
+	memcpy(buf, "QFI\xfb", 4);
+	fakeaio_run(r.aio);
+	ck_assert(q.done && q.res == 0);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, got, sizeof(got)), 0);
+	memset(buf, 5, 4);
+	ck_assert_mem_eq(got, buf, sizeof(buf));
+	/* A sector alone, and behind the first. */
+	rig_submit(&r, &q, DISK_WRITE, 0, buf, 512);
+	memcpy(buf, "QFI\xfb", 4);
+	fakeaio_run(r.aio);
+	ck_assert(q.done && q.res == 0);
+	ck_assert_uint_eq(peek(0), 0x0505050505050505);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 512, buf, 512), 0);
+	ck_assert_uint_eq(peek(512) >> 32, 0x514649fb);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(corrupt_is_read)
 {
 	struct disk_how how = { .readonly = true };
@@ -618,6 +648,7 @@ main(void)
 	tcase_add_test(tc, bad_headers);
 	tcase_add_test(tc, features_by_name);
 	tcase_add_test(tc, kinds);
+	tcase_add_test(tc, kind_cannot_change_later);
 	tcase_add_test(tc, corrupt_is_read);
 	tcase_add_test(tc, autoclear);
 	tcase_add_test(tc, chains);
