@@ -308,7 +308,6 @@ main(void)
 	TCase *tc = tcase_create("acpi");
 	int n = sizeof(confs) / sizeof(confs[0]);
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, tables_are_found, 0, n);
 	tcase_add_loop_test(tc, iasl_agrees, 0, n);
 	tcase_add_test(tc, golden);

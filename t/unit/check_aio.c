@@ -478,7 +478,6 @@ main(void)
 {
 	TCase *tc = tcase_create("aio");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, write_sync_read, 0, 2);
 	tcase_add_loop_test(tc, errors_are_results, 0, 2);
 	tcase_add_loop_test(tc, many_at_once, 0, 2);

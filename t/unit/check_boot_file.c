@@ -213,7 +213,6 @@ main(void)
 {
 	TCase *tc = tcase_create("boot_file");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, rig_free);
 	tcase_add_test(tc, reads_anywhere);
 	tcase_add_test(tc, ignores_tail);

@@ -341,7 +341,6 @@ main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, scrollback_then_live);
 	tcase_add_test(tc, ring_edge);
 	tcase_add_test(tc, viewers_may_leave_in_output);

@@ -717,7 +717,6 @@ control_case(void)
 {
 	TCase *tc = tcase_create("control");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, start_stop_wait);
 	tcase_add_test(tc, start_replies_when_it_runs);

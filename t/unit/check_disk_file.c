@@ -467,7 +467,6 @@ main(void)
 {
 	TCase *tc = tcase_create("disk_file");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, neighbours_at_once);
 	tcase_add_test(tc, aligned_ones_go_straight);
 	tcase_add_test(tc, reads_do_not_wait);

@@ -194,7 +194,6 @@ main(void)
 	TCase *tc = tcase_create("disk_lock");
 
 	signal(SIGPIPE, SIG_IGN);
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_writer_keeps_all_out);
 	tcase_add_test(tc, readers_keep_writers_out);

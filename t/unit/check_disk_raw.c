@@ -486,7 +486,6 @@ main(void)
 {
 	TCase *tc = tcase_create("disk_raw");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, written_is_read, 0, 2 * NCACHES);
 	tcase_add_test(tc, flush);
 	tcase_add_loop_test(tc, zeroes_and_discards, 0, 6);

@@ -682,7 +682,6 @@ main(void)
 {
 	TCase *tc = tcase_create("guest");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, call_returns);
 	tcase_add_test(tc, clock_ticks);

@@ -692,7 +692,6 @@ main(void)
 {
 	TCase *tc = tcase_create("lapic");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, power_on);
 	tcase_add_test(tc, init_keeps);
 	tcase_add_test(tc, modes);

@@ -383,7 +383,6 @@ main(void)
 {
 	TCase *tc = tcase_create("lapic_model");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, random_against_the_model);
 	tcase_add_test(tc, hostile_state);
 	return test_main("lapic_model", tc);

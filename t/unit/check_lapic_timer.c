@@ -191,7 +191,6 @@ main(void)
 {
 	TCase *tc = tcase_create("lapic_timer");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, timer_one_shot);
 	tcase_add_test(tc, timer_periodic);
 	tcase_add_test(tc, timer_changes);

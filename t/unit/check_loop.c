@@ -306,7 +306,6 @@ main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, no_post_is_lost);
 	tcase_add_test(tc, every_task_runs_once);
 	tcase_add_test(tc, cancelled_tasks_do_not_run);

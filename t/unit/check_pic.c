@@ -554,7 +554,6 @@ main(void)
 {
 	TCase *tc = tcase_create("pic");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, power_on_is_silent);
 	tcase_add_test(tc, mask_reads_back);
 	tcase_add_test(tc, start_up_words);

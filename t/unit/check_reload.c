@@ -347,7 +347,6 @@ reload_case(void)
 {
 	TCase *tc = tcase_create("reload");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, adds_and_starts);
 	tcase_add_test(tc, removes);

@@ -515,7 +515,6 @@ main(void)
 {
 	TCase *tc = tcase_create("uart");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, power_on);
 	tcase_add_test(tc, divisor_and_scratch);
 	tcase_add_test(tc, identification);

@@ -666,7 +666,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_blk");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, what_the_driver_sees);
 	tcase_add_test(tc, read_and_write);
 	tcase_add_test(tc, edges_of_the_disk);

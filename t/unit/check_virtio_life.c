@@ -369,7 +369,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_life");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, broken_ring_needs_reset);
 	tcase_add_test(tc, broken_device_is_dead);
 	tcase_add_test(tc, misplaced_queue_needs_reset);

@@ -421,7 +421,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_msix");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, capability);
 	tcase_add_test(tc, vector_registers);
 	tcase_add_test(tc, no_descriptors);

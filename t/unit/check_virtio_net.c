@@ -772,7 +772,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_net");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, what_the_driver_sees);
 	tcase_add_test(tc, sends_however_it_lies);
 	tcase_add_test(tc, lengths_of_frames_sent);

@@ -760,7 +760,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_net_ctl");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, modes);
 	tcase_add_test(tc, mac_tables);
 	tcase_add_test(tc, vlans);

@@ -358,7 +358,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_net_features");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, with_and_without, 0, NROWS);
 	tcase_add_test(tc, what_the_port_can);
 	tcase_add_loop_test(tc, no_others, 0, 2);

@@ -356,7 +356,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_pci");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, identity_and_capabilities);
 	tcase_add_test(tc, registers_after_creation);
 	tcase_add_test(tc, widths);

@@ -125,7 +125,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_range");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, discard_and_zeroes, 0,
 	    sizeof(ranges) / sizeof(ranges[0]));
 	tcase_add_test(tc, longest_ranges);

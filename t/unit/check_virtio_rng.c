@@ -221,7 +221,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtio_rng");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, what_the_driver_sees);
 	tcase_add_test(tc, numbers);
 	tcase_add_test(tc, turns_are_bounded);

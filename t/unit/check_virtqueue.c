@@ -631,7 +631,6 @@ main(void)
 {
 	TCase *tc = tcase_create("virtqueue");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, chain_is_taken_apart);
 	tcase_add_test(tc, used_ring_shows_what_was_pushed);
 	tcase_add_test(tc, elements_end_with_memory);

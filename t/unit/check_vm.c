@@ -605,7 +605,6 @@ main(void)
 {
 	TCase *tc = tcase_create("vm");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, starts_and_stops);
 	tcase_add_test(tc, refuses_what_the_state_forbids);

@@ -199,7 +199,6 @@ main(void)
 {
 	TCase *tc = tcase_create("vm_pause");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, pause_stands_still);
 	tcase_add_test(tc, only_in_their_states);

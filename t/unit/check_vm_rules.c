@@ -204,7 +204,6 @@ main(void)
 {
 	TCase *tc = tcase_create("vm_rules");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, waits);
 	tcase_add_loop_test(tc, stopped_as_it_waits, 0, 2);
