@@ -45,6 +45,8 @@ struct firewall {
 	char			*text;		/* t: as it is loaded, or NULL */
 	struct known		*known;		/* t: in what is loaded */
 	size_t			 nknown;	/* t */
+	bool			 forwards[2];	/* t: of IPv4, of IPv6 */
+	bool			 asked;		/* t: by a change, or the start */
 
 	bool			 busy;		/* l */
 	bool			 any;		/* l: a guest differs, in rs */
@@ -52,6 +54,7 @@ struct firewall {
 	bool			 used;		/* l: there was a NIC */
 	bool			 waits;		/* l: or in what is loaded */
 	bool			 failed;	/* l: guests lack rules */
+	char			 cause[512];	/* l: of that */
 	firewall_done_fn	*done;		/* l: or NULL */
 	void			*cookie;	/* l: its */
 	struct firewall_wait	*waiting;	/* l: in the order they came */
@@ -67,17 +70,26 @@ struct firewall {
 
 static void loaded(void *arg);
 
+/*
+ * Has the host forward what it did not need to before, of which *done is a note:
+ * who has turned that off since has had a reason.
+ */
 static void
-forward(const struct fw_policy *p)
+forward(const struct fw_policy *p, bool done[2])
 {
-	struct buf said;
+	bool ipv4 = fw_forwards(p, false), ipv6 = fw_forwards(p, true);
 	char err[256] = "", *line, *rest;
+	struct buf said;
+	int error = 0;
 
 	buf_init(&said, 1 << 16);
-	if ((fw_forwards(p, false) || fw_forwards(p, true)) &&
-	    fw_load_forward(fw_forwards(p, false), fw_forwards(p, true),
-	    &said, err, sizeof(err)) != 0)
+	if ((ipv4 && !done[0]) || (ipv6 && !done[1]))
+		error = fw_load_forward(ipv4 && !done[0], ipv6 && !done[1],
+		    &said, err, sizeof(err));
+	if (error != 0)
 		log_warn("%s", err);
+	done[0] = ipv4 && (done[0] || error == 0);
+	done[1] = ipv6 && (done[1] || error == 0);
 	if (buf_append(&said, "", 1) == 0)
 		for (rest = buf_head(&said); (line = strsep(&rest, "\n")) !=
 		    NULL && *line != '\0';)
@@ -88,11 +100,12 @@ forward(const struct fw_policy *p)
 void
 firewall_forward(const struct config *c)
 {
+	bool done[2] = { false };
 	struct policy *policy;
 
 	if (policy_make(&policy, c, NULL) != 0)
 		return;
-	forward(policy_fw(policy));
+	forward(policy_fw(policy), done);
 	policy_free(policy);
 }
 
@@ -108,16 +121,16 @@ has_known(const struct known *v, size_t n, const struct known *k)
 	return false;
 }
 
-/* All addresses of guests, as an array that may be empty, or NULL. */
+/* All addresses of guests, in an array with room for more, or NULL. */
 static struct known *
-list_known(const struct fw_policy *p, size_t *n)
+list_known(const struct fw_policy *p, size_t more, size_t *n)
 {
 	struct known *v;
 	size_t i, k;
 
 	for (i = 0, *n = 0; i < p->nnics; i++)
 		*n += p->nic[i].naddrs;
-	v = calloc(*n + 1, sizeof(*v));
+	v = calloc(*n + more + 1, sizeof(*v));
 	if (v == NULL)
 		return NULL;
 	for (i = 0, *n = 0; i < p->nnics; i++)
@@ -128,9 +141,21 @@ list_known(const struct fw_policy *p, size_t *n)
 	return v;
 }
 
+/* The connections of these are no more; false: they are still to go. */
+static bool
+forget_gone(struct firewall *f, const struct os_addr *gone, size_t n)
+{
+	char err[256];
+
+	if (n == 0 || fw_load_forget(f->load, gone, n, err, sizeof(err)) == 0)
+		return true;
+	log_warn("%s", err);
+	return false;
+}
+
 /*
  * Who had an address, and does not have it any more, has no connections either:
- * whoever has it next begins without.
+ * whoever has it next begins without.  What fails is due with the next change.
  */
 static void
 forget(struct firewall *f, const struct fw_policy *p)
@@ -138,20 +163,18 @@ forget(struct firewall *f, const struct fw_policy *p)
 	struct os_addr *gone;
 	struct known *now;
 	size_t i, n, ngone = 0;
-	char err[256];
 
-	now = list_known(p, &n);
+	now = list_known(p, f->nknown, &n);
 	gone = calloc(f->nknown + 1, sizeof(*gone));
 	if (now != NULL && gone != NULL) {
 		for (i = 0; i < f->nknown; i++)
-			if (!has_known(now, n, &f->known[i]))
+			if (!has_known(now, n, &f->known[i])) {
+				now[n + ngone] = f->known[i];
 				gone[ngone++] = f->known[i].addr;
-		if (ngone > 0 && fw_load_forget(f->load, gone, ngone, err,
-		    sizeof(err)) != 0)
-			log_warn("%s", err);
+			}
+		f->nknown = forget_gone(f, gone, ngone) ? n : n + ngone;
 		free(f->known);
 		f->known = now;
-		f->nknown = n;
 		now = NULL;
 	}
 	free(gone);
@@ -190,16 +213,20 @@ load_text(struct firewall *f, const char *text)
 		    strerror(ENOMEM));
 		return -ENOMEM;
 	}
+	f->err[0] = '\0';
 	error = fw_load_apply(f->load, text, f->err, sizeof(f->err));
 	if (error != 0) {
 		free(copy);
 		return error;
 	}
+	if (f->err[0] != '\0')
+		log_warn("%s", f->err);
 	free(f->text);
 	f->text = copy;
-	forward(policy_fw(f->rs.policy));
+	forward(policy_fw(f->rs.policy), f->forwards);
 	forget(f, policy_fw(f->rs.policy));
-	warn_conflicts(f);
+	if (f->asked)
+		warn_conflicts(f);
 	return 0;
 }
 
@@ -367,6 +394,7 @@ firewall_apply(struct firewall *f, const struct config *c,
 		ruleset_free(&f->rs);
 		return 0;
 	}
+	f->asked = done != NULL;
 	error = begin(f, err, errlen);
 	if (error != 0)
 		return error;
@@ -374,6 +402,15 @@ firewall_apply(struct firewall *f, const struct config *c,
 	f->done = done;
 	f->cookie = cookie;
 	return -EINPROGRESS;
+}
+
+/* Guests that are to have other rules will not begin. */
+static void
+note_failure(struct firewall *f, const char *err)
+{
+	f->failed = true;
+	snprintf(f->cause, sizeof(f->cause), "%s", err);
+	log_error("%s", err);
 }
 
 /* Nobody waits for the outcome but guests. */
@@ -386,9 +423,11 @@ firewall_revert(struct firewall *f)
 	if (f == NULL)
 		return;
 	error = firewall_apply(f, *f->env.conf, NULL, NULL, err, sizeof(err));
-	f->failed = error != 0 && error != -EINPROGRESS;
-	if (f->failed)
-		log_error("%s", err);
+	if (error == -EINPROGRESS)
+		return;
+	f->failed = false;
+	if (error != 0)
+		note_failure(f, err);
 }
 
 void
@@ -427,8 +466,7 @@ note_outcome(struct firewall *f)
 			    "another's now: cut off until it is gone or "
 			    "starts again", f->cut);
 	} else if (f->done == NULL) {
-		f->failed = true;
-		log_error("%s", f->err);
+		note_failure(f, f->err);
 	}
 }
 
@@ -531,7 +569,10 @@ firewall_unwait(struct firewall *f, struct firewall_wait *w)
 }
 
 bool
-firewall_covers(const struct firewall *f)
+firewall_covers(const struct firewall *f, char *err, size_t errlen)
 {
-	return f == NULL || !f->failed;
+	if (f == NULL || !f->failed)
+		return true;
+	snprintf(err, errlen, "%s", f->cause);
+	return false;
 }

@@ -104,9 +104,9 @@ void firewall_unwait(struct firewall *f, struct firewall_wait *w);
 
 /*
  * Idle, or in a task that has waited for it: are the rules of guests as they are
- * loaded?  NULL: there are none.
+ * loaded?  If not, a message says why.  NULL: there are none.
  */
-bool firewall_covers(const struct firewall *f);
+bool firewall_covers(const struct firewall *f, char *err, size_t errlen);
 
 /* Waits until it is idle, without the loop; before that runs, or after. */
 void firewall_finish(struct firewall *f);

@@ -153,11 +153,9 @@ nics_plug(struct nics *s, char *err, size_t errlen)
 	unsigned i;
 	int error = 0;
 
-	if (s->n > 0 && !firewall_covers(network_firewall(s->net))) {
-		snprintf(err, errlen, "firewall: the rules for its NICs are "
-		    "not loaded");
+	if (s->n > 0 &&
+	    !firewall_covers(network_firewall(s->net), err, errlen))
 		return -EIO;
-	}
 	s->plugged = true;
 	for (i = 0; i < s->n && error == 0; i++)
 		error = nic_plug(s->one[i].nic, s->loop, s->net,

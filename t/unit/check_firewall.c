@@ -287,6 +287,47 @@ START_TEST(renamed)
 }
 END_TEST
 
+/* Connections that could not be forgotten are with the next change. */
+START_TEST(forgets_later)
+{
+	/* The warnings are expected. */
+	close(STDERR_FILENO);
+	apply(SWITCH GUEST("a", "/k", "address=10.0.0.7")
+	    GUEST("b", "/k", "address=10.0.0.8"));
+	fakefw.forget_error = -EIO;
+	apply(SWITCH GUEST("b", "/k", "address=10.0.0.8"));
+	apply(SWITCH);
+	ck_assert_str_eq(fakefw.forgotten, "");
+	fakefw.forget_error = 0;
+	apply(SWITCH GUEST("c", "/k", "address=10.0.0.9"));
+	ck_assert_ptr_nonnull(strstr(fakefw.forgotten, "10.0.0.7 "));
+	ck_assert_ptr_nonnull(strstr(fakefw.forgotten, "10.0.0.8 "));
+	*fakefw.forgotten = '\0';
+	apply(SWITCH);
+	ck_assert_str_eq(fakefw.forgotten, "10.0.0.9 ");
+}
+END_TEST
+
+/* Nobody's setting is undone but for what is new; what failed is. */
+START_TEST(forwards_once)
+{
+	/* The warning is expected. */
+	close(STDERR_FILENO);
+	fakefw.forward_error = -EIO;
+	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 22"));
+	ck_assert_uint_eq(fakefw.forwards, 1);
+	fakefw.forward_error = 0;
+	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 23"));
+	ck_assert_uint_eq(fakefw.forwards, 2);
+	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 24"));
+	ck_assert_uint_eq(fakefw.forwards, 2);
+	apply(SWITCH GUEST("a", "/k", "allow-in=none,allow-out=none"));
+	ck_assert_uint_eq(fakefw.forwards, 2);
+	apply(SWITCH GUEST("a", "/k", "allow-in=tcp 24"));
+	ck_assert_uint_eq(fakefw.forwards, 3);
+}
+END_TEST
+
 /* Without a firewall there is no NIC. */
 START_TEST(none_here)
 {
@@ -377,11 +418,13 @@ restart(const char *name)
 /* What comes while rules are loaded is loaded next, at once. */
 START_TEST(newest_is_next)
 {
-	unsigned texts, runs = 0;
+	char err[64];
+	unsigned texts, conflicts, runs = 0;
 	struct firewall_wait w = { .task = { .fn = count, .arg = &runs } };
 
 	three_pending();
 	texts = fakefw.texts;
+	conflicts = fakefw.conflicts;
 	fakefw_hold();
 	restart("a");
 	fakefw_wait_held();
@@ -392,9 +435,12 @@ START_TEST(newest_is_next)
 	fakefw_let_go();
 	turn_until(&runs);
 	ck_assert_uint_eq(fakefw.texts, texts + 2);
+	/* Others' rules are looked at when a change is asked for. */
+	ck_assert_uint_gt(conflicts, 0);
+	ck_assert_uint_eq(fakefw.conflicts, conflicts);
 	ck_assert(has("vmmd-a.0 11") && has("vmmd-b.0 12"));
 	ck_assert(has("vmmd-c.0 13"));
-	ck_assert(firewall_covers(fw));
+	ck_assert(firewall_covers(fw, err, sizeof(err)));
 	/* All are what they are to be. */
 	restart("c");
 	settle();
@@ -405,21 +451,24 @@ END_TEST
 /* A guest without its rules is known, and helped by the next occasion. */
 START_TEST(refresh_fails)
 {
+	char err[64];
+
 	three_pending();
 	/* The error is expected. */
 	close(STDERR_FILENO);
 	fakefw.load_error = -EIO;
 	restart("a");
 	settle();
-	ck_assert(!firewall_covers(fw));
+	ck_assert(!firewall_covers(fw, err, sizeof(err)));
+	ck_assert_str_eq(err, "cannot load");
 	ck_assert(has("vmmd-a.0 01"));
 	/* That is no matter of a change that fails. */
 	ck_assert_int_eq(apply(SWITCH THREE("2")), -EIO);
-	ck_assert(!firewall_covers(fw));
+	ck_assert(!firewall_covers(fw, err, sizeof(err)));
 	fakefw.load_error = 0;
 	restart("b");
 	settle();
-	ck_assert(firewall_covers(fw));
+	ck_assert(firewall_covers(fw, err, sizeof(err)));
 	ck_assert(has("vmmd-a.0 11") && has("vmmd-b.0 12"));
 }
 END_TEST
@@ -596,6 +645,8 @@ main(void)
 	tcase_add_test(tc, pending);
 	tcase_add_test(tc, removed);
 	tcase_add_test(tc, renamed);
+	tcase_add_test(tc, forgets_later);
+	tcase_add_test(tc, forwards_once);
 	tcase_add_test(tc, none_here);
 	tcase_add_test(tc, loads_aside);
 	tcase_add_test(tc, newest_is_next);

@@ -60,12 +60,10 @@ int
 fw_load_forward(bool ipv4, bool ipv6, struct buf *said, char *err,
     size_t errlen)
 {
-	(void)ipv4;
-	(void)ipv6;
 	(void)said;
-	(void)err;
-	(void)errlen;
-	return 0;
+	fakefw.forwards += ipv4 || ipv6;
+	snprintf(err, errlen, "cannot forward");
+	return fakefw.forward_error;
 }
 
 int
@@ -104,8 +102,9 @@ fw_load_apply(struct fw_load *l, const char *text, char *err, size_t errlen)
 	set(&held, true);
 	wait_for(&hold, false);
 	set(&held, false);
-	snprintf(err, errlen, "cannot load");
-	if (fakefw.load_error == 0) {
+	if (fakefw.load_error != 0) {
+		snprintf(err, errlen, "cannot load");
+	} else {
 		snprintf(fakefw.loaded, sizeof(fakefw.loaded), "%s", text);
 		fakefw.loads++;
 	}
@@ -120,8 +119,9 @@ fw_load_forget(struct fw_load *l, const struct os_addr *gone, size_t n,
 	size_t i;
 
 	(void)l;
-	(void)err;
-	(void)errlen;
+	snprintf(err, errlen, "cannot forget");
+	if (fakefw.forget_error != 0)
+		return fakefw.forget_error;
 	for (i = 0; i < n; i++) {
 		inet_ntop(gone[i].ipv6 ? AF_INET6 : AF_INET, gone[i].bytes,
 		    text, sizeof(text));
@@ -139,6 +139,7 @@ fw_load_conflicts(struct fw_load *l, struct buf *warnings, char *err,
 	(void)warnings;
 	(void)err;
 	(void)errlen;
+	fakefw.conflicts++;
 	return 0;
 }
 

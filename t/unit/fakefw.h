@@ -11,7 +11,9 @@ struct fakefw {
 	char		forgotten[256];		/* addresses, a blank each */
 	unsigned	loads;			/* that went well */
 	unsigned	texts;			/* that were made */
-	int		open_error, load_error;	/* that there are to be */
+	unsigned	forwards, conflicts;	/* times it was asked */
+	/* That there are to be. */
+	int		open_error, load_error, forward_error, forget_error;
 };
 
 extern struct fakefw fakefw;
