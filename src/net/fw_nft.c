@@ -276,12 +276,7 @@ is_general(const struct fw_rule *rule, enum fw_stage stage, uint32_t sw)
 static bool
 has_general(const struct fw_nft *w, enum fw_stage stage, uint32_t sw)
 {
-	size_t i;
-
-	for (i = 0; i < w->r->n; i++)
-		if (is_general(&w->r->v[i], stage, sw))
-			return true;
-	return false;
+	return (w->general[sw] & 1u << stage) != 0;
 }
 
 /* What goes before the own rules of a switch's NICs, and of all. */
@@ -517,13 +512,24 @@ put_nobody(struct fw_nft *w)
 	return any;
 }
 
+/* Where the rules of a stage begin, or all end. */
+static const struct fw_rule *
+first_of(const struct fw_nft *w, enum fw_stage stage)
+{
+	const struct fw_rule *r = w->r->v, *end = r + w->r->n;
+
+	while (r < end && r->stage != stage)
+		r++;
+	return r;
+}
+
 /* Does an earlier rule decide about all that this one would? */
 static bool
-is_behind(const struct fw_nft *w, size_t i)
+is_behind(const struct fw_rule *first, const struct fw_rule *r)
 {
-	const struct fw_rule *r = &w->r->v[i], *e;
+	const struct fw_rule *e;
 
-	for (e = w->r->v; e < r; e++)
+	for (e = first; e < r; e++)
 		if (e->stage == FW_RDR && e->family == r->family &&
 		    e->proto == r->proto && e->lo == r->lo &&
 		    (!e->has_host || (r->has_host &&
@@ -538,19 +544,17 @@ put_ports(struct fw_nft *w, bool ipv6, bool has_host)
 {
 	const char *ip = ipv6 ? "ipv6_addr" : "ipv4_addr";
 	char name[16], type[64], to[64], host[ADDR_TEXT], addr[ADDR_TEXT];
-	const struct fw_rule *r;
+	const struct fw_rule *first = first_of(w, FW_RDR), *r;
 	bool any = false;
-	size_t i;
 
 	snprintf(name, sizeof(name), "%s_%c", has_host ? "ours" : "port",
 	    ipv6 ? '6' : '4');
 	snprintf(type, sizeof(type), "%s%sinet_proto . inet_service",
 	    has_host ? ip : "", has_host ? " . " : "");
 	snprintf(to, sizeof(to), "%s . inet_service", ip);
-	for (i = 0; i < w->r->n; i++) {
-		r = &w->r->v[i];
+	for (r = first; r < w->r->v + w->r->n; r++) {
 		if (r->stage != FW_RDR || (r->family == 6) != ipv6 ||
-		    r->has_host != has_host || is_behind(w, i))
+		    r->has_host != has_host || is_behind(first, r))
 			continue;
 		if (!any)
 			begin_set(w, name, type, to);
@@ -650,18 +654,17 @@ put_nat(struct fw_nft *w, const struct fw_rule *r, unsigned number)
 static void
 put_translated(struct fw_nft *w)
 {
-	const struct fw_rule *v = w->r->v, *e;
+	const struct fw_rule *first = first_of(w, FW_NAT), *e, *r;
 	unsigned number = 0;
-	size_t i;
 
 	begin_base(w, "translated", "nat", "postrouting", 100);
 	/* What the host sends is not routed. */
 	fw_nft_put(w, "\t\tfib saddr type local accept\n");
-	for (i = 0; i < w->r->n; i++) {
-		for (e = v; e < &v[i] && !same_nat(e, &v[i]);)
+	for (r = first; r < w->r->v + w->r->n; r++) {
+		for (e = first; e < r && !same_nat(e, r);)
 			e++;
-		if (v[i].stage == FW_NAT && e == &v[i])
-			put_nat(w, e, number++);
+		if (r->stage == FW_NAT && e == r)
+			put_nat(w, r, number++);
 	}
 	end_chain(w);
 }

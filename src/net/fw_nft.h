@@ -25,6 +25,8 @@ struct fw_nft {
 	struct buf		*out;
 	struct buf		 chains;	/* come behind the sets */
 	bool			*used;		/* of r->table, in `chains` */
+	/* Of p->sw: bits of stages with rules that are of all its NICs. */
+	unsigned		*general;
 	struct fw_nft_chain	*nics[FW_STAGES];	/* of FRAME to IN */
 	bool			 link_scope;	/* used */
 	size_t			 elements;	/* of the set at hand */
@@ -58,7 +60,7 @@ void fw_nft_rule(struct fw_nft *w, const struct fw_rule *rule);
 void fw_nft_check_nics(struct fw_nft *w);
 void fw_nft_check_names(struct fw_nft *w);
 
-/* Finds the chains of NICs, which those with the same rules share. */
+/* Finds the chains of NICs, which those with the same rules share; `general`. */
 int fw_nft_chains(struct fw_nft *w);
 void fw_nft_chains_free(struct fw_nft *w);
 

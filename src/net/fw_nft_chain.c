@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which NICs share chains, so that hundreds with the same policy have one: see
- * fw_nft.h.
+ * Which NICs share chains, so that hundreds with the same policy have one, and
+ * which rules there are before their own: see fw_nft.h.
  */
 #include "net/fw_nft.h"
 
@@ -68,6 +68,23 @@ find_rules(struct fw_nft *w)
 	}
 }
 
+/* Each NIC's chains ask whether there are any. */
+static int
+find_general(struct fw_nft *w)
+{
+	const struct fw_rule *rule, *end = w->r->v + w->r->n;
+	uint32_t sw;
+
+	w->general = calloc(w->p->nsws + 1, sizeof(*w->general));
+	if (w->general == NULL)
+		return -ENOMEM;
+	for (rule = w->r->v; rule < end; rule++)
+		for (sw = 0; rule->nic == FW_ALL && sw < w->p->nsws; sw++)
+			if (rule->sw == FW_ALL || rule->sw == sw)
+				w->general[sw] |= 1u << rule->stage;
+	return 0;
+}
+
 static void
 share(struct fw_nft *w, struct fw_nft_chain *v, uint32_t *firsts)
 {
@@ -91,13 +108,15 @@ fw_nft_chains(struct fw_nft *w)
 		FW_FRAME, FW_HOST, FW_OUT, FW_IN,
 	};
 	uint32_t *firsts = calloc(w->p->nnics + 1, sizeof(*firsts));
+	int error = find_general(w);
 	uint32_t i;
 	size_t s;
 
 	for (s = 0; s < sizeof(stages) / sizeof(stages[0]); s++) {
 		w->nics[stages[s]] = calloc(w->p->nnics + 1,
 		    sizeof(struct fw_nft_chain));
-		if (w->nics[stages[s]] == NULL || firsts == NULL) {
+		if (w->nics[stages[s]] == NULL || firsts == NULL ||
+		    error != 0) {
 			free(firsts);
 			return -ENOMEM;
 		}
@@ -118,4 +137,5 @@ fw_nft_chains_free(struct fw_nft *w)
 
 	for (s = 0; s < FW_STAGES; s++)
 		free(w->nics[s]);
+	free(w->general);
 }

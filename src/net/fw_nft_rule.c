@@ -6,8 +6,11 @@
  */
 #include "net/fw_nft.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/addr.h"
@@ -439,39 +442,76 @@ fw_nft_tables(struct fw_nft *w)
 	put_addrs(w, "link", fw_link_scope, FW_LINK_SCOPES, true);
 }
 
-static bool
-share_address(const struct fw_nic *a, const struct fw_nic *b)
-{
-	size_t i, k;
+/* What is one NIC's alone: its MAC, or an address of a family. */
+struct key {
+	uint8_t		 family;	/* 0: a MAC */
+	uint8_t		 bytes[16];
+	uint32_t	 nic;
+};
 
-	for (i = 0; i < a->naddrs; i++)
-		for (k = 0; k < b->naddrs; k++)
-			if (addr_same(&a->addrs[i], &b->addrs[k]))
-				return true;
-	return false;
+static int
+compare(const void *a, const void *b)
+{
+	const struct key *ka = a, *kb = b;
+	int order = memcmp(ka, kb, offsetof(struct key, nic));
+
+	return order != 0 ? order : (ka->nic > kb->nic) - (ka->nic < kb->nic);
+}
+
+static size_t
+list_keys(const struct fw_policy *p, struct key *v)
+{
+	const struct fw_nic *n;
+	size_t i, count = 0;
+	uint32_t nic;
+
+	for (nic = 0; nic < p->nnics; nic++) {
+		n = &p->nic[nic];
+		v[count].nic = nic;
+		memcpy(v[count++].bytes, n->mac, sizeof(n->mac));
+		for (i = 0; i < n->naddrs; i++) {
+			v[count].nic = nic;
+			v[count].family = n->addrs[i].ipv6 ? 6 : 4;
+			memcpy(v[count++].bytes, n->addrs[i].bytes,
+			    n->addrs[i].ipv6 ? 16 : 4);
+		}
+	}
+	return count;
+}
+
+static void
+refuse_same(struct fw_nft *w, const struct key *a, const struct key *b)
+{
+	const struct fw_nic *first = &w->p->nic[a->nic];
+	const struct fw_nic *last = &w->p->nic[b->nic];
+
+	fw_nft_refuse(w, "vm %s: nic %u: vm %s nic %u has the same %s, by which "
+	    "nftables must tell them apart", last->guest, last->number,
+	    first->guest, first->number,
+	    a->family == 0 ? "lladdr" : "address");
 }
 
 /* NICs of which nobody could tell whose a routed packet is. */
 void
 fw_nft_check_nics(struct fw_nft *w)
 {
-	const struct fw_nic *v = w->p->nic;
-	const char *what;
-	size_t i, k;
+	size_t i, n = 0;
+	struct key *v;
 
 	for (i = 0; i < w->p->nnics; i++)
-		for (k = 0; k < i; k++) {
-			if (memcmp(v[i].mac, v[k].mac, 6) == 0)
-				what = "lladdr";
-			else if (share_address(&v[i], &v[k]))
-				what = "address";
-			else
-				continue;
-			fw_nft_refuse(w, "vm %s: nic %u: vm %s nic %u has the "
-			    "same %s, by which nftables must tell them apart",
-			    v[i].guest, v[i].number, v[k].guest, v[k].number,
-			    what);
-		}
+		n += 1 + w->p->nic[i].naddrs;
+	v = calloc(n + 1, sizeof(*v));
+	if (v == NULL) {
+		w->error = -ENOMEM;
+		return;
+	}
+	n = list_keys(w->p, v);
+	qsort(v, n, sizeof(*v), compare);
+	for (i = 1; i < n; i++)
+		if (memcmp(&v[i - 1], &v[i], offsetof(struct key, nic)) == 0 &&
+		    v[i - 1].nic != v[i].nic)
+			refuse_same(w, &v[i - 1], &v[i]);
+	free(v);
 }
 
 /* Names of interfaces are quoted, where * at the end stands for more. */

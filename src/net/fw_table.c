@@ -105,12 +105,16 @@ int
 fw_table_begin(struct fw_rules *r, struct fw_table **tp, size_t room,
     uint32_t sw, const char *kind, const char *name)
 {
-	struct fw_table *t;
+	struct fw_table *t = r->table;
 
-	t = reallocarray(r->table, r->ntables + 1, sizeof(*t));
-	if (t == NULL)
-		return -ENOMEM;
-	r->table = t;
+	/* Room is for the next power of two. */
+	if ((r->ntables & (r->ntables - 1)) == 0) {
+		t = reallocarray(t, r->ntables == 0 ? 1 : 2 * r->ntables,
+		    sizeof(*t));
+		if (t == NULL)
+			return -ENOMEM;
+		r->table = t;
+	}
 	t += r->ntables;
 	memset(t, 0, sizeof(*t));
 	t->v = calloc(room + 1, sizeof(t->v[0]));

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -177,16 +178,19 @@ common_lines(void)
 	return n;
 }
 
-START_TEST(many)
-{
-	static struct fw_nic nics[MANY];
-	static struct os_addr addrs[MANY][2];
-	size_t few, i;
+static struct fw_nic	 nics[FW_NICS_MAX];
+static struct os_addr	 addrs[FW_NICS_MAX][2];
 
-	for (i = 0; i < MANY; i++) {
+/* As many as web, but for what tells them apart. */
+static void
+make_nics(unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
 		nics[i] = h.nic[WEB];
-		snprintf(nics[i].guest, sizeof(nics[i].guest), "g%zu", i);
-		snprintf(nics[i].tap, sizeof(nics[i].tap), "g%zu.0", i);
+		snprintf(nics[i].guest, sizeof(nics[i].guest), "g%u", i);
+		snprintf(nics[i].tap, sizeof(nics[i].tap), "g%u.0", i);
 		nics[i].mac[3] = (uint8_t)(i >> 8);
 		nics[i].mac[4] = (uint8_t)i;
 		addrs[i][0] = addr("10.9.0.0");
@@ -196,13 +200,45 @@ START_TEST(many)
 		nics[i].addrs = addrs[i];
 	}
 	h.p.nic = nics;
-	h.p.nnics = 1;
+	h.p.nnics = n;
+}
+
+START_TEST(many)
+{
+	size_t few;
+
+	make_nics(1);
 	ck_assert_int_eq(write_text(), 0);
 	few = common_lines();
 	ck_assert_uint_gt(few, 40);
-	h.p.nnics = MANY;
+	make_nics(MANY);
 	ck_assert_int_eq(write_text(), 0);
 	ck_assert_uint_eq(common_lines(), few);
+}
+END_TEST
+
+static double
+cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Nothing is looked for once a NIC among all that there is. */
+START_TEST(most)
+{
+	double seconds;
+
+	make_nics(FW_NICS_MAX);
+	ck_assert_int_eq(fw_build(&h.p, &r, why, sizeof(why)), 0);
+	buf_init(&text, 64 << 20);
+	seconds = cpu_seconds();
+	ck_assert_int_eq(fw_nft_write(&h.p, &r, &text, why, sizeof(why)), 0);
+	seconds = cpu_seconds() - seconds;
+	printf("# %u NICs, %zu rules: %.2f s\n", FW_NICS_MAX, r.n, seconds);
+	ck_assert(seconds < 4);
 }
 END_TEST
 
@@ -218,5 +254,6 @@ main(void)
 	tcase_add_test(tc, refused_addresses);
 	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, many);
+	tcase_add_test(tc, most);
 	return test_main("fw_nft", tc);
 }
