@@ -41,7 +41,9 @@ int fw_load_write(const struct fw_policy *p, const struct fw_rules *r,
 
 /*
  * Puts the text in place of what was loaded before, by one transaction: no
- * packet meets less than one of both.  On an error what was there stays.
+ * packet meets less than one of both.  On an error what was there stays.  With
+ * 0 there may be a message, too: what was there does nothing any more, but could
+ * not be taken out, which is tried again with the next text.
  */
 int fw_load_apply(struct fw_load *l, const char *text, char *err,
     size_t errlen);

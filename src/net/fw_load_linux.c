@@ -35,8 +35,8 @@ static const char bridge_nf[] = "net.bridge.bridge-nf-call-iptables is on: what 
     "is bridged meets the rules of IP, others' too, and no guest gets at a port "
     "that is published by one of the same switch\n";
 static const char no_bridge_ct[] = "this kernel has no nf_conntrack_bridge: "
-    "what guests of a switch answer each other is blocked where what they send "
-    "is\n";
+    "what guests of a switch send each other is judged packet by packet, so that "
+    "answers are blocked where questions are\n";
 
 /* A number of one digit. */
 static int
@@ -236,6 +236,14 @@ fw_load_open(struct fw_load **lp, const char *daemon, char *err,
 	return 0;
 }
 
+/* Is it about connections?  What begins none may belong to one then. */
+static bool
+is_of_ct(const char *line)
+{
+	return strncmp(line, "\t\tct ", 5) == 0 ||
+	    strncmp(line, "\t\ttcp flags ", 12) == 0;
+}
+
 /* The text without the rules of bridge tables about connections. */
 static char *
 without_bridge_ct(const char *text)
@@ -249,7 +257,7 @@ without_bridge_ct(const char *text)
 		len += text[len] == '\n';
 		if (strncmp(text, "table ", 6) == 0)
 			bridge = strncmp(text, "table bridge", 12) == 0;
-		if (bridge && strncmp(text, "\t\tct ", 5) == 0)
+		if (bridge && is_of_ct(text))
 			continue;
 		memcpy(to, text, len);
 		to += len;
@@ -277,9 +285,30 @@ apply_none(struct fw_load *l, const char *text, char *err, size_t errlen)
 	return error;
 }
 
+/* What could not be taken out is, with that. */
+static void
+keep(struct buf *remove, const struct buf *left)
+{
+	struct buf both;
+
+	buf_init(&both, FW_SWAP_MAX);
+	/* Each ends with a NUL. */
+	if ((left->len > 0 &&
+	    buf_append(&both, buf_head(left), left->len - 1) != 0) ||
+	    buf_append(&both, remove->len > 0 ? buf_head(remove) : "",
+	    remove->len > 0 ? remove->len : 1) != 0) {
+		buf_free(&both);
+		return;
+	}
+	buf_free(remove);
+	*remove = both;
+}
+
+/* From `turn` on the new rules are in force, whatever is left of the old. */
 static int
 swap(struct fw_load *l, struct fw_swap *s, char *err, size_t errlen)
 {
+	const struct buf *old = &l->loaded.remove;
 	char again[256];
 	int error;
 
@@ -288,15 +317,17 @@ swap(struct fw_load *l, struct fw_swap *s, char *err, size_t errlen)
 		return error;
 	error = run(l->nft, buf_head(&s->turn), err, errlen);
 	if (error != 0) {
-		run(l->nft, buf_head(&s->remove), again, sizeof(again));
+		if (run(l->nft, buf_head(&s->remove), again,
+		    sizeof(again)) != 0)
+			keep(&l->loaded.remove, &s->remove);
 		return error;
 	}
-	if (l->loaded.remove.len > 0)
-		error = run(l->nft, buf_head(&l->loaded.remove), err, errlen);
+	if (old->len > 0 && run(l->nft, buf_head(old), err, errlen) != 0)
+		keep(&s->remove, old);
 	fw_swap_free(&l->loaded);
 	l->loaded = *s;
 	memset(s, 0, sizeof(*s));
-	return error;
+	return 0;
 }
 
 static int

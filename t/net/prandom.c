@@ -248,5 +248,6 @@ prandom_packet(struct prandom *r, const struct ptab *t,
 	host[1] = addr(up0, 6);
 	fw_trace(&r->p, rules, host, 2, &k, FW_ALL, &v);
 	expect(r, t, &v, p);
+	p->needs_bridge_ct = k.not_syn && v.bridged;
 	return true;
 }
