@@ -66,7 +66,8 @@ q2_req_free(struct q2_req *r)
 	struct q2 *q = r->q;
 
 	q2_delist(q, r);
-	free(r);
+	if (r != &q->detach)
+		free(r);
 	q2_free(q);
 }
 
@@ -279,14 +280,23 @@ q2_settle(struct q2_req *r)
 }
 
 static void
-q2_detach_child(struct q2_req *r, struct disk *on)
+q2_last_done(struct disk_req *req, int res)
 {
-	struct q2_child *c = q2_child_create(r, DISK_DETACH, 0, 0);
+	struct q2_last *l = (struct q2_last *)((char *)req -
+	    offsetof(struct q2_last, io));
 
-	if (c == NULL)
-		r->res = -ENOMEM;
-	else
-		q2_child_start(c, on);
+	q2_child_ended(l->r, res);
+}
+
+static void
+q2_detach_one(struct q2_req *r, struct q2_last *l, struct disk *on)
+{
+	*l = (struct q2_last){
+		.r = r,
+		.io = { .op = DISK_DETACH, .done = q2_last_done },
+	};
+	r->children++;
+	disk_submit(on, &l->io);
 }
 
 static void
@@ -301,11 +311,11 @@ q2_detach(struct q2_req *r)
 	disk_tables_drop(q->d.tables, q->file);
 	/* None of them is to be the last while others start. */
 	r->children++;
-	q2_detach_child(r, q->file);
+	q2_detach_one(r, &q->last[0], q->file);
 	if (q2_has_data_file(q))
-		q2_detach_child(r, q->data);
+		q2_detach_one(r, &q->last[1], q->data);
 	if (q->backing != NULL)
-		q2_detach_child(r, q->backing);
+		q2_detach_one(r, &q->last[2], q->backing);
 	r->walked = true;
 	q2_child_ended(r, 0);
 }
@@ -361,11 +371,21 @@ q2_begin(struct q2 *q, struct q2_req *r)
 	    q->d.info.readonly ? -EBADF : 0;
 }
 
+/* Whoever detaches a disk closes it then, whatever comes of it. */
+static struct q2_req *
+q2_req_create(struct q2 *q, enum disk_op op)
+{
+	if (op != DISK_DETACH)
+		return calloc(1, sizeof(struct q2_req));
+	memset(&q->detach, 0, sizeof(q->detach));
+	return &q->detach;
+}
+
 static void
 q2_submit(struct disk *d, struct disk_req *req)
 {
 	struct q2 *q = q2_of(d);
-	struct q2_req *r = calloc(1, sizeof(*r));
+	struct q2_req *r = q2_req_create(q, req->op);
 
 	if (r == NULL) {
 		q2_answer(req, -ENOMEM, true);

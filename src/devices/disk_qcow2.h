@@ -166,6 +166,12 @@ struct q2_child {
 	struct iovec	 iov[];
 };
 
+/* A part of the detach, which is not to need memory. */
+struct q2_last {
+	struct q2_req	*r;
+	struct disk_req	 io;
+};
+
 /* Clusters being filled, which the tables do not have yet. */
 struct q2_fill {
 	struct q2_req		*r;
@@ -288,6 +294,8 @@ struct q2 {
 
 	uint64_t	 seq;
 	struct q2_req	*oldest, *newest;
+	struct q2_req	 detach;
+	struct q2_last	 last[3];	/* file, data, backing */
 	uint64_t	 snapshots_offset;	/* i */
 	uint32_t	 nsnapshots;	/* i */
 	bool		 told;		/* that it is corrupt */

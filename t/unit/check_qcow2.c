@@ -4,9 +4,7 @@
  * closed is repaired; errors are the request's alone; one image that hangs is
  * no other's concern; tables in memory are bounded.
  */
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "devices/disk_qcow2.h"
@@ -28,29 +26,16 @@ teardown(void)
 	rig_teardown(&r);
 }
 
-/* Puts a big-endian number of `bytes` bytes into the image. */
 static void
 poke(uint64_t off, unsigned bytes, uint64_t v)
 {
-	int fd = open(r.path, O_RDWR);
-
-	ck_assert_int_ne(fd, -1);
-	v = htobe64(v);
-	ck_assert_int_eq(pwrite(fd, (uint8_t *)&v + 8 - bytes, bytes,
-	    (off_t)off), bytes);
-	close(fd);
+	rig_poke(&r, off, bytes, v);
 }
 
 static uint64_t
 peek(uint64_t off)
 {
-	int fd = open(r.path, O_RDONLY);
-	uint64_t v;
-
-	ck_assert_int_ne(fd, -1);
-	ck_assert_int_eq(pread(fd, &v, 8, (off_t)off), 8);
-	close(fd);
-	return be64toh(v);
+	return rig_peek(&r, off);
 }
 
 static void

@@ -6,6 +6,8 @@
 #ifndef VMMD_Q2RIG_H
 #define VMMD_Q2RIG_H
 
+#include <endian.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "devices/disk.h"
@@ -52,6 +54,32 @@ rig_open(struct rig *r)
 	r->d = disk_open(NULL, r->path, &how, r->err, sizeof(r->err));
 	ck_assert_msg(r->d != NULL, "%s", r->err);
 	disk_attach(r->d, r->aio, r->cache);
+}
+
+/* Puts a big-endian number of `bytes` bytes into the image. */
+static inline void
+rig_poke(const struct rig *r, uint64_t off, unsigned bytes, uint64_t v)
+{
+	int fd = open(r->path, O_RDWR);
+
+	ck_assert_int_ne(fd, -1);
+	v = htobe64(v);
+	ck_assert_int_eq(pwrite(fd, (uint8_t *)&v + 8 - bytes, bytes,
+	    (off_t)off), bytes);
+	close(fd);
+}
+
+/* One of 8 bytes. */
+static inline uint64_t
+rig_peek(const struct rig *r, uint64_t off)
+{
+	int fd = open(r->path, O_RDONLY);
+	uint64_t v;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(pread(fd, &v, 8, (off_t)off), 8);
+	close(fd);
+	return be64toh(v);
 }
 
 static inline void
