@@ -307,6 +307,8 @@ struct q2_count {
 	struct q2	*q;
 	uint64_t	*links;		/* a number for each cluster */
 	uint64_t	 n;		/* clusters of the file */
+	uint64_t	 most;		/* what a refcount can say */
+	uint64_t	 left;		/* bytes of tables to be read at most */
 	uint8_t		*table;		/* a cluster */
 	bool		 goes_on;	/* when something is wrong */
 	uint64_t	 wrong;		/* how often it was */

@@ -12,6 +12,12 @@
 
 #include "devices/disk_qcow2.h"
 
+/*
+ * Bytes of tables read in a repair: a file that is nearly all holes has room
+ * for more than anybody would wait for.
+ */
+#define REPAIR_BYTES_MAX	(UINT64_C(64) << 30)
+
 /* Something is where nothing can be: the end, unless all such are counted. */
 static int
 q2_count_wrong(struct q2_count *c)
@@ -25,14 +31,29 @@ int
 q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
 {
 	unsigned bits = c->q->cluster_bits;
+	int error = 0;
 	uint64_t i;
 
 	if (len == 0)
 		return 0;
 	if (off >> bits >= c->n || len > (c->n << bits) - off)
 		return q2_count_wrong(c);
-	for (i = off >> bits; i <= (off + len - 1) >> bits; i++)
-		c->links[i]++;
+	for (i = off >> bits; i <= (off + len - 1) >> bits && error == 0; i++) {
+		if (c->links[i] == c->most)
+			error = q2_count_wrong(c);
+		else
+			c->links[i]++;
+	}
+	return error;
+}
+
+/* A table is to be read. */
+static int
+q2_count_read(struct q2_count *c, uint64_t len)
+{
+	if (len > c->left)
+		return -EFBIG;
+	c->left -= len;
 	return 0;
 }
 
@@ -67,9 +88,13 @@ q2_count_l2(struct q2_count *c, uint64_t off)
 	size_t size = q2_cluster_size(q), i;
 	int error;
 
-	if (off % size != 0)
+	/* The disk and each snapshot have a link to a table, and no two. */
+	if (off % size != 0 || (off >> q->cluster_bits < c->n &&
+	    c->links[off >> q->cluster_bits] > q->nsnapshots))
 		return q2_count_wrong(c);
 	error = q2_count_bytes(c, off, size);
+	if (error == 0)
+		error = q2_count_read(c, size);
 	if (error == 0)
 		error = disk_raw_read(q->file, c->table, size, off);
 	for (i = 0; i < size && error == 0; i += q->entry_len)
@@ -99,6 +124,8 @@ q2_count_snapshot(struct q2_count *c, uint64_t *off)
 	int error;
 
 	error = q2_snapshot_read(c->q, off, &s);
+	if (error == 0)
+		error = q2_count_read(c, s.l1_size * 8);
 	if (error != 0)
 		return error;
 	l1 = q2_load_table(c->q, s.l1_offset, s.l1_size, &error);
@@ -134,14 +161,11 @@ q2_write_block(struct q2_count *c, uint64_t block, uint64_t n, uint64_t off)
 {
 	struct q2 *q = c->q;
 	uint64_t per = UINT64_C(1) << q->rb_bits, i, at, v;
-	uint64_t bits = UINT64_C(1) << q->rc_order;
 
 	memset(c->table, 0, q2_cluster_size(q));
 	for (i = 0; i < per; i++) {
 		at = block * per + i;
 		v = at < c->n ? c->links[at] : at < c->n + n ? 1 : 0;
-		if (bits < 64 && v >> bits != 0)
-			return -EILSEQ;
 		q2_set_refcount(q, c->table, i, v);
 	}
 	return disk_raw_write(q->file, c->table, q2_cluster_size(q), off);
@@ -219,7 +243,12 @@ q2_count_begin(struct q2_count *c, struct q2 *q)
 	*c = (struct q2_count){
 		.q = q,
 		.n = q->fresh_from / q2_cluster_size(q),
+		.most = UINT64_MAX >> (64 - (1u << q->rc_order)),
+		.left = UINT64_MAX,
 	};
+	/* More than any table of refcounts tells of. */
+	if (c->n >> q->rb_bits > Q2_REFTABLE_MAX / 8)
+		return -EFBIG;
 	c->links = calloc(c->n + 1, sizeof(*c->links));
 	c->table = malloc(q2_cluster_size(q));
 	return c->links != NULL && c->table != NULL ? 0 : -ENOMEM;
@@ -239,6 +268,7 @@ q2_repair(struct q2 *q)
 	int error;
 
 	error = q2_count_begin(&c, q);
+	c.left = REPAIR_BYTES_MAX;
 	if (error == 0)
 		error = q2_count_all(&c);
 	if (error == 0)

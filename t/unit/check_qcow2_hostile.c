@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * qcow2 disks for which there is no memory: a detach needs none.
+ * qcow2 images that somebody made to cost as much as they can, and disks for
+ * which there is no memory: what is needed is bounded, and a detach needs none.
  */
 #include "devices/disk_qcow2.h"
 #include "q2rig.h"
@@ -33,6 +34,14 @@ teardown(void)
 	rig_teardown(&r);
 }
 
+static struct disk *
+open_image(bool readonly)
+{
+	struct disk_how how = { .readonly = readonly };
+
+	return disk_open(NULL, r.path, &how, r.err, sizeof(r.err));
+}
+
 /* Nothing is left of a disk, whatever it had in memory. */
 START_TEST(detach_without_memory)
 {
@@ -57,6 +66,66 @@ START_TEST(detach_without_memory)
 }
 END_TEST
 
+/* All of an L1 table may name one L2 table, which is read each time. */
+START_TEST(repair_of_one_table)
+{
+	uint64_t l1;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o lazy_refcounts=on disk.qcow2 "
+	    "2G && qemu-io -c 'write 0 64k' disk.qcow2 && "
+	    "qemu-img snapshot -c s disk.qcow2");
+	l1 = rig_peek(&r, 40);
+	rig_poke(&r, 72, 8, Q2_INCOMPAT_DIRTY);
+	r.d = open_image(false);
+	ck_assert_msg(r.d != NULL, "%s", r.err);
+	disk_close(r.d);
+	rig_poke(&r, 72, 8, Q2_INCOMPAT_DIRTY);
+	rig_poke(&r, l1 + 8, 8, rig_peek(&r, l1));
+	ck_assert_ptr_null(open_image(false));
+	ck_assert_msg(strstr(r.err, "too damaged") != NULL, "%s", r.err);
+	teardown();
+}
+END_TEST
+
+START_TEST(repair_is_bounded)
+{
+	struct q2_count c;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=512,"
+	    "refcount_bits=1 disk.qcow2 1M && qemu-io -c 'write 0 1M' "
+	    "disk.qcow2");
+	r.d = open_image(true);
+	ck_assert_msg(r.d != NULL, "%s", r.err);
+	ck_assert_int_eq(q2_count_begin(&c, (struct q2 *)r.d), 0);
+	/* One bit counts to one. */
+	ck_assert_int_eq(q2_count_bytes(&c, 0, 1024), 0);
+	ck_assert_int_eq(q2_count_bytes(&c, 512, 1), -EILSEQ);
+	q2_count_end(&c);
+	/* 32 L2 tables of a cluster each. */
+	ck_assert_int_eq(q2_count_begin(&c, (struct q2 *)r.d), 0);
+	c.left = 32 * 512;
+	ck_assert_int_eq(q2_count_all(&c), 0);
+	q2_count_end(&c);
+	ck_assert_int_eq(q2_count_begin(&c, (struct q2 *)r.d), 0);
+	c.left = 32 * 512 - 1;
+	ck_assert_int_eq(q2_count_all(&c), -EFBIG);
+	q2_count_end(&c);
+	disk_close(r.d);
+	/* 2^20 blocks of 64 refcounts are 32 GiB. */
+	rig_sh(&r, "rm disk.qcow2 && qemu-img create -f qcow2 -o "
+	    "cluster_size=512,refcount_bits=64 disk.qcow2 1M && "
+	    "truncate -s 33G disk.qcow2");
+	r.d = open_image(true);
+	ck_assert_msg(r.d != NULL, "%s", r.err);
+	ck_assert_int_eq(q2_count_begin(&c, (struct q2 *)r.d), -EFBIG);
+	q2_count_end(&c);
+	disk_close(r.d);
+	teardown();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -64,5 +133,7 @@ main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, detach_without_memory, 0, 2);
+	tcase_add_test(tc, repair_of_one_table);
+	tcase_add_test(tc, repair_is_bounded);
 	return test_main("qcow2_hostile", tc);
 }
