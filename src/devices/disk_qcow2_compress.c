@@ -14,6 +14,12 @@
 /* Bytes unpacked in one step. */
 #define STEP_BYTES	(64u << 10)
 
+/*
+ * Packed bytes that a disk has in memory, a cluster's at least: an entry may
+ * claim twice a cluster of 2 MiB for each sector that is read.
+ */
+#define PACKED_MAX	(4u << 20)
+
 /* A piece of a request, within one such cluster. */
 struct q2_packed {
 	struct q2_req	*r;
@@ -33,6 +39,8 @@ struct q2_unpacker {
 	struct q2		*q;
 	struct q2_packed	*first, **last;	/* wait, in their order */
 	struct q2_packed	*unpacking;	/* the first, once begun */
+	uint64_t		 bytes;		/* of all in memory */
+	struct disk_queue	 waiters;	/* for room for theirs */
 	struct aio_op		 step;
 	z_stream		 zlib;
 	ZSTD_DCtx		*zstd;
@@ -150,6 +158,16 @@ q2_copy_out(const struct q2_unpacker *u, const struct q2_packed *p)
 	}
 }
 
+/* Not all at once, so that who waits is not called for each. */
+static void
+q2_packed_free(struct q2_unpacker *u, struct q2_packed *p)
+{
+	u->bytes -= p->len;
+	free(p);
+	if (u->bytes <= PACKED_MAX / 2)
+		disk_queue_wake(&u->waiters, 0);
+}
+
 /* The first is over; the next one follows in a step of its own. */
 static void
 q2_unpack_end(struct q2_unpacker *u, int res)
@@ -164,7 +182,7 @@ q2_unpack_end(struct q2_unpacker *u, int res)
 		aio_nop(u->q->d.aio, &u->step);
 	if (res == 0)
 		q2_copy_out(u, p);
-	free(p);
+	q2_packed_free(u, p);
 	q2_child_ended(r, res);
 }
 
@@ -209,7 +227,7 @@ q2_packed_read(struct disk_req *req, int res)
 	struct q2_req *r = p->r;
 
 	if (res != 0) {
-		free(p);
+		q2_packed_free(u, p);
 		q2_child_ended(r, res);
 		return;
 	}
@@ -220,17 +238,18 @@ q2_packed_read(struct disk_req *req, int res)
 	u->last = &p->next;
 }
 
+/* With room for `len` bytes of the file at `off`. */
 static struct q2_packed *
-q2_packed_create(struct q2_req *r, const struct q2_extent *x)
+q2_packed_create(struct q2_req *r, const struct q2_extent *x, uint64_t off,
+    uint64_t len)
 {
 	unsigned n = q2_iov_count(r, x->len);
 	struct q2_packed *p;
-	uint64_t off, len;
 
-	q2_packed_at(r->q, x->entry, &off, &len);
-	p = calloc(1, sizeof(*p) + n * sizeof(struct iovec) + len);
+	p = malloc(sizeof(*p) + n * sizeof(struct iovec) + len);
 	if (p == NULL)
 		return NULL;
+	memset(p, 0, sizeof(*p));
 	p->r = r;
 	p->entry = x->entry;
 	p->from = r->pos % q2_cluster_size(r->q);
@@ -253,23 +272,33 @@ int
 q2_read_packed(struct q2_req *r, const struct q2_extent *x)
 {
 	struct q2 *q = r->q;
+	struct q2_unpacker *u = q->unpacker;
 	struct q2_packed *p;
+	uint64_t off, len;
 
-	if (q->unpacker == NULL) {
-		q->unpacker = q2_unpacker_create(q);
-		if (q->unpacker == NULL)
+	if (u == NULL) {
+		u = q->unpacker = q2_unpacker_create(q);
+		if (u == NULL)
 			return -ENOMEM;
-		q->unpacker->step.done = q2_unpack_step;
+		u->step.done = q2_unpack_step;
 	}
-	p = q2_packed_create(r, x);
+	q2_packed_at(q, x->entry, &off, &len);
+	if (u->entry == x->entry)
+		len = 0;
+	if (u->bytes != 0 && len > PACKED_MAX - u->bytes) {
+		disk_queue_add(&u->waiters, &r->wait);
+		return -EINPROGRESS;
+	}
+	p = q2_packed_create(r, x, off, len);
 	if (p == NULL)
 		return -ENOMEM;
 	r->pos += x->len;
-	if (q->unpacker->entry == x->entry) {
-		q2_copy_out(q->unpacker, p);
+	if (len == 0) {
+		q2_copy_out(u, p);
 		free(p);
 		return 0;
 	}
+	u->bytes += len;
 	r->children++;
 	disk_submit(q->file, &p->io);
 	return 0;
