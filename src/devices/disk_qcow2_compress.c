@@ -14,6 +14,9 @@
 /* Bytes unpacked in one step. */
 #define STEP_BYTES	(64u << 10)
 
+/* zstd's window, as log2: no cluster is longer, so none needs more. */
+#define WINDOW_LOG	21
+
 /*
  * Packed bytes that a disk has in memory, a cluster's at least: an entry may
  * claim twice a cluster of 2 MiB for each sector that is read.
@@ -65,6 +68,20 @@ q2_packed_at(const struct q2 *q, uint64_t entry, uint64_t *off, uint64_t *len)
 	*len = (sectors + 1) * DISK_SECTOR - *off % DISK_SECTOR;
 }
 
+/* What a frame asks for would else be up to 128 MiB. */
+static ZSTD_DCtx *
+q2_zstd_create(void)
+{
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+
+	if (z != NULL && ZSTD_isError(ZSTD_DCtx_setParameter(z,
+	    ZSTD_d_windowLogMax, WINDOW_LOG))) {
+		ZSTD_freeDCtx(z);
+		z = NULL;
+	}
+	return z;
+}
+
 static struct q2_unpacker *
 q2_unpacker_create(struct q2 *q)
 {
@@ -76,7 +93,7 @@ q2_unpacker_create(struct q2 *q)
 	u->last = &u->first;
 	u->out = malloc(q2_cluster_size(q));
 	if (q->zstd)
-		u->zstd = ZSTD_createDCtx();
+		u->zstd = q2_zstd_create();
 	/* Deflate without a header, of whatever window. */
 	if (u->out != NULL && (q->zstd ? u->zstd != NULL :
 	    inflateInit2(&u->zlib, -15) == Z_OK))

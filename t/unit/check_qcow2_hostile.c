@@ -3,6 +3,8 @@
  * qcow2 images that somebody made to cost as much as they can, and disks for
  * which there is no memory: what is needed is bounded, and a detach needs none.
  */
+#include <zstd.h>
+
 #include "devices/disk_qcow2.h"
 #include "q2rig.h"
 
@@ -167,6 +169,50 @@ START_TEST(packed_bytes_are_bounded)
 }
 END_TEST
 
+/* A frame of a cluster that may look back 2^log bytes; its length. */
+static size_t
+pack(uint8_t *to, size_t room, int log, uint8_t fill)
+{
+	static uint8_t cluster[65536];
+	ZSTD_outBuffer out = { to, room, 0 };
+	ZSTD_inBuffer in = { cluster, sizeof(cluster), 0 };
+	ZSTD_CCtx *z = ZSTD_createCCtx();
+
+	memset(cluster, fill, sizeof(cluster));
+	ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, log);
+	/* Not all at once, or it would know that less will do. */
+	ck_assert(!ZSTD_isError(ZSTD_compressStream2(z, &out, &in,
+	    ZSTD_e_continue)));
+	ck_assert_uint_eq(ZSTD_compressStream2(z, &out, &in, ZSTD_e_end), 0);
+	ZSTD_freeCCtx(z);
+	return out.pos;
+}
+
+START_TEST(window_is_bounded)
+{
+	static const int log[] = { 21, 22, 27 };
+	static uint8_t packed[512], buf[65536];
+	uint64_t entry;
+	size_t n, i;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o compression_type=zstd "
+	    "disk.qcow2 1M && qemu-io -c 'write -c -P 1 0 64k' disk.qcow2");
+	entry = rig_peek(&r, rig_peek(&r, rig_peek(&r, 40)) & Q2_OFFSET);
+	ck_assert_uint_ne(entry & Q2_COMPRESSED_BIT, 0);
+	n = pack(packed, sizeof(packed), log[_i], 7);
+	for (i = 0; i < n; i++)
+		rig_poke(&r, (entry & ((UINT64_C(1) << 54) - 1)) + i, 1,
+		    packed[i]);
+	rig_open(&r);
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, buf, sizeof(buf)),
+	    log[_i] == 21 ? 0 : -EIO);
+	ck_assert(log[_i] != 21 || (buf[0] == 7 && buf[65535] == 7));
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -177,5 +223,6 @@ main(void)
 	tcase_add_test(tc, repair_of_one_table);
 	tcase_add_test(tc, repair_is_bounded);
 	tcase_add_test(tc, packed_bytes_are_bounded);
+	tcase_add_loop_test(tc, window_is_bounded, 0, 3);
 	return test_main("qcow2_hostile", tc);
 }
