@@ -51,6 +51,7 @@ struct disk_opening {
 	size_t			 errlen;
 	unsigned		 depth;		/* 0: the guest's disk */
 	struct disk_opening	*up;		/* who names it, or NULL */
+	uint64_t		 table_bytes;	/* kept, of it and those above */
 	uint64_t		 dev, ino;	/* its file's, once open */
 };
 

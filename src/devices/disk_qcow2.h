@@ -76,6 +76,7 @@
 #define Q2_EXT_DATA_FILE	0x44415441u
 
 #define Q2_L1_MAX		(32u << 20)	/* bytes, as QEMU has it */
+#define Q2_CHAIN_MAX		(64u << 20)	/* of all that one disk has */
 #define Q2_REFTABLE_MAX		(8u << 20)
 #define Q2_SNAPSHOTS_MAX	65536
 #define Q2_SNAPSHOTS_BYTES	(64u << 20)	/* of their table */
@@ -260,7 +261,8 @@ struct q2 {
 	bool		 bitmaps;	/* i: of what was written, for backups */
 
 	uint64_t	*l1;
-	uint64_t	 l1_size;	/* i: entries */
+	uint64_t	 l1_size;	/* i: entries loaded */
+	uint64_t	 l1_whole;	/* i: entries that the file has */
 	uint64_t	 l1_offset;	/* i */
 	uint8_t		*l1_dirty;	/* a byte a block of entries */
 	uint64_t	*rt;		/* the refcount table */
@@ -425,6 +427,7 @@ void q2_commit_forget(struct q2 *q);
 
 /* disk_qcow2_open.c */
 uint64_t *q2_load_table(struct q2 *q, uint64_t off, uint64_t n, int *error);
+int q2_load_l1(struct q2 *q, uint64_t n);
 int q2_load_reftable(struct q2 *q);
 
 /* disk_qcow2_snapshot.c */

@@ -84,7 +84,7 @@ q2_is_known(const struct q2 *q, uint64_t cluster, uint64_t n)
 	uint64_t end = off + n * size;
 
 	return cluster == 0 ||
-	    (off < q->l1_offset + q->l1_size * 8 && q->l1_offset < end) ||
+	    (off < q->l1_offset + q->l1_whole * 8 && q->l1_offset < end) ||
 	    (off < q->rt_offset + q->rt_size * 8 && q->rt_offset < end);
 }
 

@@ -28,6 +28,7 @@ struct q2_opening {
 	char			 data[NAME_MAX_LEN + 1];
 	const uint8_t		*features;	/* in head, or NULL */
 	uint32_t		 nfeatures;
+	uint64_t		 need;		/* L1 entries that the size asks for */
 };
 
 static void
@@ -82,16 +83,16 @@ q2_check_header(struct q2_header *h)
 }
 
 static const char *
-q2_check_tables(const struct q2_header *h)
+q2_check_tables(const struct q2_header *h, uint64_t *need)
 {
-	uint64_t size = UINT64_C(1) << h->cluster_bits, span, need;
+	uint64_t size = UINT64_C(1) << h->cluster_bits, span;
 	bool extended = (h->incompatible & Q2_INCOMPAT_EXTENDED_L2) != 0;
 
 	if (extended && h->cluster_bits < 14)
 		return "extended L2 entries need larger clusters";
 	span = size * (size / (extended ? 16 : 8));
-	need = h->size / span + (h->size % span != 0);
-	if ((uint64_t)h->l1_size * 8 > Q2_L1_MAX || need > h->l1_size)
+	*need = h->size / span + (h->size % span != 0);
+	if ((uint64_t)h->l1_size * 8 > Q2_L1_MAX || *need > h->l1_size)
 		return "the size of its L1 table is wrong";
 	if (h->l1_offset % size != 0 || h->l1_offset > INT64_MAX - Q2_L1_MAX ||
 	    h->reftable_offset % size != 0 || h->reftable_offset == 0 ||
@@ -233,7 +234,7 @@ q2_read_header(struct q2_opening *p)
 		    ~(uint64_t)Q2_INCOMPAT_KNOWN);
 		return false;
 	}
-	why = q2_check_tables(&p->h);
+	why = q2_check_tables(&p->h, &p->need);
 	if (why != NULL)
 		goto refuse;
 	return true;
@@ -260,7 +261,7 @@ q2_take_header(struct q2 *q, const struct q2_header *h)
 	q->slice_len = (uint32_t)q2_min(q2_cluster_size(q), DISK_SLICE_MAX);
 	q->zstd = h->compression == 1;
 	q->l1_offset = h->l1_offset;
-	q->l1_size = h->l1_size;
+	q->l1_whole = h->l1_size;
 	q->rt_offset = h->reftable_offset;
 	q->rt_size = (uint64_t)h->reftable_clusters << q->cluster_bits >> 3;
 	q->snapshots_offset = h->snapshots_offset;
@@ -289,12 +290,17 @@ q2_load_table(struct q2 *q, uint64_t off, uint64_t n, int *error)
 	return table;
 }
 
-static int
-q2_load_l1(struct q2 *q)
+/* The first `n` entries, instead of those loaded before. */
+int
+q2_load_l1(struct q2 *q, uint64_t n)
 {
 	int error;
 
-	q->l1 = q2_load_table(q, q->l1_offset, q->l1_size, &error);
+	free(q->l1);
+	free(q->l1_dirty);
+	q->l1_dirty = NULL;
+	q->l1_size = n;
+	q->l1 = q2_load_table(q, q->l1_offset, n, &error);
 	if (error != 0)
 		return error;
 	q->l1_dirty = calloc(q->l1_size / Q2_ENTRY_BLOCK + 1, 1);
@@ -381,6 +387,7 @@ q2_open_other(const struct q2_opening *p, const char *name,
 		.errlen = p->o->errlen,
 		.depth = p->o->depth + 1,
 		.up = p->o,
+		.table_bytes = p->o->table_bytes,
 	};
 	struct disk *d;
 	char *path;
@@ -500,20 +507,41 @@ q2_tell(const struct q2_opening *p)
 	return error == 0;
 }
 
+/*
+ * The L1 table, as far as the disk's size asks for it, and whole where all of
+ * the image is looked at; false once it is refused.
+ */
+static bool
+q2_open_l1(struct q2_opening *p)
+{
+	const struct disk_how *how = &p->o->how;
+	bool all = how->check || (!how->readonly &&
+	    (p->h.incompatible & Q2_INCOMPAT_DIRTY) != 0);
+	uint64_t n = all ? p->h.l1_size : p->need;
+	int error;
+
+	p->o->table_bytes += n * 8;
+	if (p->o->table_bytes > Q2_CHAIN_MAX) {
+		disk_refuse(p->o, "its L1 table, with those of the images "
+		    "before it, is too large");
+		return false;
+	}
+	error = q2_load_l1(p->q, n);
+	if (error != 0)
+		disk_refuse(p->o, "%s", strerror(-error));
+	return error == 0;
+}
+
 static bool
 q2_open_parts(struct q2_opening *p)
 {
 	struct q2 *q = p->q;
-	int error;
 
 	if (!q2_read_header(p))
 		return false;
 	q2_take_header(q, &p->h);
-	error = q2_load_l1(q);
-	if (error != 0) {
-		disk_refuse(p->o, "%s", strerror(-error));
+	if (!q2_open_l1(p))
 		return false;
-	}
 	if (p->o->how.about != NULL && !q2_tell(p))
 		return false;
 	if (!q2_open_data(p) || !q2_open_backing(p))

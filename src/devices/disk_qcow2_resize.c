@@ -37,6 +37,7 @@ q2_longer_l1(struct q2 *q, uint64_t n)
 	q->l1 = l1;
 	q->l1_dirty = dirty;
 	q->l1_size = n;
+	q->l1_whole = n;
 	q->l1_offset = q->fresh_from;
 	q->fresh_from += len;
 	return error;
@@ -66,12 +67,16 @@ q2_resize_begin(struct disk *d, uint64_t size)
 	uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
 	uint64_t need = size / span + (size % span != 0);
 	const char *why = NULL;
+	int error;
 
 	if (q2_has_data_file(q))
 		return "has an external data file";
 	if (q->nsnapshots != 0 && q->version < 3)
 		return "has snapshots, which in version 0.10 have no size of "
 		    "their own";
+	error = q2_load_l1(q, q->l1_whole);
+	if (error != 0)
+		return strerror(-error);
 	if (need > q->l1_size)
 		why = q2_lengthen(q, need);
 	if (why == NULL && size > q->d.info.size)

@@ -213,6 +213,36 @@ START_TEST(window_is_bounded)
 }
 END_TEST
 
+/* A table may be longer than the disk asks for. */
+START_TEST(tables_are_as_long_as_needed)
+{
+	const struct q2 *q;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 1G && qemu-img create "
+	    "-f qcow2 -b disk.qcow2 -F qcow2 above");
+	rig_poke(&r, 36, 4, Q2_L1_MAX / 8);
+	snprintf(r.path, sizeof(r.path), "%s/above", r.dir);
+	rig_open(&r);
+	q = (const struct q2 *)((const struct q2 *)r.d)->backing;
+	ck_assert_uint_eq(q->l1_size, 2);
+	ck_assert_uint_eq(q->l1_whole, Q2_L1_MAX / 8);
+	ck_assert_int_eq(rig_close(&r), 0);
+	/* Two disks of 128 GiB are as much as one may have. */
+	rig_sh(&r, "for i in 1 2 3; do qemu-img create -f qcow2 -o "
+	    "cluster_size=512 -u -b $((i - 1)) -F qcow2 $i 128G || exit; "
+	    "done; truncate -s 1M 0; qemu-img rebase -u -b 0 -F raw 1");
+	snprintf(r.path, sizeof(r.path), "%s/2", r.dir);
+	r.d = open_image(true);
+	ck_assert_msg(r.d != NULL, "%s", r.err);
+	disk_close(r.d);
+	snprintf(r.path, sizeof(r.path), "%s/3", r.dir);
+	ck_assert_ptr_null(open_image(true));
+	ck_assert_msg(strstr(r.err, "/1: its L1 table") != NULL, "%s", r.err);
+	teardown();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -224,5 +254,6 @@ main(void)
 	tcase_add_test(tc, repair_is_bounded);
 	tcase_add_test(tc, packed_bytes_are_bounded);
 	tcase_add_loop_test(tc, window_is_bounded, 0, 3);
+	tcase_add_test(tc, tables_are_as_long_as_needed);
 	return test_main("qcow2_hostile", tc);
 }
