@@ -265,16 +265,18 @@ policy_yield(struct policy *p, const char *guest)
 	bool cut = false;
 	size_t i, k;
 
-	for (i = 0; i < p->fw.nnics; i++)
-		for (k = 0; k < p->fw.nnics; k++) {
-			if (strcmp(p->nic[i].guest, guest) != 0 ||
-			    strcmp(p->nic[k].guest, guest) == 0 ||
-			    !collide(&p->nic[i], &p->nic[k]))
-				continue;
+	for (i = 0; i < p->fw.nnics; i++) {
+		if (strcmp(p->nic[i].guest, guest) != 0)
+			continue;
+		for (k = 0; k < p->fw.nnics; k++)
+			if (collide(&p->nic[i], &p->nic[k]) &&
+			    strcmp(p->nic[k].guest, guest) != 0)
+				break;
+		if (k < p->fw.nnics) {
 			cut_off(&p->nic[i]);
 			cut = true;
-			break;
 		}
+	}
 	return cut;
 }
 
