@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "vmm/config_value.h"
 
 #define EXIT_USAGE	2
@@ -89,14 +90,6 @@ image_row(struct image_call *c, struct buf *b)
 	return ret;
 }
 
-/* Names in images may be of anything; a terminal is not to obey them. */
-static void
-print_value(FILE *out, const char *s)
-{
-	for (; *s != '\0'; s++)
-		fputc((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s, out);
-}
-
 void
 image_print(FILE *out, const struct rows *rs)
 {
@@ -107,7 +100,7 @@ image_print(FILE *out, const struct rows *rs)
 			fputc('\n', out);
 		for (k = 0; k < rs->row[i].npairs; k++) {
 			fprintf(out, "%s: ", rs->row[i].key[k]);
-			print_value(out, rs->row[i].value[k]);
+			utf8_print(out, rs->row[i].value[k]);
 			fputc('\n', out);
 		}
 	}

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "vmm/command_table.h"
 #include "vmm/image.h"
 #include "vmm/proto.h"
@@ -178,6 +179,15 @@ show_events(struct conn *cn, const struct request *rq)
 		show_event(cn, rq, line);
 }
 
+/* A message may name what an image, or a guest's owner, has made up. */
+static void
+show_message(const char *text)
+{
+	fputs("vmmctl: ", stderr);
+	utf8_print(stderr, text);
+	fputc('\n', stderr);
+}
+
 /* All that is wrong, line by line, and then in a word. */
 static void
 show_error(const struct conn *cn, const struct rows *rs)
@@ -185,8 +195,8 @@ show_error(const struct conn *cn, const struct rows *rs)
 	unsigned i;
 
 	for (i = 0; i < rs->n; i++)
-		warnx("%s", row_value(&rs->row[i], "message", ""));
-	warnx("%s", cn->error);
+		show_message(row_value(&rs->row[i], "message", ""));
+	show_message(cn->error);
 }
 
 /* Shows what came of it all; the exit status. */

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Keys whose values are numbers in JSON. */
 static const char *const number_keys[] = {
 	"memory", "vcpus", "uptime", "next-start", "cpu", "guest-time",
@@ -20,27 +22,6 @@ static const char *const number_keys[] = {
 	"clusters", "clusters-used",
 };
 
-/* The length of the UTF-8 character at `s`, or 0 if there is none. */
-static size_t
-utf8_length(const unsigned char *s)
-{
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates, beyond U+10FFFF. */
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 void
 json_string(FILE *out, const char *s)
 {
@@ -48,7 +29,7 @@ json_string(FILE *out, const char *s)
 
 	fputc('"', out);
 	for (; *s != '\0'; s += n == 0 ? 1 : n) {
-		n = utf8_length((const unsigned char *)s);
+		n = utf8_length(s);
 		if (n == 0)
 			fputs("\\ufffd", out);
 		else if (*s == '"' || *s == '\\')

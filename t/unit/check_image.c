@@ -286,6 +286,26 @@ START_TEST(told)
 }
 END_TEST
 
+/* What an image's names say is not for the terminal to obey. */
+START_TEST(told_without_controls)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	rig_sh(&g, "qemu-img create -f qcow2 a.qcow2 1M && qemu-img snapshot "
+	    "-c \"$(printf 'a\\033b\\233c\\302\\233d\\303\\251e\\303')\" a.qcow2");
+	imagerig_do(&g, "info a.qcow2");
+	out = open_memstream(&text, &len);
+	ck_assert_ptr_nonnull(out);
+	image_print(out, &g.rows);
+	fclose(out);
+	ck_assert_msg(strstr(text, "name: a?b?c?d\303\251e?\n") != NULL, "%s",
+	    text);
+	free(text);
+}
+END_TEST
+
 /* An image that a guest has open is nobody else's. */
 START_TEST(in_use)
 {
@@ -381,6 +401,7 @@ main(void)
 	tcase_add_test(tc, created_raw);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, told);
+	tcase_add_test(tc, told_without_controls);
 	tcase_add_test(tc, in_use);
 	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, broken_source);
