@@ -124,6 +124,7 @@ struct disk_how {
 	/* For those who only look at images, and for tools. */
 	bool		unlocked;	/* readonly, whoever writes it */
 	bool		alone;		/* without what stands behind it */
+	bool		header;		/* no other file; for no request */
 	bool		check;		/* for disk_check() alone */
 	struct disk_about *about;	/* to be filled in, or NULL */
 };

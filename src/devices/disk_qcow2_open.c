@@ -540,10 +540,12 @@ q2_open_parts(struct q2_opening *p)
 	if (!q2_read_header(p))
 		return false;
 	q2_take_header(q, &p->h);
-	if (!q2_open_l1(p))
+	if (!p->o->how.header && !q2_open_l1(p))
 		return false;
 	if (p->o->how.about != NULL && !q2_tell(p))
 		return false;
+	if (p->o->how.header)
+		return q2_ready(p);
 	if (!q2_open_data(p) || !q2_open_backing(p))
 		return false;
 	/* Only an image that can be used is changed. */

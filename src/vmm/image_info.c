@@ -101,7 +101,7 @@ image_info(struct image_call *c)
 {
 	struct disk_about about = { 0 };
 	struct disk_how how = {
-		.readonly = true, .alone = true, .about = &about,
+		.readonly = true, .header = true, .about = &about,
 	};
 	struct disk *d;
 	int ch;

@@ -274,6 +274,11 @@ START_TEST(told)
 	rig_sh(&g, "rm behind");
 	imagerig_do(&g, "info a.qcow2");
 	imagerig_fails(&g, "behind: No such file", "convert a.qcow2 b.img");
+	rig_sh(&g, "qemu-img create -f qcow2 -o data_file=data d.qcow2 1M && "
+	    "rm data");
+	imagerig_do(&g, "info d.qcow2");
+	ck_assert_str_eq(value(0, "data-file"), "data");
+	imagerig_fails(&g, "data: No such file", "map d.qcow2");
 	rig_sh(&g, "truncate -s 3M b && qemu-img create -f qcow2 -o "
 	    "compat=0.10 c 1M");
 	imagerig_do(&g, "info b");
