@@ -65,7 +65,8 @@ struct nicport_ops {
 
 	/*
 	 * Sends one frame: 0; -EAGAIN: not now, writable() will come if it is
-	 * wanted; another -errno: the frame is lost.
+	 * wanted; another -errno: the frame is lost.  Ethernet's header is in
+	 * the first element, which the guest cannot change meanwhile.
 	 */
 	int	(*send)(struct nicport *p, unsigned queue,
 		    const struct iovec *iov, unsigned niov);

@@ -114,6 +114,8 @@ fakeport_send(struct nicport *np, unsigned queue, const struct iovec *iov,
 	if (p->send_error != 0)
 		return p->send_error;
 	p->room--;
+	/* Copied, so that it is what the port has judged. */
+	ck_assert_uint_ge(iov[0].iov_len, HDR + 14);
 	for (i = 0; i < niov; i++) {
 		ck_assert_uint_ne(iov[i].iov_len, 0);
 		ck_assert_uint_le(len + iov[i].iov_len, sizeof(data));
