@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "net/addr.h"
 #include "net/dname.h"
@@ -133,6 +134,32 @@ check_router(struct parser *ps, unsigned i)
 		    "address there", addr_ip_text(addr_ip(r), text), sw->name);
 }
 
+/* A word that means yes or no is no interface that anybody meant. */
+static void
+check_nat(struct parser *ps, unsigned i)
+{
+	static const char *const no_names[] = {
+		"auto", "no", "yes", "on", "off", "true", "false", "none",
+	};
+	const struct config_switch *sw = &ps->conf->sw[i];
+	unsigned line, k;
+
+	if (sw->nat == NULL || strcmp(sw->nat, "no") == 0)
+		return;
+	line = parser_switch_line(ps, i, "nat");
+	if (sw->uplink != NULL) {
+		parser_error(ps, line, "nat: guests of a switch with an uplink "
+		    "are among its neighbours, write no");
+		return;
+	}
+	if (strcmp(sw->nat, "auto") == 0)
+		return;
+	for (k = 0; k < sizeof(no_names) / sizeof(no_names[0]); k++)
+		if (strcasecmp(sw->nat, no_names[k]) == 0)
+			parser_error(ps, line, "nat: unknown value `%s', write "
+			    "auto, no, or the name of an interface", sw->nat);
+}
+
 void
 parser_check_switch(struct parser *ps, unsigned i)
 {
@@ -143,11 +170,7 @@ parser_check_switch(struct parser *ps, unsigned i)
 
 	check_router(ps, i);
 	check_mtu(ps, i);
-	if (sw->uplink != NULL && sw->nat != NULL &&
-	    strcmp(sw->nat, "no") != 0)
-		parser_error(ps, parser_switch_line(ps, i, "nat"),
-		    "nat: guests of a switch with an uplink are among its "
-		    "neighbours, write no");
+	check_nat(ps, i);
 	if (sw->domain != NULL && dname_encode(wire, sw->domain) == 0)
 		parser_error(ps, parser_switch_line(ps, i, "domain"),
 		    "domain: `%s' is no domain, write labels of at most 63 "

@@ -66,6 +66,9 @@ config_check_switches(const struct config *c, struct buf *warnings)
 	for (sw = c->sw; sw < c->sw + c->nsws; sw++) {
 		check_interface(sw, "uplink", sw->uplink, warnings);
 		check_interface(sw, "vrf", sw->vrf, warnings);
+		if (sw->nat != NULL && strcmp(sw->nat, "auto") != 0 &&
+		    strcmp(sw->nat, "no") != 0)
+			check_interface(sw, "nat", sw->nat, warnings);
 		if (sw->group != NULL && os_group(sw->group, &number) != 0)
 			(void)buf_printf(warnings, "warning: switch %s: group "
 			    "%s: there is none\n", sw->name, sw->group);

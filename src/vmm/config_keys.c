@@ -24,6 +24,8 @@ static const char *const aio_words[] = {
 };
 static const char *const backend_words[] = { "auto", "vmm", "kvm", NULL };
 static const char *const bool_words[] = { "no", "yes", NULL };
+/* Not all that it may be: an interface has its own name. */
+static const char *const nat_words[] = { "auto", "interface", "no", NULL };
 static const char *const msr_words[] = { "fault", "ignore-writes", NULL };
 static const char *const on_end_words[] = {
 	[ON_END_STOP] = "stop",
@@ -85,7 +87,7 @@ const struct key config_keys[] = {
 	    .class = CLASS_LIVE, .min = VIRTIO_NET_MTU_MIN,
 	    .max = PLAN_MTU_MAX, .derived = "uplink's, 1500" },
 	{ SWITCH(nat), .name = "nat", .type = KEY_NAME,
-	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1,
+	    .class = CLASS_LIVE, .max = IFNAME_SIZE - 1, .words = nat_words,
 	    .derived = "auto, no with an uplink" },
 	{ SWITCH(router), .name = "router", .type = KEY_HOSTS,
 	    .class = CLASS_LIVE, .max = 1, .derived = "the host" },
@@ -226,15 +228,24 @@ print_range(const struct key *k, struct buf *b)
 	return buf_printf(b, "%s to %s", min, max);
 }
 
-int
-key_print_values(const struct key *k, struct buf *b)
+static int
+print_words(const struct key *k, struct buf *b)
 {
 	int i, ret = 0;
 
+	for (i = 0; k->words[i] != NULL && ret == 0; i++)
+		ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ", k->words[i]);
+	return ret;
+}
+
+int
+key_print_values(const struct key *k, struct buf *b)
+{
 	switch (k->type) {
 	case KEY_NAME:
 	case KEY_USER:
-		return buf_printf(b, "name");
+		return k->words != NULL ? print_words(k, b) :
+		    buf_printf(b, "name");
 	case KEY_PATH:
 		return buf_printf(b, "path");
 	case KEY_DIRS:
@@ -261,10 +272,7 @@ key_print_values(const struct key *k, struct buf *b)
 	case KEY_WORD:
 	case KEY_BOOL:
 	case KEY_ON_END:
-		for (i = 0; k->words[i] != NULL && ret == 0; i++)
-			ret = buf_printf(b, "%s%s", i == 0 ? "" : ", ",
-			    k->words[i]);
-		return ret;
+		return print_words(k, b);
 	case KEY_SIZE:
 	case KEY_DURATION:
 	case KEY_NUMBER:

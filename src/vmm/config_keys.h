@@ -23,7 +23,7 @@ enum section {
 };
 
 enum key_type {
-	KEY_NAME,		/* char *: letters, digits, . - _ */
+	KEY_NAME,		/* char *: letters, digits, . - _; `words`: kinds */
 	KEY_USER,		/* char *: as KEY_NAME, or from _ on */
 	KEY_PATH,		/* char *: absolute, at most `max` bytes */
 	KEY_DISKS,		/* struct vm_disk[VM_DISKS_MAX], with ndisks */

@@ -360,7 +360,11 @@ START_TEST(switch_warnings)
 	    "[switch d]\nisolate=yes\n"
 	    "[switch e]\nuplink=no-such.0\n"
 	    "[switch f]\naddress=2001:db8::1/64\nvrf=no-such.1\n"
-	    "group=no-such.2\n");
+	    "group=no-such.2\n"
+	    "[switch g]\naddress=192.0.3.1/24\nnat=no-such.3\n"
+	    "[switch h]\naddress=192.0.4.1/24\nnat=lo\n"
+	    "[switch i]\naddress=192.0.5.1/24\nnat=auto\n"
+	    "[switch j]\naddress=192.0.6.1/24\nnat=no\n");
 	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
 	buf_consume(&errors, errors.len);
 	config_check_switches(c, &errors);
@@ -370,7 +374,8 @@ START_TEST(switch_warnings)
 	    "address\n"
 	    "warning: switch e: uplink no-such.0: No such device\n"
 	    "warning: switch f: vrf no-such.1: No such device\n"
-	    "warning: switch f: group no-such.2: there is none\n");
+	    "warning: switch f: group no-such.2: there is none\n"
+	    "warning: switch g: nat no-such.3: No such device\n");
 	config_free(c);
 }
 END_TEST
