@@ -11,7 +11,28 @@
 
 #include "devices/disk_local.h"
 
+/* A fixed VHD is raw but for its last sector, which begins so. */
+#define VHD_FOOTER	512u
+
 static const char qcow2_magic[4] = { 'Q', 'F', 'I', '\xfb' };
+static const char vhd_magic[] = "conectix";
+
+/*
+ * Formats of others, which a guest's first write as to a raw disk destroys.
+ * LUKS is none: guests encrypt whole raw disks by it.
+ */
+static const struct disk_foreign {
+	unsigned	at, len;
+	const char	*magic, *name;
+} foreign[] = {
+	{ 0, 4, "KDMV", "VMDK" },
+	{ 0, 4, "COWD", "VMDK" },
+	{ 0, 21, "# Disk DescriptorFile", "VMDK" },
+	{ 0, 8, vhd_magic, "VHD" },		/* dynamic: a copy */
+	{ 0, 8, "vhdxfile", "VHDX" },
+	{ 0, 4, "QED", "QED" },			/* with its '\0' */
+	{ 64, 4, "\x7f\x10\xda\xbe", "VDI" },
+};
 
 struct disk *
 disk_refuse(const struct disk_opening *o, const char *fmt, ...)
@@ -69,16 +90,72 @@ disk_probe_bytes(const char first[4])
 	    DISK_QCOW2 : DISK_RAW;
 }
 
-/* What the file begins with; DISK_AUTO and *error if it cannot be read. */
-static enum disk_kind
-disk_probe(const struct disk *file, int *error)
+const char *
+disk_foreign(const void *first, size_t len)
 {
-	char magic[sizeof(qcow2_magic)];
+	const struct disk_foreign *f = foreign;
 
-	*error = disk_raw_read(file, magic, sizeof(magic), 0);
-	if (*error != 0)
-		return DISK_AUTO;
-	return disk_probe_bytes(magic);
+	for (; f < foreign + sizeof(foreign) / sizeof(foreign[0]); f++)
+		if (f->at + f->len <= len && memcmp((const char *)first +
+		    f->at, f->magic, f->len) == 0)
+			return f->name;
+	return NULL;
+}
+
+/* The same of a file's begin and end; -errno if they cannot be read. */
+static int
+disk_probe_foreign(const struct disk *file, const char *first, size_t len,
+    const char **name)
+{
+	char last[sizeof(vhd_magic) - 1];
+	int error;
+
+	*name = disk_foreign(first, len);
+	if (*name != NULL || file->info.size < VHD_FOOTER)
+		return 0;
+	error = disk_raw_read(file, last, sizeof(last),
+	    file->info.size - VHD_FOOTER);
+	if (error == 0 && memcmp(last, vhd_magic, sizeof(last)) == 0)
+		*name = "VHD";
+	return error;
+}
+
+/* What the user is to do with an image of another's format. */
+static void
+disk_refuse_foreign(const struct disk_opening *o, const char *name)
+{
+	const char *say = o->how.say_raw != NULL ? o->how.say_raw :
+	    "format=raw";
+
+	if (o->up != NULL)
+		say = "";
+	disk_refuse(o, "looks like a %s image, which is not supported; "
+	    "convert it by qemu-img%s%s", name, *say != '\0' ? ", or say " : "",
+	    say);
+}
+
+/*
+ * The format of a file of which nobody has said it; DISK_AUTO once it is
+ * refused.
+ */
+static enum disk_kind
+disk_probe(const struct disk_opening *o, struct disk *file)
+{
+	const char *name = NULL;
+	char first[DISK_SECTOR];
+	enum disk_kind kind;
+	int error;
+
+	error = disk_raw_read(file, first, sizeof(first), 0);
+	kind = error == 0 ? disk_probe_bytes(first) : DISK_AUTO;
+	if (kind == DISK_RAW)
+		error = disk_probe_foreign(file, first, sizeof(first), &name);
+	if (name != NULL)
+		disk_refuse_foreign(o, name);
+	else if (error != 0)
+		disk_refuse(o, "%s", strerror(-error));
+	file->guessed = kind == DISK_RAW;
+	return name != NULL || error != 0 ? DISK_AUTO : kind;
 }
 
 /* Behind another image the rest of a sector reads zero. */
@@ -105,10 +182,6 @@ disk_open_image(struct disk_opening *o)
 	if (file == NULL)
 		return NULL;
 	error = disk_raw_id(file, &o->dev, &o->ino);
-	if (error == 0 && kind == DISK_AUTO) {
-		kind = disk_probe(file, &error);
-		file->guessed = kind == DISK_RAW;
-	}
 	if (error != 0) {
 		disk_close(file);
 		return disk_refuse(o, "%s", strerror(-error));
@@ -116,6 +189,12 @@ disk_open_image(struct disk_opening *o)
 	if (disk_is_loop(o)) {
 		disk_close(file);
 		return disk_refuse(o, "is behind itself");
+	}
+	if (kind == DISK_AUTO)
+		kind = disk_probe(o, file);
+	if (kind == DISK_AUTO) {
+		disk_close(file);
+		return NULL;
 	}
 	if (kind == DISK_QCOW2)
 		return disk_qcow2_open(o, file);

@@ -126,6 +126,8 @@ struct disk_how {
 	bool		alone;		/* without what stands behind it */
 	bool		header;		/* no other file; for no request */
 	bool		check;		/* for disk_check() alone */
+	/* How users say that it is raw, or ""; NULL is "format=raw". */
+	const char	*say_raw;
 	struct disk_about *about;	/* to be filled in, or NULL */
 };
 

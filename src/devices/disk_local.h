@@ -61,6 +61,9 @@ struct disk *disk_open_image(struct disk_opening *o);
 /* The format of an image that begins so. */
 enum disk_kind disk_probe_bytes(const char first[4]);
 
+/* The format, none of ours, of a file that begins so; or NULL. */
+const char *disk_foreign(const void *first, size_t len);
+
 /* Says why an image cannot be opened; always NULL. */
 struct disk *disk_refuse(const struct disk_opening *o, const char *fmt, ...)
     __attribute__((__format__(__printf__, 2, 3)));

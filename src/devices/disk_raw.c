@@ -472,8 +472,10 @@ raw_copy_first(struct disk_req *req)
 
 /*
  * A guest that wrote another format's header would choose what its disk is
- * the next time, and which of the host's files are behind it.  What is looked
- * at is what is written: another processor of the guest's cannot change it.
+ * the next time, and which of the host's files are behind it; or that it is of
+ * a format of others, and refused.  (So is what ends as a VHD does, which harms
+ * its guest alone: that is not worth a look at all writes.)  What is looked at
+ * is what is written: another processor of the guest's cannot change it.
  */
 static int
 raw_check_first(struct disk_req *req)
@@ -485,7 +487,8 @@ raw_check_first(struct disk_req *req)
 		return 0;
 	error = raw_copy_first(req);
 	if (error != 0 ||
-	    disk_probe_bytes(req->first.iov_base) == DISK_RAW)
+	    (disk_probe_bytes(req->first.iov_base) == DISK_RAW &&
+	    disk_foreign(req->first.iov_base, req->first.iov_len) == NULL))
 		return error;
 	free(req->first.iov_base);
 	return -EPERM;

@@ -166,9 +166,12 @@ struct disk *
 image_open(struct image_call *c, const char *path, const struct disk_how *how)
 {
 	char err[CONN_ERROR_MAX - 8];
+	struct disk_how own = *how;
 	struct disk *d;
 
-	d = disk_open(NULL, path, how, err, sizeof(err));
+	if (own.say_raw == NULL)
+		own.say_raw = "-f raw";
+	d = disk_open(NULL, path, &own, err, sizeof(err));
 	if (d == NULL)
 		conn_fail(c->cn, "failed", "image: %s", err);
 	return d;

@@ -103,7 +103,7 @@ image_commit(struct image_call *c)
 	struct disk_how how = {
 		.readonly = true, .alone = true, .about = &about,
 	};
-	struct commit k = { .c = c };
+	struct commit k = { .c = c, .how.say_raw = "" };
 	struct disk *d;
 	int ch;
 

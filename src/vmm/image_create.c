@@ -197,7 +197,7 @@ static bool
 look_behind(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
-	struct disk_how how = { .readonly = true };
+	struct disk_how how = { .readonly = true, .say_raw = "-F raw" };
 	char *path = disk_path_beside(a->file, a->behind);
 	struct disk *d;
 

@@ -330,6 +330,36 @@ START_TEST(in_use)
 }
 END_TEST
 
+/* No verb takes another's format for raw. */
+START_TEST(foreign)
+{
+	static const struct {
+		const char *words, *text;
+	} bad[] = {
+		{ "info v.vmdk", "image: disk v.vmdk: looks like a VMDK image, "
+		    "which is not supported; convert it by qemu-img, or say "
+		    "-f raw" },
+		{ "convert v.vmdk a.qcow2", "or say -f raw" },
+		{ "map v.vmdk", "or say -f raw" },
+		{ "resize v.vmdk +1M", "or say -f raw" },
+		{ "create -b v.vmdk a.qcow2", "or say -F raw" },
+		{ "commit c.qcow2", "convert it by qemu-img" },
+	};
+	size_t i;
+
+	rig_sh(&g, "qemu-img create -f vmdk v.vmdk 8M && cp v.vmdk before");
+	rig_sh(&g, "qemu-img create -u -f qcow2 -b v.vmdk -F raw c.qcow2 8M && "
+	    "sed -i 's/\\xe2y.\\xca/none/' c.qcow2");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
+	ck_assert_ptr_null(strstr(g.cn.error, "or say"));
+	rig_sh(&g, "cmp v.vmdk before");
+	ck_assert(!imagerig_has("a.qcow2"));
+	imagerig_do(&g, "info -f raw v.vmdk");
+	imagerig_no_rest(&g);
+}
+END_TEST
+
 /* A file that cannot become as long as it must is not there afterwards. */
 START_TEST(no_room)
 {
@@ -408,6 +438,7 @@ main(void)
 	tcase_add_test(tc, told);
 	tcase_add_test(tc, told_without_controls);
 	tcase_add_test(tc, in_use);
+	tcase_add_test(tc, foreign);
 	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, broken_source);
 	tcase_add_test(tc, interrupted);

@@ -146,6 +146,95 @@ START_TEST(kinds)
 }
 END_TEST
 
+/* Images of other formats, as QEMU makes them, are nobody's raw disk ... */
+START_TEST(foreign)
+{
+	static const struct {
+		const char *options, *name;
+	} row[] = {
+		{ "vmdk", "VMDK" },
+		{ "vmdk -o subformat=monolithicFlat", "VMDK" },
+		{ "vdi", "VDI" },
+		{ "vpc", "VHD" },
+		{ "vpc -o subformat=fixed", "VHD" },
+		{ "vhdx", "VHDX" },
+		{ "qed", "QED" },
+	};
+	struct disk_how how = { .kind = DISK_RAW };
+	unsigned i;
+	char why[200];
+
+	setup();
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		rig_sh(&r, "rm -f disk* && qemu-img create -f %s disk.qcow2 8M",
+		    row[i].options);
+		snprintf(why, sizeof(why), "looks like a %s image, which is "
+		    "not supported; convert it by qemu-img, or say "
+		    "format=raw", row[i].name);
+		refused(DISK_AUTO, false, why);
+		refused(DISK_AUTO, true, why);
+		/* ... unless somebody has said so. */
+		rig_sh(&r, "truncate -s %%512 disk.qcow2");
+		r.d = disk_open(NULL, r.path, &how, r.err, sizeof(r.err));
+		ck_assert_msg(r.d != NULL, "%s", r.err);
+		disk_close(r.d);
+	}
+	rig_sh(&r, "truncate -s 0 disk.qcow2 && truncate -s 1M disk.qcow2 && "
+	    "printf COWD | dd of=disk.qcow2 conv=notrunc");
+	refused(DISK_AUTO, false, "looks like a VMDK image, which is not "
+	    "supported; convert it by qemu-img, or say format=raw");
+	/* Who stands behind another image is told of, without advice. */
+	rig_sh(&r, "mv disk.qcow2 v && qemu-img create -u -f qcow2 -b v "
+	    "-F raw disk.qcow2 1M && sed -i 's/\\xe2y.\\xca/none/' "
+	    "disk.qcow2");
+	snprintf(why, sizeof(why), "%s/v: looks like a VMDK image, which is "
+	    "not supported; convert it by qemu-img", r.dir);
+	refused(DISK_AUTO, false, why);
+	teardown();
+}
+END_TEST
+
+/* ... and no guest makes its own look so; LUKS is the guest's affair. */
+START_TEST(foreign_by_guest)
+{
+	static const struct {
+		unsigned at, len;
+		const char *magic;
+	} row[] = {
+		{ 0, 4, "KDMV" },
+		{ 0, 4, "COWD" },
+		{ 0, 21, "# Disk DescriptorFile" },
+		{ 0, 8, "conectix" },
+		{ 0, 8, "vhdxfile" },
+		{ 0, 4, "QED" },
+		{ 64, 4, "\x7f\x10\xda\xbe" },
+	};
+	uint8_t buf[1024];
+	unsigned i;
+
+	setup();
+	rig_sh(&r, "truncate -s 1M disk.qcow2");
+	rig_open(&r);
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		memset(buf, 0, sizeof(buf));
+		memcpy(buf + row[i].at, row[i].magic, row[i].len);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), -EPERM);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 1024), -EPERM);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 512, buf, 512), 0);
+		/* All but the last byte. */
+		buf[row[i].at + row[i].len - 1] ^= 1;
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), 0);
+	}
+	memcpy(buf, "LUKS\xba\xbe", 6);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_open(&r);
+	ck_assert_int_eq(disk_kind(r.d), DISK_RAW);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
 /* Another processor of the guest's changes the memory of a write. */
 START_TEST(kind_cannot_change_later)
 {
@@ -633,6 +722,8 @@ main(void)
 	tcase_add_test(tc, bad_headers);
 	tcase_add_test(tc, features_by_name);
 	tcase_add_test(tc, kinds);
+	tcase_add_test(tc, foreign);
+	tcase_add_test(tc, foreign_by_guest);
 	tcase_add_test(tc, kind_cannot_change_later);
 	tcase_add_test(tc, corrupt_is_read);
 	tcase_add_test(tc, autoclear);
