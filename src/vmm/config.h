@@ -114,6 +114,12 @@ void config_check_files(const struct config *c, struct buf *warnings);
  */
 void config_check_switches(const struct config *c, struct buf *warnings);
 
+/*
+ * The same for NICs: addresses of the host that a port is published at, and
+ * those that are locked and have no IPv4 address to send from.
+ */
+void config_check_nics(const struct config *c, struct buf *warnings);
+
 const struct vm_config *config_find_vm(const struct config *c,
     const char *name);
 const struct config_switch *config_find_switch(const struct config *c,

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/confine.h"
+#include "net/addr.h"
 #include "vmm/config.h"
+#include "vmm/config_fw.h"
 
 static void
 check_file(const struct confine *in, const struct vm_config *vm,
@@ -79,4 +81,96 @@ config_check_switches(const struct config *c, struct buf *warnings)
 			    "neither address nor uplink: its guests get no "
 			    "address\n", sw->name);
 	}
+}
+
+static bool
+is_switch_address(const struct config *c, const struct os_addr *a)
+{
+	unsigned i, k;
+
+	for (i = 0; i < c->nsws; i++)
+		for (k = 0; k < c->sw[i].addrs.n; k++)
+			if (addr_same(&c->sw[i].addrs.addr[k], a))
+				return true;
+	return false;
+}
+
+static bool
+is_host_address(const struct os_view *v, const struct os_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < v->naddrs; i++)
+		if (addr_same(&v->addrs[i].addr, a))
+			return true;
+	return false;
+}
+
+/* Addresses of the host that ports are published at, of one NIC. */
+static void
+check_published(const struct config *c, const struct vm_config *vm,
+    unsigned nic, const struct os_view *v, struct buf *warnings)
+{
+	char value[NIC_RULES_TEXT], text[ADDR_TEXT];
+	struct fw_publish p;
+	unsigned i;
+
+	for (i = 0; nic_rule_get(&vm->nics.nic[nic], NIC_PUBLISH, i, value);
+	    i++)
+		if (publish_parse(&p, value, NULL, 0) == 0 && p.has_host &&
+		    !is_switch_address(c, &p.host) &&
+		    !is_host_address(v, &p.host)) {
+			(void)buf_printf(warnings, "warning: vm %s nic %u: "
+			    "publish: this host has no address %s\n", vm->name,
+			    nic, addr_net_text(&p.host, text));
+		}
+}
+
+/* Could it have an IPv4 address?  Not on a switch of IPv6 alone. */
+static bool
+wants_ipv4(const struct config_switch *sw)
+{
+	return sw->uplink != NULL || sw->addrs.n == 0 ||
+	    switch_subnet(sw, 0) != NULL;
+}
+
+static void
+check_locked(const struct config *c, const struct vm_config *vm,
+    unsigned nic, struct buf *warnings)
+{
+	const struct config_switch *sw =
+	    config_find_switch(c, vm->nics.nic[nic].sw);
+	struct os_addr a[POLICY_ADDRS_MAX];
+	unsigned n, i;
+
+	if (!vm->nics.nic[nic].locked || sw == NULL || !wants_ipv4(sw))
+		return;
+	n = policy_addrs(c, vm, nic, a);
+	for (i = 0; i < n; i++)
+		if (!a[i].ipv6)
+			return;
+	(void)buf_printf(warnings, "warning: vm %s nic %u: locked, and no "
+	    "IPv4 address is known: it can send none; add address=\n",
+	    vm->name, nic);
+}
+
+void
+config_check_nics(const struct config *c, struct buf *warnings)
+{
+	struct os_view v = { .naddrs = 0 };
+	const struct vm_config *vm;
+	struct os *os = NULL;
+	bool known;
+	unsigned i;
+
+	/* Where nobody can say what addresses there are, none is missing. */
+	known = os_open(&os) == 0 && os_view_get(os, &v) == 0;
+	for (vm = c->vm; vm < c->vm + c->nvms; vm++)
+		for (i = 0; i < vm->nics.n; i++) {
+			if (known)
+				check_published(c, vm, i, &v, warnings);
+			check_locked(c, vm, i, warnings);
+		}
+	os_view_free(&v);
+	os_close(os);
 }

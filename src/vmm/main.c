@@ -93,6 +93,7 @@ check_files(const char *path, const struct config *c, struct buf *warnings)
 		    "it, as SIGHUP will have to\n", path, c->user);
 	config_check_files(c, warnings);
 	config_check_switches(c, warnings);
+	config_check_nics(c, warnings);
 }
 
 /* What this system's packet filter cannot do. */

@@ -380,6 +380,41 @@ START_TEST(switch_warnings)
 }
 END_TEST
 
+/* What it says of NICs. */
+START_TEST(nic_warnings)
+{
+	struct config *c;
+
+	c = read_text("[switch a]\naddress=192.0.2.1/24\n"
+	    "address=2001:db8:1::1/64\n"
+	    "[switch b]\nuplink=lo\naddress=192.0.3.1/24\n"
+	    "[switch c]\naddress=2001:db8::1/64\n"
+	    "[vm v]\nkernel=/k\n"
+	    "nic=a,publish=tcp 192.0.2.1:80,publish=tcp 192.0.2.99:81\n"
+	    "nic=a,publish=udp [2001:db8:1::77]:80 -> 81,publish=tcp 82\n"
+	    "nic=a,locked\n"
+	    "nic=b,locked\n"
+	    "nic=b,locked,address=192.0.3.7\n"
+	    "nic=c,locked\n"
+	    "nic=a,locked,address=none\n"
+	    "nic=b\n");
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	buf_consume(&errors, errors.len);
+	config_check_nics(c, &errors);
+	buf_append(&errors, "", 1);
+	ck_assert_str_eq(buf_head(&errors),
+	    "warning: vm v nic 0: publish: this host has no address "
+	    "192.0.2.99\n"
+	    "warning: vm v nic 1: publish: this host has no address "
+	    "2001:db8:1::77\n"
+	    "warning: vm v nic 3: locked, and no IPv4 address is known: it "
+	    "can send none; add address=\n"
+	    "warning: vm v nic 6: locked, and no IPv4 address is known: it "
+	    "can send none; add address=\n");
+	config_free(c);
+}
+END_TEST
+
 /* What of a NIC counts at once, and what makes the guest another one. */
 START_TEST(nics_change)
 {
@@ -657,6 +692,7 @@ config_case(void)
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
 	tcase_add_test(tc, switch_warnings);
+	tcase_add_test(tc, nic_warnings);
 	tcase_add_test(tc, nics_change);
 	tcase_add_test(tc, fixed_keys_are_kept);
 	tcase_add_test(tc, kept_numbers_and_accounts);
