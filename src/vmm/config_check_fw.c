@@ -86,7 +86,7 @@ parser_check_policy(struct parser *ps, unsigned i)
 	struct allow a;
 	unsigned k;
 
-	if (ps->conf->policy[i].allow == NULL && l->n == 0)
+	if (!l->tried)
 		parser_error(ps, l->section, "[policy %s]: allows nothing, "
 		    "add allow = ..., or write none where it is named",
 		    ps->conf->policy[i].name);

@@ -166,10 +166,12 @@ int
 disk_option(struct vm_disk *d, char *word, unsigned *seen, char *err,
     size_t errlen)
 {
-	char *name = strsep(&word, "=");
+	char *name = value_trim(strsep(&word, "="));
 	const struct disk_option *o;
 	size_t i;
 
+	if (word != NULL)
+		word = value_trim(word);
 	for (i = 0; i < OPTIONS; i++)
 		if (strcmp(options[i].name, name) == 0)
 			break;

@@ -215,7 +215,7 @@ static void
 parse_nics(struct parser *ps, unsigned line, const struct key *k,
     const char *value, struct vm_nics *field)
 {
-	char why[400];
+	char why[450];
 
 	if (nics_add(field, value, why, sizeof(why)) != 0)
 		parser_error(ps, line, "%s: %s", k->name, why);

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "vmm/config_value.h"
 
 #define WORDS_MAX	8
+#define WHY_MAX		160
 
 const char *const nic_rule_names[NIC_RULES] = {
 	[NIC_ADDRESS6] = "address6",
@@ -30,7 +32,39 @@ struct words {
 	char	 text[NIC_RULES_TEXT];
 	char	*v[WORDS_MAX + 1];	/* ends in NULL */
 	char	**next;
+	char	 why[WHY_MAX];		/* what is wrong, if that is known */
 };
+
+/* Notes what is wrong, with the word that it is about: always false. */
+static bool __attribute__((__format__(__printf__, 2, 3)))
+refuse(struct words *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(w->why, sizeof(w->why), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* Copies a value; an arrow is a word of its own, with blanks or without. */
+static bool
+copy_apart(char text[NIC_RULES_TEXT], const char *value)
+{
+	size_t n = 0;
+
+	for (; *value != '\0' && n < NIC_RULES_TEXT - 4; value++) {
+		if (value[0] != '-' || value[1] != '>') {
+			text[n++] = *value;
+			continue;
+		}
+		memcpy(text + n, " -> ", 4);
+		n += 4;
+		value++;
+	}
+	text[n] = '\0';
+	return *value == '\0';
+}
 
 static bool
 cut(struct words *w, const char *value)
@@ -40,8 +74,8 @@ cut(struct words *w, const char *value)
 
 	memset(w->v, 0, sizeof(w->v));
 	w->next = w->v;
-	if ((size_t)snprintf(w->text, sizeof(w->text), "%s", value) >=
-	    sizeof(w->text))
+	w->why[0] = '\0';
+	if (!copy_apart(w->text, value))
 		return false;
 	while ((word = strsep(&rest, VALUE_SPACE)) != NULL) {
 		if (*word == '\0')
@@ -86,14 +120,22 @@ number(const char *text, unsigned long max, unsigned long *v)
 
 /* "80" or "80-90". */
 static bool
-read_ports(char *text, uint16_t *lo, uint16_t *hi)
+read_ports(struct words *w, uint16_t *lo, uint16_t *hi)
 {
-	char *first = strsep(&text, "-");
+	char *text = *w->next, *first;
 	unsigned long a, b;
 
+	if (strchr(text, ',') != NULL)
+		return refuse(w, "`%s': one port or range each", text);
+	w->next++;
+	first = strsep(&text, "-");
 	if (!number(first, 65535, &a) ||
-	    !number(text != NULL ? text : first, 65535, &b) || a > b)
-		return false;
+	    !number(text != NULL ? text : first, 65535, &b))
+		return refuse(w, "`%s%s%s': ports are numbers, 1 to 65535",
+		    first, text != NULL ? "-" : "", text != NULL ? text : "");
+	if (a > b)
+		return refuse(w, "`%s-%s': the lower port stands first", first,
+		    text);
 	*lo = (uint16_t)a;
 	*hi = (uint16_t)b;
 	return true;
@@ -101,11 +143,13 @@ read_ports(char *text, uint16_t *lo, uint16_t *hi)
 
 /* An address, or a subnet, which then has nothing behind its prefix. */
 static bool
-read_cidr(char *text, struct os_addr *a)
+read_cidr(struct os_addr *a, const char *value)
 {
-	char *host = strsep(&text, "/");
+	char copy[NIC_RULES_TEXT], *text = copy, *host;
 	unsigned long bits;
 
+	snprintf(copy, sizeof(copy), "%s", value);
+	host = strsep(&text, "/");
 	memset(a, 0, sizeof(*a));
 	a->ipv6 = strchr(host, ':') != NULL;
 	bits = a->ipv6 ? 128 : 32;
@@ -124,10 +168,24 @@ has_ports(const struct fw_allow *a)
 }
 
 static bool
-read_proto(struct words *w, struct fw_allow *a)
+read_proto_number(struct words *w, struct fw_allow *a)
 {
 	unsigned long v;
 
+	if (*w->next == NULL || !number(*w->next, 255, &v))
+		return refuse(w, "proto: `%s' is no number, 1 to 255",
+		    *w->next != NULL ? *w->next : "");
+	/* That of both families has a word. */
+	if (v == FW_ICMP || v == FW_ICMP6)
+		return refuse(w, "proto %lu is called icmp", v);
+	w->next++;
+	a->proto = (uint8_t)v;
+	return true;
+}
+
+static bool
+read_proto(struct words *w, struct fw_allow *a)
+{
 	if (take(w, "tcp")) {
 		a->proto = FW_TCP;
 	} else if (take(w, "udp")) {
@@ -138,16 +196,12 @@ read_proto(struct words *w, struct fw_allow *a)
 		a->proto = FW_ICMP;
 		a->echo = true;
 	} else if (take(w, "proto")) {
-		if (*w->next == NULL || !number(*w->next++, 255, &v))
-			return false;
-		a->proto = (uint8_t)v;
-		/* That of both families has a word. */
-		if (v == FW_ICMP || v == FW_ICMP6)
+		if (!read_proto_number(w, a))
 			return false;
 	}
 	if (has_ports(a) && *w->next != NULL && **w->next >= '0' &&
 	    **w->next <= '9')
-		return read_ports(*w->next++, &a->lo, &a->hi);
+		return read_ports(w, &a->lo, &a->hi);
 	return true;
 }
 
@@ -158,14 +212,20 @@ read_peer(struct words *w, struct fw_allow *a)
 		return true;
 	if (take(w, "vm")) {
 		a->kind = FW_PEER_GUEST;
-		return take_name(w, a->name);
+		return take_name(w, a->name) || refuse(w, "vm: no name of a "
+		    "guest behind it");
 	}
 	if (take(w, "switch")) {
 		a->kind = FW_PEER_SWITCH;
-		return take_name(w, a->name);
+		return take_name(w, a->name) || refuse(w, "switch: no name of "
+		    "one behind it");
 	}
 	a->kind = FW_PEER_CIDR;
-	return *w->next != NULL && read_cidr(*w->next++, &a->cidr);
+	if (*w->next == NULL)
+		return refuse(w, "`%s': nobody is named behind it",
+		    w->next[-1]);
+	return read_cidr(&a->cidr, *w->next++) || refuse(w, "`%s' is no "
+	    "address and no subnet", w->next[-1]);
 }
 
 /* Who is at the other end, behind the word for that list. */
@@ -176,6 +236,35 @@ take_peer(struct words *w, enum nic_rule rule)
 
 	return ((both || rule == NIC_ALLOW_IN) && take(w, "from")) ||
 	    ((both || rule == NIC_ALLOW_OUT) && take(w, "to"));
+}
+
+/* What the next word is that nobody has taken: always false. */
+static bool
+stray(struct words *w, const struct fw_allow *a, enum nic_rule rule)
+{
+	const char *word = *w->next;
+	bool peer = strcmp(word, "from") == 0 || strcmp(word, "to") == 0;
+
+	if (peer && rule == NIC_ALLOW_HOST)
+		return refuse(w, "`%s': at the other end of allow-host is the "
+		    "host", word);
+	if (peer && a->kind == FW_PEER_ANY && rule != NIC_RULES)
+		return refuse(w, "`%s': in %s write %s", word,
+		    nic_rule_names[rule], rule == NIC_ALLOW_IN ? "from" : "to");
+	if (w->next == w->v && strcmp(word, "dns") == 0)
+		return refuse(w, "`dns' stands in allow-host and in [policy "
+		    "NAME]");
+	if (w->next == w->v && rule == NIC_RULES &&
+	    (strcmp(word, "none") == 0 || strcmp(word, "policy") == 0))
+		return refuse(w, "`%s' stands in a nic only", word);
+	if (w->next == w->v)
+		return refuse(w, "no protocol `%s'", word);
+	if (has_ports(a) && w->next == w->v + 1)
+		return refuse(w, "port `%s' is no number", word);
+	if (a->proto != FW_ANY && *word >= '0' && *word <= '9')
+		return refuse(w, has_ports(a) ? "`%s': one port or range each" :
+		    "`%s': only tcp and udp have ports", word);
+	return refuse(w, "`%s' is one word too many", word);
 }
 
 static bool
@@ -199,7 +288,19 @@ read_allow(struct words *w, struct allow *a, enum nic_rule rule)
 		if (take_peer(w, rule) && !read_peer(w, &a->one))
 			return false;
 	}
-	return *w->next == NULL;
+	return *w->next == NULL || stray(w, &a->one, rule);
+}
+
+/* What is wrong with a value, and what it may be. */
+static void
+explain(const struct words *w, const char *value, const char *advice,
+    char *err, size_t errlen)
+{
+	if (w->why[0] != '\0')
+		snprintf(err, errlen, "%s; write %s", w->why, advice);
+	else
+		snprintf(err, errlen, "`%s' is not valid, write %s", value,
+		    advice);
 }
 
 int
@@ -221,21 +322,54 @@ allow_parse(struct allow *a, enum nic_rule rule, const char *value,
 	memset(a, 0, sizeof(*a));
 	if (cut(&w, value) && read_allow(&w, a, rule))
 		return 0;
-	snprintf(err, errlen, "`%s' is not valid, write %s", value, advice[rule]);
+	explain(&w, value, advice[rule], err, errlen);
 	return -EINVAL;
+}
+
+/* Who is elsewhere sends nothing to the loopback. */
+static bool
+can_publish(struct words *w, const char *text, const struct os_addr *a)
+{
+	static const struct os_addr loop = { .bytes = { 127 }, .prefix = 8 },
+	    any = { .prefix = 32 }, any6 = { .prefix = 128, .ipv6 = true },
+	    loop6 = { .bytes = { [15] = 1 }, .prefix = 128, .ipv6 = true };
+
+	if (addr_same(a, &any) || addr_same(a, &any6))
+		return refuse(w, "`%s': leave the address out for any", text);
+	if (fw_addr_in(&loop, a) || addr_same(a, &loop6))
+		return refuse(w, "`%s' is reached by nobody but the host "
+		    "itself", text);
+	return true;
+}
+
+/* A port of the host, or of the guest: one number. */
+static bool
+read_port(struct words *w, const char *text, uint16_t *port)
+{
+	unsigned long v;
+
+	if (number(text, 65535, &v)) {
+		*port = (uint16_t)v;
+		return true;
+	}
+	if (*text >= '0' && *text <= '9' && strchr(text, '-') != NULL)
+		return refuse(w, "`%s': a range cannot be published, give each "
+		    "port", text);
+	return refuse(w, "`%s': ports are numbers, 1 to 65535", text);
 }
 
 /* "80", "192.0.2.1:80", "[2001:db8::1]:80". */
 static bool
-read_host_port(char *text, struct fw_publish *p)
+read_host_port(struct words *w, char *text, struct fw_publish *p)
 {
 	char *port = strrchr(text, ':');
-	unsigned long v;
 	size_t len;
 
 	if (port != NULL) {
 		*port++ = '\0';
 		len = strlen(text);
+		if (strcmp(text, "*") == 0)
+			return refuse(w, "`*': leave the address out for any");
 		if (*text == '[') {
 			if (len < 2 || text[len - 1] != ']')
 				return false;
@@ -244,35 +378,33 @@ read_host_port(char *text, struct fw_publish *p)
 		} else if (strchr(text, ':') != NULL) {
 			return false;
 		}
-		if (strchr(text, '/') != NULL || !read_cidr(text, &p->host))
+		if (strchr(text, '/') != NULL || !read_cidr(&p->host, text))
+			return false;
+		if (!can_publish(w, text, &p->host))
 			return false;
 		p->has_host = true;
 	}
-	if (!number(port != NULL ? port : text, 65535, &v))
-		return false;
-	p->port = (uint16_t)v;
-	return true;
+	return read_port(w, port != NULL ? port : text, &p->port);
 }
 
 static bool
 read_publish(struct words *w, struct fw_publish *p)
 {
-	unsigned long to;
-
 	if (take(w, "tcp"))
 		p->proto = FW_TCP;
 	else if (take(w, "udp"))
 		p->proto = FW_UDP;
-	if (p->proto == FW_ANY || *w->next == NULL ||
-	    !read_host_port(*w->next++, p))
+	else
+		return refuse(w, "`%s': tcp and udp can be published",
+		    *w->next);
+	if (*w->next == NULL || !read_host_port(w, *w->next++, p))
 		return false;
 	p->to = p->port;
 	if (*w->next == NULL)
 		return true;
 	if (!take(w, "->") || *w->next == NULL ||
-	    !number(*w->next++, 65535, &to))
+	    !read_port(w, *w->next++, &p->to))
 		return false;
-	p->to = (uint16_t)to;
 	return *w->next == NULL;
 }
 
@@ -285,8 +417,8 @@ publish_parse(struct fw_publish *p, const char *value, char *err,
 	memset(p, 0, sizeof(*p));
 	if (cut(&w, value) && read_publish(&w, p))
 		return 0;
-	snprintf(err, errlen, "`%s' is not valid, write it as in tcp 80 -> 8080, "
-	    "or udp 192.0.2.1:53 -> 53", value);
+	explain(&w, value, "it as in tcp 80 -> 8080, or udp 192.0.2.1:53 -> 53",
+	    err, errlen);
 	return -EINVAL;
 }
 
@@ -300,7 +432,7 @@ address6_parse(struct os_addr *a, const char *value, char *err,
 	char text[NIC_RULES_TEXT];
 
 	snprintf(text, sizeof(text), "%s", value);
-	if (strchr(text, '/') == NULL && read_cidr(text, a) &&
+	if (strchr(text, '/') == NULL && read_cidr(a, text) &&
 	    (fw_addr_in(&global, a) || fw_addr_in(&local, a)))
 		return 0;
 	snprintf(err, errlen, "`%s' is not valid, write an IPv6 address of a host, "

@@ -227,6 +227,11 @@ unknown_option(const char *name, char *err, size_t errlen)
 	unsigned best = VALUE_FAR;
 	size_t n, i;
 
+	if (isdigit((unsigned char)*name)) {
+		snprintf(err, errlen, "`%s': one port or range each, as in "
+		    "allow-in=tcp 22,allow-in=tcp 80", name);
+		return -EINVAL;
+	}
 	for (i = 0; i < NIC_OPTIONS; i++)
 		if (value_nearer(name, nic_options[i].name, &best))
 			near = nic_options[i].name;
@@ -254,7 +259,7 @@ static int
 nic_rule(struct vm_nic *n, const char *name, const char *value, char *err,
     size_t errlen)
 {
-	char why[200];
+	char why[400];
 	unsigned i;
 	int error;
 
@@ -299,10 +304,12 @@ static int
 nic_option(struct vm_nic *n, char *word, unsigned *seen, char *err,
     size_t errlen)
 {
-	const char *name = strsep(&word, "="), *value;
+	const char *name = value_trim(strsep(&word, "=")), *value;
 	int error;
 	size_t i;
 
+	if (word != NULL)
+		word = value_trim(word);
 	error = nic_rule(n, name, word == NULL ? "" : word, err, errlen);
 	if (error != -ENOENT)
 		return error;

@@ -85,6 +85,9 @@ unknown_key(struct parser *ps, unsigned line, const char *name)
 	else if (near != NULL)
 		parser_error(ps, line, "unknown key `%s' in [%s], did you mean "
 		    "`%s'?", name, section_names[ps->section], near->name);
+	else if (ps->section == SECTION_POLICY)
+		parser_error(ps, line, "unknown key `%s': a policy has only "
+		    "`allow'; what is not allowed is blocked", name);
 	else
 		parser_error(ps, line, "unknown key `%s' in [%s], see "
 		    "vmmd.conf(5)", name, section_names[ps->section]);
@@ -104,6 +107,8 @@ on_value(void *cookie, unsigned line, const char *name, const char *value)
 		    "above it", name);
 	if (ps->section <= SECTION_UNKNOWN)
 		return;
+	if (ps->section == SECTION_POLICY)
+		ps->policy_lines[ps->conf->npolicies - 1].tried = true;
 	k = key_find(ps->section, name);
 	if (k == NULL) {
 		unknown_key(ps, line, name);

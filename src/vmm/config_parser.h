@@ -40,6 +40,7 @@ struct policy_lines {
 	unsigned	section;
 	unsigned	allow[POLICY_ALLOWS_MAX];
 	unsigned	n;
+	bool		tried;		/* it has lines, right or wrong */
 };
 
 struct parser {

@@ -380,6 +380,26 @@ START_TEST(switch_warnings)
 }
 END_TEST
 
+/* White space and arrows, as people write them. */
+START_TEST(loose_options)
+{
+	struct config *c = read_text("[switch a]\naddress=192.0.2.1/24\n"
+	    "[vm v]\nkernel=/k\ndisk = /d , cache = none , readonly\n"
+	    "nic = a , allow-in = tcp 22 , publish = tcp 80->8080,"
+	    "publish=udp 53 ->54,publish=udp 55-> 56,limit-in = 1M\n");
+
+	ck_assert_msg(c != NULL, "%s", buf_head(&errors));
+	buf_consume(&errors, errors.len);
+	nics_print(&c->vm[0].nics, &errors);
+	disks_print(&c->vm[0], &errors);
+	buf_append(&errors, "", 1);
+	ck_assert_str_eq(buf_head(&errors), "a,limit-in=1M,allow-in=tcp 22,"
+	    "publish=tcp 80 -> 8080,publish=udp 53 -> 54,"
+	    "publish=udp 55 -> 56/d,readonly,cache=none");
+	config_free(c);
+}
+END_TEST
+
 /* What it says of NICs. */
 START_TEST(nic_warnings)
 {
@@ -692,6 +712,7 @@ config_case(void)
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
 	tcase_add_test(tc, switch_warnings);
+	tcase_add_test(tc, loose_options);
 	tcase_add_test(tc, nic_warnings);
 	tcase_add_test(tc, nics_change);
 	tcase_add_test(tc, fixed_keys_are_kept);
