@@ -104,7 +104,8 @@ struct config *config_dup_without(const struct config *c, const char *name);
 
 /*
  * Looks whether the calling user can use the files of all guests, which need
- * not be there yet: a line in `warnings` for each that it cannot.
+ * not be there yet, and whether disks are what they are said to be: a line in
+ * `warnings` for each that it cannot use.
  */
 void config_check_files(const struct config *c, struct buf *warnings);
 

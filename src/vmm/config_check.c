@@ -17,6 +17,11 @@ check_disk(struct parser *ps, unsigned vm, unsigned disk)
 	char place[PLACE_MAX];
 	unsigned i, k, n;
 
+	if (d->policy.burst != 0 && d->policy.bytes == 0 &&
+	    d->policy.requests == 0)
+		parser_error(ps, ps->lines[vm].disk[disk], "disk: burst is "
+		    "given, but no limit, add limit or requests or leave it "
+		    "out");
 	for (i = 0; i <= vm; i++) {
 		n = i == vm ? disk : c->vm[i].ndisks;
 		for (k = 0; k < n; k++) {

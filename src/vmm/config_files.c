@@ -14,18 +14,40 @@
 #include "vmm/config.h"
 #include "vmm/config_fw.h"
 
-static void
+/* False if it cannot be used. */
+static bool
 check_file(const struct confine *in, const struct vm_config *vm,
     const char *key, const char *path, int mode, struct buf *warnings)
 {
 	int ret;
 
 	if (path == NULL)
-		return;
+		return true;
 	ret = confine_access(in, path, mode);
 	if (ret != 0)
 		(void)buf_printf(warnings, "warning: vm %s: %s %s: %s\n",
 		    vm->name, key, path, confine_strerror(-ret));
+	return ret == 0;
+}
+
+/* What the start would say of the image, which a guest may have open now. */
+static void
+check_disk(const struct confine *in, const struct vm_config *vm,
+    const struct vm_disk *d, struct buf *warnings)
+{
+	struct disk_how how = d->how;
+	struct disk *image;
+	char err[512];
+
+	if (!check_file(in, vm, "disk", d->path, R_OK |
+	    (d->how.readonly ? 0 : W_OK), warnings))
+		return;
+	how.readonly = how.unlocked = how.header = true;
+	image = disk_open(in, d->path, &how, err, sizeof(err));
+	if (image == NULL)
+		(void)buf_printf(warnings, "warning: vm %s: %s\n", vm->name,
+		    err);
+	disk_close(image);
 }
 
 void
@@ -44,8 +66,7 @@ config_check_files(const struct config *c, struct buf *warnings)
 		check_file(in, vm, "kernel", vm->kernel, R_OK, warnings);
 		check_file(in, vm, "initrd", vm->initrd, R_OK, warnings);
 		for (i = 0; i < vm->ndisks; i++)
-			check_file(in, vm, "disk", vm->disk[i].path, R_OK |
-			    (vm->disk[i].how.readonly ? 0 : W_OK), warnings);
+			check_disk(in, vm, &vm->disk[i], warnings);
 	}
 	confine_destroy(in);
 }

@@ -350,6 +350,55 @@ START_TEST(unreadable_files)
 END_TEST
 
 /* What vmmd -n says of switches that this host has not all for. */
+START_TEST(disk_warnings)
+{
+	char dir[] = "/tmp/check_config.XXXXXX", want[600], text[600];
+	struct config *c;
+	FILE *f;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chdir(dir), 0);
+	f = fopen("raw", "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(ftruncate(fileno(f), 4096), 0);
+	fclose(f);
+	f = fopen("vmdk", "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("KDMV", f);
+	ck_assert_int_eq(fflush(f), 0);
+	ck_assert_int_eq(ftruncate(fileno(f), 4096), 0);
+	fclose(f);
+	snprintf(text, sizeof(text), "[vm a]\nkernel=%s/raw\ndisk=%s/raw\n"
+	    "[vm b]\nkernel=%s/raw\ndisk=%s/vmdk,readonly\n"
+	    "disk=%s/vmdk,readonly,format=raw\ndisk=%s/none\n"
+	    "disk=%s/vmdk,readonly,format=qcow2\n",
+	    dir, dir, dir, dir, dir, dir, dir);
+	c = read_text(text);
+	ck_assert_ptr_nonnull(c);
+	buf_consume(&errors, errors.len);
+	config_check_files(c, &errors);
+	ck_assert_int_eq(buf_append(&errors, "", 1), 0);
+	snprintf(want, sizeof(want), "warning: vm b: disk %s/vmdk: looks like "
+	    "a VMDK image, which is not supported; convert it by qemu-img, "
+	    "or say format=raw\n"
+	    "warning: vm b: disk %s/none: No such file or directory\n"
+	    "warning: vm b: disk %s/vmdk: is not a qcow2 image\n", dir, dir,
+	    dir);
+	ck_assert_str_eq(buf_head(&errors), want);
+	config_free(c);
+	/* Limits that were not meant. */
+	ck_assert_ptr_null(read_text("[vm a]\nkernel=/k\n"
+	    "disk=/a,limit=65535\n"));
+	ck_assert_ptr_null(read_text("[vm a]\nkernel=/k\n"
+	    "disk=/a,burst=1s\n"));
+	ck_assert_ptr_nonnull(strstr(buf_head(&errors), "no limit, add"));
+	c = read_text("[vm a]\nkernel=/k\ndisk=/a,burst=1s,requests=1\n");
+	ck_assert_ptr_nonnull(c);
+	config_free(c);
+	ck_assert_int_eq(unlink("raw") | unlink("vmdk") | rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(switch_warnings)
 {
 	struct config *c;
@@ -605,7 +654,7 @@ START_TEST(changes_are_told)
 	buf_init(&changes, CONFIG_CHANGES_MAX);
 	a = read_text("[vm a]\nkernel=/k\ncmdline=x y\ndisk=/a\n");
 	b = read_text("[vm a]\nkernel=/k\nmemory=1G\ndisk=/a,readonly\ndisk=/b\n"
-	    "disk=/c,format=qcow2,cache=none,burst=5s,limit=1024\n"
+	    "disk=/c,format=qcow2,cache=none,burst=5s,limit=65536\n"
 	    "disk=/d,cache=writeback,format=raw,detect-zeroes=unmap\ndisk=/e,cache=writethrough,readonly\ninitrd=/i\non-reboot=stop\nautostart=no\n");
 	ck_assert_uint_eq(vm_config_changes(&a->vm[0], &a->vm[0], &changes),
 	    0);
@@ -615,7 +664,7 @@ START_TEST(changes_are_told)
 	buf_append(&changes, "", 1);
 	ck_assert_str_eq(buf_head(&changes), "cmdline x y -> -; "
 	    "disk /a -> /a,readonly, /b, /c,format=qcow2,cache=none,"
-	    "limit=1K,burst=5s, "
+	    "limit=64K,burst=5s, "
 	    "/d,format=raw,detect-zeroes=unmap, /e,readonly,cache=writethrough; initrd - -> /i; memory 512M -> 1G; "
 	    "on-reboot restart -> stop");
 	buf_free(&changes);
@@ -711,6 +760,7 @@ config_case(void)
 	tcase_add_test(tc, socket_path_fits_its_address);
 	tcase_add_test(tc, unreadable_files);
 	tcase_add_test(tc, equality);
+	tcase_add_test(tc, disk_warnings);
 	tcase_add_test(tc, switch_warnings);
 	tcase_add_test(tc, loose_options);
 	tcase_add_test(tc, nic_warnings);
