@@ -3,16 +3,19 @@
  * What the host's kernel itself takes to move 1 MiB in elements of 4 KiB, as
  * whoever has a guest's disk moves them: the floor of that.
  *
- * usage: transfer DISK
+ * usage: transfer writeback|none DISK
  *
- * Prints "floor.read-1m N" and "floor.write-1m N": the ns of one preadv(2) or
- * pwritev(2) from one end of DISK to the other, over and over, the system call
- * included.  In the lab's --icount mode a ns is one instruction.
+ * By way of its cache, or past it.  Prints "floor.read-1m N" and
+ * "floor.write-1m N", with "none-" before the names of the latter: the ns of
+ * one preadv(2) or pwritev(2) from one end of DISK to the other, over and over,
+ * the system call included.  In the lab's --icount mode a ns is one
+ * instruction.
  */
 #include <sys/uio.h>
 
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,13 +56,17 @@ int
 main(int argc, char **argv)
 {
 	struct iovec iov[BYTES / PAGE];
+	const char *prefix;
 	uint8_t *buffer;
+	bool direct;
 	size_t i;
 	int fd;
 
-	if (argc != 2)
-		errx(2, "usage: transfer DISK");
-	fd = open(argv[1], O_RDWR);
+	if (argc != 3)
+		errx(2, "usage: transfer writeback|none DISK");
+	direct = strcmp(argv[1], "none") == 0;
+	prefix = direct ? "none-" : "";
+	fd = open(argv[2], O_RDWR | (direct ? O_DIRECT : 0));
 	buffer = aligned_alloc(PAGE, BYTES);
 	if (fd == -1 || buffer == NULL)
 		err(1, "%s", argv[1]);
@@ -67,7 +74,7 @@ main(int argc, char **argv)
 	/* Backwards, so that none continues the one before. */
 	for (i = 0; i < BYTES / PAGE; i++)
 		iov[i] = (struct iovec){ buffer + BYTES - (i + 1) * PAGE, PAGE };
-	printf("floor.read-1m %.0f\n", measure(preadv, fd, iov));
-	printf("floor.write-1m %.0f\n", measure(pwritev, fd, iov));
+	printf("floor.%sread-1m %.0f\n", prefix, measure(preadv, fd, iov));
+	printf("floor.%swrite-1m %.0f\n", prefix, measure(pwritev, fd, iov));
 	return (0);
 }
