@@ -7,6 +7,7 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -522,10 +523,57 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	return ret;
 }
 
+/* An error as it was found, and its line; of other files: the last of all. */
+struct error {
+	unsigned	 line, found;
+	const char	*text;
+	size_t		 len;
+};
+
+static int
+compare_errors(const void *va, const void *vb)
+{
+	const struct error *a = va, *b = vb;
+
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	return a->found < b->found ? -1 : 1;
+}
+
+/*
+ * Puts errors in the order of the file's lines: `text`, of `len` bytes, in
+ * place.  Without memory they stay as they are.
+ */
+static void
+sort_errors(char *text, size_t len, const char *path)
+{
+	struct error *e = calloc(len + 1, sizeof(*e));
+	char *copy = strndup(text, len), *at = copy;
+	size_t skip = strlen(path);
+	unsigned n = 0, i;
+
+	for (; e != NULL && copy != NULL && *at != '\0'; at += e[n++].len) {
+		e[n].text = at;
+		e[n].found = n;
+		e[n].len = strcspn(at, "\n");
+		e[n].len += at[e[n].len] != '\0';
+		if (strncmp(at, path, skip) != 0 ||
+		    sscanf(at + skip, ":%u:", &e[n].line) != 1)
+			e[n].line = UINT_MAX;
+	}
+	if (n > 0)
+		qsort(e, n, sizeof(*e), compare_errors);
+	for (i = 0; i < n; text += e[i++].len)
+		memcpy(text, e[i].text, e[i].len);
+	free(copy);
+	free(e);
+}
+
 struct config *
 config_read(const char *path, struct buf *errors)
 {
 	struct parser ps = { .path = path, .errors = errors };
+	size_t before = errors->len;
 	FILE *f;
 	int ret;
 
@@ -541,6 +589,9 @@ config_read(const char *path, struct buf *errors)
 	free(ps.lines);
 	free(ps.switch_lines);
 	free(ps.policy_lines);
+	if (errors->len > before)
+		sort_errors(buf_head(errors) + before, errors->len - before,
+		    path);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s: %s\n", path, strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {

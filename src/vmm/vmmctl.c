@@ -115,17 +115,6 @@ print_reason(const struct rows *rs)
 }
 
 static void
-print_rows(const struct rows *rs)
-{
-	unsigned i, k;
-
-	for (i = 0; i < rs->n; i++)
-		for (k = 0; k < rs->row[i].npairs; k++)
-			printf("%s%s", rs->row[i].value[k],
-			    k + 1 < rs->row[i].npairs ? " " : "\n");
-}
-
-static void
 show_reply(const struct request *rq, const struct rows *rs)
 {
 	if (rq->cmd == NULL) {
@@ -146,7 +135,7 @@ show_reply(const struct request *rq, const struct rows *rs)
 		print_reason(rs);
 		break;
 	default:
-		print_rows(rs);
+		values_print(stdout, rs);
 	}
 }
 

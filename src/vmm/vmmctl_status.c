@@ -264,3 +264,24 @@ show_print(FILE *out, const struct rows *rs)
 			print_table(out, t, rs);
 	}
 }
+
+/* A guest's name says what it is of; another could be any word. */
+static bool
+needs_kind(const char *key)
+{
+	return strcmp(key, "switch") == 0 || strcmp(key, "policy") == 0;
+}
+
+void
+values_print(FILE *out, const struct rows *rs)
+{
+	const struct row *r;
+	unsigned k;
+
+	for (r = rs->row; r < rs->row + rs->n; r++)
+		for (k = 0; k < r->npairs; k++)
+			fprintf(out, "%s%s%s%s",
+			    needs_kind(r->key[k]) ? r->key[k] : "",
+			    needs_kind(r->key[k]) ? " " : "", r->value[k],
+			    k + 1 < r->npairs ? " " : "\n");
+}

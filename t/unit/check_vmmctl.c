@@ -237,6 +237,26 @@ START_TEST(show)
 }
 END_TEST
 
+/* A switch may have any name, that of a policy too. */
+START_TEST(changes)
+{
+	struct rows rs = { .n = 0 };
+	char out[256];
+	FILE *f = fmemopen(out, sizeof(out), "w");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(rows_add(&rs, "change vm=a what=added"), 0);
+	ck_assert_int_eq(rows_add(&rs,
+	    "change switch=yes what=changed keys=nat"), 0);
+	ck_assert_int_eq(rows_add(&rs, "change policy=p what=removed"), 0);
+	values_print(f, &rs);
+	fclose(f);
+	ck_assert_str_eq(out, "a added\nswitch yes changed nat\n"
+	    "policy p removed\n");
+	rows_free(&rs);
+}
+END_TEST
+
 START_TEST(show_nics)
 {
 	struct rows st = { .n = 0 };
@@ -405,6 +425,7 @@ main(void)
 	tcase_add_test(tc, json_errors);
 	tcase_add_test(tc, show);
 	tcase_add_test(tc, show_nics);
+	tcase_add_test(tc, changes);
 	tcase_add_test(tc, completion);
 	tcase_add_test(tc, nics);
 	tcase_add_test(tc, empty_status);
