@@ -102,7 +102,7 @@ set_prealloc(struct disk_make *m, const char *value)
 static const struct option_name option_names[] = {
 	{ "preallocation", set_prealloc, "off, metadata or falloc" },
 	/* From here on of qcow2 alone. */
-	{ "cluster_size", set_cluster, "a size" },
+	{ "cluster_size", set_cluster, "512 to 2M, a power of two" },
 	{ "compat", set_compat, "0.10 or 1.1" },
 	{ "compression_type", set_compression, "zlib or zstd" },
 	{ "extended_l2", set_extended, "on or off" },
@@ -113,7 +113,8 @@ static const struct option_name option_names[] = {
 #define NOPTIONS	(sizeof(option_names) / sizeof(option_names[0]))
 
 static bool
-parse_option(struct image_call *c, char *text, struct disk_make *m)
+parse_option(struct image_call *c, char *text, struct disk_make *m,
+    unsigned *seen)
 {
 	char *value = strchr(text, '=');
 	size_t i;
@@ -132,6 +133,11 @@ parse_option(struct image_call *c, char *text, struct disk_make *m)
 		    "`%s'", image_kind_name(m->kind), text);
 		return false;
 	}
+	if ((*seen & 1u << i) != 0) {
+		conn_fail(c->cn, "syntax", "image: %s: given twice", text);
+		return false;
+	}
+	*seen |= 1u << i;
 	if (option_names[i].set(m, value))
 		return true;
 	conn_fail(c->cn, "syntax", "image: %s is `%s', must be %s", text,
@@ -144,12 +150,13 @@ image_parse_options(struct image_call *c, const char *text,
     struct disk_make *m)
 {
 	char *copy = strdup(text), *rest = copy, *one;
+	unsigned seen = 0;
 	bool ok = copy != NULL;
 
 	if (!ok)
 		return image_fail(c, text, -ENOMEM);
 	while (ok && (one = strsep(&rest, ",")) != NULL)
-		ok = parse_option(c, one, m);
+		ok = parse_option(c, one, m, &seen);
 	free(copy);
 	return ok;
 }
@@ -160,7 +167,8 @@ struct create_args {
 	const char	*behind, *behind_format;
 };
 
-static void
+/* False, and the error is kept. */
+static bool
 parse_args(struct image_call *c, struct create_args *a)
 {
 	int ch;
@@ -186,10 +194,15 @@ parse_args(struct image_call *c, struct create_args *a)
 			image_option(c, ch);
 		}
 	}
-	if (optind != c->argc - 1 || (a->size == NULL && a->behind == NULL) ||
+	if (optind < c->argc && a->size == NULL && a->behind == NULL) {
+		conn_fail(c->cn, "syntax", "image: a size is missing: -s 10G");
+		return false;
+	}
+	if (optind != c->argc - 1 ||
 	    (a->behind == NULL && a->behind_format != NULL))
 		image_usage_exit(c);
 	a->file = c->argv[optind];
+	return true;
 }
 
 /* The format of the image behind, and its size if no other is asked for. */
@@ -260,8 +273,7 @@ image_create(struct image_call *c)
 	struct image_new n;
 	int error;
 
-	parse_args(c, &a);
-	if (!parse_make(c, &a, &m))
+	if (!parse_args(c, &a) || !parse_make(c, &a, &m))
 		return;
 	error = image_new_begin(&n, a.file);
 	if (error != 0) {
