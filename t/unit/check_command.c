@@ -307,12 +307,12 @@ START_TEST(bad_reload)
 	close(STDERR_FILENO);
 	rig_put_file(rig.path, "[vm a]\nmemory = 1\nfoo = 3\n");
 	snprintf(want, sizeof(want),
+	    "error message=\"%s:1: [vm a]: no kernel, add kernel = "
+	    "/path/of/bzImage\"\n"
 	    "error message=\"%s:2: memory: `1' is out of range, write 16M to "
 	    "128G\"\n"
 	    "error message=\"%s:3: unknown key `foo' in [vm], see "
 	    "vmmd.conf(5)\"\n"
-	    "error message=\"%s:1: [vm a]: no kernel, add kernel = "
-	    "/path/of/bzImage\"\n"
 	    "err invalid %s: not reloaded, nothing changed\n", rig.path,
 	    rig.path, rig.path, rig.path);
 	ck_assert_str_eq(ask("reload"), want);
