@@ -3,10 +3,10 @@
  * What the host itself takes of the work that netload does in a guest: the
  * floor of that.
  *
- * usage: netfloor BRIDGE
+ * usage: netfloor BRIDGE TAP
  *
  * Plays netload's guest, 192.0.2.2, without one: by the frames that a guest
- * sends and receives, each one system call on a tap that joins BRIDGE.  Reads
+ * sends and receives, each one system call on TAP, which joins BRIDGE.  Reads
  * the same lines and says the same.  Between frames it does as little as can
  * be: no congestion control, and nothing is sent again, since nothing is lost.
  */
@@ -392,23 +392,23 @@ interface(unsigned long request, struct ifreq *ifr, const char *name)
 
 /* A tap as a guest of virtio has it, with all offloads. */
 static void
-join(const char *bridge)
+join(const char *bridge, const char *name)
 {
 	struct ifreq ifr = {
-		.ifr_name = "floor",
 		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
 	};
 	int header = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap == -1 || ioctl(tap, TUNSETIFF, &ifr) == -1 ||
 	    ioctl(tap, TUNSETVNETHDRSZ, &header) == -1 ||
 	    ioctl(tap, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) == -1)
 		err(1, "tap");
-	ifr = (struct ifreq){ .ifr_ifindex = (int)if_nametoindex("floor") };
+	ifr = (struct ifreq){ .ifr_ifindex = (int)if_nametoindex(name) };
 	interface(SIOCBRADDIF, &ifr, bridge);
 	ifr = (struct ifreq){ .ifr_flags = IFF_UP };
-	interface(SIOCSIFFLAGS, &ifr, "floor");
+	interface(SIOCSIFFLAGS, &ifr, name);
 	interface(SIOCGIFHWADDR, &ifr, bridge);
 	memcpy(host_mac, ifr.ifr_hwaddr.sa_data, ETH_ALEN);
 }
@@ -418,9 +418,9 @@ main(int argc, char **argv)
 {
 	char line[128];
 
-	if (argc != 2)
-		errx(2, "usage: netfloor BRIDGE");
-	join(argv[1]);
+	if (argc != 3)
+		errx(2, "usage: netfloor BRIDGE TAP");
+	join(argv[1], argv[2]);
 	memset(&out, 0x5a, sizeof(out));
 	out.f = (struct frame){
 		.eth.h_proto = htons(ETH_P_IP),
