@@ -19,6 +19,7 @@
 
 #include "base/confine.h"
 #include "base/log.h"
+#include "devices/aio_engine.h"
 #include "devices/disk.h"
 #include "devices/disk_check.h"
 #include "devices/disk_tables.h"
@@ -30,15 +31,9 @@
 #define IMAGE_MAX	(1u << 20)
 #define BEHIND_SIZE	8192u
 
-enum {
-	OP_READ,
-	OP_WRITE,
-	OP_FREE,
-	OP_NONE,
-};
-
 /* The engine: operations end in their order. */
-struct aio {
+struct engine {
+	struct aio	 aio;
 	struct aio_op	*first, **last;
 };
 
@@ -56,86 +51,52 @@ static struct request	 requests[OPS_MAX + 1];
 static uint8_t		 file[IMAGE_MAX];
 
 static void
-queue(struct aio *a, int opcode, int fd, struct aio_op *op)
+queue(struct aio *a, struct aio_op *op)
 {
-	op->opcode = opcode;
-	op->fd = fd;
-	op->next = NULL;
-	*a->last = op;
-	a->last = &op->next;
+	struct engine *e = (struct engine *)a;
+
+	*e->last = op;
+	e->last = &op->next;
 }
 
-void
-aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
-{
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	queue(a, OP_READ, fd, op);
-}
+static const struct aio_ops engine_ops = {
+	.queue = queue,
+};
 
-void
-aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
+static int
+perform(const struct aio_op *op)
 {
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	queue(a, OP_WRITE, fd, op);
-}
+	ssize_t n = 0;
 
-void
-aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	op->off = off;
-	op->len = len;
-	queue(a, OP_FREE, fd, op);
-}
-
-void
-aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	aio_punch(a, fd, off, len, op);
-}
-
-void
-aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
-{
-	queue(a, OP_NONE, fd, op);
-}
-
-void
-aio_nop(struct aio *a, struct aio_op *op)
-{
-	queue(a, OP_NONE, -1, op);
+	switch (op->opcode) {
+	case AIO_READV:
+		n = preadv(op->fd, op->iov, (int)op->niov, (off_t)op->off);
+		break;
+	case AIO_WRITEV:
+		n = pwritev(op->fd, op->iov, (int)op->niov, (off_t)op->off);
+		break;
+	case AIO_PUNCH:
+	case AIO_ZERO:
+		n = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE |
+		    FALLOC_FL_KEEP_SIZE, (off_t)op->off, (off_t)op->len);
+		break;
+	case AIO_FDATASYNC:
+	case AIO_NOP:
+		break;
+	}
+	return n == -1 ? -errno : (int)n;
 }
 
 static void
-run(struct aio *a)
+run(struct engine *e)
 {
 	struct aio_op *op;
-	ssize_t n = 0;
 
-	while ((op = a->first) != NULL) {
-		a->first = op->next;
-		if (a->first == NULL)
-			a->last = &a->first;
-		if (op->opcode == OP_READ)
-			n = preadv(op->fd, op->iov, (int)op->niov,
-			    (off_t)op->off);
-		else if (op->opcode == OP_WRITE)
-			n = pwritev(op->fd, op->iov, (int)op->niov,
-			    (off_t)op->off);
-		else if (op->opcode == OP_FREE)
-			n = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE |
-			    FALLOC_FL_KEEP_SIZE, (off_t)op->off,
-			    (off_t)op->len);
-		else
-			n = 0;
-		op->done(op, n == -1 ? -errno : (int)n);
+	while ((op = e->first) != NULL) {
+		e->first = op->next;
+		if (e->first == NULL)
+			e->last = &e->first;
+		aio_complete(op, perform(op));
 	}
 }
 
@@ -252,7 +213,7 @@ one_request(struct disk *d, struct request *r, struct fuzz_input *ops)
 
 /* What is where, as far as that is told. */
 static void
-look(struct disk *d, struct aio *a, struct request *r)
+look(struct disk *d, struct engine *e, struct request *r)
 {
 	uint64_t all = disk_info(d)->size / DISK_SECTOR, at = 0, n;
 	unsigned i;
@@ -260,14 +221,14 @@ look(struct disk *d, struct aio *a, struct request *r)
 	for (i = 0; i < LOOKS_MAX && at < all; i++) {
 		n = all - at < SECTORS_MAX ? all - at : SECTORS_MAX;
 		start(d, r, DISK_STATUS, at, n);
-		run(a);
+		run(e);
 		FUZZ_CHECK(r->done);
 		at += r->extent.len / DISK_SECTOR;
 	}
 }
 
 static void
-use(struct disk *d, struct aio *a, struct fuzz_input *ops, unsigned nops)
+use(struct disk *d, struct engine *e, struct fuzz_input *ops, unsigned nops)
 {
 	struct request *last = &requests[OPS_MAX];
 	unsigned i;
@@ -277,14 +238,14 @@ use(struct disk *d, struct aio *a, struct fuzz_input *ops, unsigned nops)
 		wait = ops->left == 0 || (*ops->p & 0x80) == 0;
 		one_request(d, &requests[i], ops);
 		if (wait)
-			run(a);
+			run(e);
 	}
-	run(a);
+	run(e);
 	for (i = 0; i < nops; i++)
 		FUZZ_CHECK(requests[i].done);
-	look(d, a, last);
+	look(d, e, last);
 	start(d, last, DISK_DETACH, 0, 0);
-	run(a);
+	run(e);
 	FUZZ_CHECK(last->done);
 }
 
@@ -342,7 +303,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct disk_about about = { 0 };
 	struct disk_how how = { .kind = DISK_QCOW2, .about = &about };
 	struct disk_tables *cache;
-	struct aio a = { .last = &a.first };
+	struct engine e = { { &engine_ops }, .last = &e.first };
 	struct disk *d;
 	unsigned nops, skip, flags;
 	uint64_t longer = 0;
@@ -373,8 +334,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	cache = disk_tables_create(8192);
-	disk_attach(d, &a, cache);
-	use(d, &a, &ops, nops);
+	disk_attach(d, &e.aio, cache);
+	use(d, &e, &ops, nops);
 	if (longer != 0)
 		FUZZ_CHECK(disk_resize_end(d, longer) == NULL);
 	disk_close(d);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/aio_engine.h"
 #include "devices/disk_direct.h"
 #include "devices/disk_file.h"
 #include "testhost.h"
@@ -24,7 +25,8 @@
 #define OPS		24u
 
 /* The engine: what was submitted, and the file behind it. */
-struct aio {
+struct engine {
+	struct aio	 aio;
 	uint8_t		 data[SIZE];
 	struct aio_op	*op[2 * OPS];
 	unsigned	 n;
@@ -44,76 +46,28 @@ disk_direct(int fd, struct disk_align *a)
 }
 
 static void
-engine_queue(struct aio *a, enum aio_opcode opcode, struct aio_op *op)
+engine_queue(struct aio *aio, struct aio_op *op)
 {
+	struct engine *a = (struct engine *)aio;
+	bool transfer = op->opcode <= AIO_WRITEV;
+	unsigned i;
+
+	for (i = 0; transfer && i < op->niov && a->aligned; i++) {
+		ck_assert_uint_eq((uintptr_t)op->iov[i].iov_base % MEMORY, 0);
+		ck_assert_uint_eq(op->iov[i].iov_len % BLOCK, 0);
+	}
+	ck_assert(!transfer || !a->aligned || op->off % BLOCK == 0);
 	ck_assert_uint_lt(a->n, 2 * OPS);
-	op->opcode = opcode;
 	a->op[a->n++] = op;
 	a->submitted++;
 }
 
-static void
-engine_transfer(struct aio *a, enum aio_opcode opcode, const struct iovec *iov,
-    unsigned niov, uint64_t off, struct aio_op *op)
-{
-	unsigned i;
-
-	op->iov = iov;
-	op->niov = niov;
-	op->off = off;
-	for (i = 0; i < niov && a->aligned; i++) {
-		ck_assert_uint_eq((uintptr_t)iov[i].iov_base % MEMORY, 0);
-		ck_assert_uint_eq(iov[i].iov_len % BLOCK, 0);
-	}
-	ck_assert(!a->aligned || off % BLOCK == 0);
-	engine_queue(a, opcode, op);
-}
-
-void
-aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
-{
-	(void)fd;
-	engine_transfer(a, AIO_READV, iov, niov, off, op);
-}
-
-void
-aio_writev(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
-    uint64_t off, struct aio_op *op)
-{
-	(void)fd;
-	engine_transfer(a, AIO_WRITEV, iov, niov, off, op);
-}
-
-void
-aio_punch(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	(void)fd;
-	op->off = off;
-	op->len = len;
-	engine_queue(a, AIO_PUNCH, op);
-}
-
-void
-aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
-    struct aio_op *op)
-{
-	(void)fd;
-	op->off = off;
-	op->len = len;
-	engine_queue(a, AIO_ZERO, op);
-}
-
-void
-aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
-{
-	(void)fd;
-	engine_queue(a, AIO_FDATASYNC, op);
-}
+static const struct aio_ops engine_ops = {
+	.queue = engine_queue,
+};
 
 static int
-engine_move(struct aio *a, const struct aio_op *op)
+engine_move(struct engine *a, const struct aio_op *op)
 {
 	size_t off = op->off, n;
 	unsigned i;
@@ -132,7 +86,7 @@ engine_move(struct aio *a, const struct aio_op *op)
 
 /* Does and completes one of those that were submitted. */
 static void
-engine_complete(struct aio *a, unsigned i)
+engine_complete(struct engine *a, unsigned i)
 {
 	struct aio_op *op = a->op[i];
 	int res = a->error;
@@ -143,7 +97,7 @@ engine_complete(struct aio *a, unsigned i)
 		res = engine_move(a, op);
 	else if (res == 0 && op->opcode != AIO_FDATASYNC)
 		memset(a->data + op->off, 0, op->len);
-	op->done(op, res);
+	aio_complete(op, res);
 }
 
 struct op {
@@ -157,7 +111,7 @@ struct op {
 };
 
 struct fixture {
-	struct aio		 aio;
+	struct engine		 engine;
 	struct disk_file	*f;
 	uint8_t			 want[SIZE];
 	struct op		 op[OPS];
@@ -174,12 +128,13 @@ setup(bool direct)
 	ck_assert_int_eq(disk_file_create(&t->f, dup(0), direct,
 	    false), 0);
 	ck_assert_uint_eq(disk_file_align(t->f), direct ? BLOCK : 1);
-	disk_file_attach(t->f, &t->aio);
-	t->aio.size = SIZE;
-	t->aio.aligned = direct;
+	disk_file_attach(t->f, &t->engine.aio);
+	t->engine.aio.ops = &engine_ops;
+	t->engine.size = SIZE;
+	t->engine.aligned = direct;
 	t->seed = 88172645463325252ull;
 	for (i = 0; i < SIZE; i++)
-		t->want[i] = t->aio.data[i] =
+		t->want[i] = t->engine.data[i] =
 		    (uint8_t)test_random(&t->seed);
 	return t;
 }
@@ -283,15 +238,15 @@ START_TEST(neighbours_at_once)
 		for (i = 0; i < OPS; i++, off += len) {
 			len = (1 + any(t, 24)) * UNIT;
 			start_any(t, &t->op[i], off, len);
-			if (any(t, 3) == 0 && t->aio.n != 0)
-				engine_complete(&t->aio, any(t, t->aio.n));
+			if (any(t, 3) == 0 && t->engine.n != 0)
+				engine_complete(&t->engine, any(t, t->engine.n));
 		}
-		while (t->aio.n != 0)
-			engine_complete(&t->aio, any(t, t->aio.n));
+		while (t->engine.n != 0)
+			engine_complete(&t->engine, any(t, t->engine.n));
 		for (i = 0; i < OPS; i++)
 			look(t, &t->op[i]);
 	}
-	ck_assert(memcmp(t->aio.data, t->want, SIZE) == 0);
+	ck_assert(memcmp(t->engine.data, t->want, SIZE) == 0);
 	teardown(t);
 }
 END_TEST
@@ -306,12 +261,12 @@ START_TEST(aligned_ones_go_straight)
 	for (i = 0; i < OPS; i++) {
 		start(t, &t->op[i], i % 2 == 0 ? AIO_WRITEV :
 		    AIO_READV, i * BLOCK, BLOCK, p + i * BLOCK, 0);
-		ck_assert_uint_eq(t->aio.n, i + 1);
-		ck_assert_ptr_eq(t->aio.op[i]->iov, t->op[i].iov);
+		ck_assert_uint_eq(t->engine.n, i + 1);
+		ck_assert_ptr_eq(t->engine.op[i]->iov, t->op[i].iov);
 	}
-	while (t->aio.n != 0)
-		engine_complete(&t->aio, t->aio.n - 1);
-	ck_assert_uint_eq(t->aio.submitted, OPS);
+	while (t->engine.n != 0)
+		engine_complete(&t->engine, t->engine.n - 1);
+	ck_assert_uint_eq(t->engine.submitted, OPS);
 	free(p);
 	teardown(t);
 }
@@ -326,12 +281,12 @@ START_TEST(reads_do_not_wait)
 	memset(p, 0, 4 * BLOCK);
 	start(t, &t->op[0], AIO_WRITEV, UNIT, UNIT, p, 0);
 	start(t, &t->op[1], AIO_WRITEV, 4 * BLOCK, BLOCK, p, 0);
-	ck_assert_uint_eq(t->aio.n, 1);
+	ck_assert_uint_eq(t->engine.n, 1);
 	start(t, &t->op[2], AIO_READV, BLOCK, BLOCK, p + BLOCK, 0);
 	start(t, &t->op[3], AIO_FDATASYNC, 0, 0, p, 0);
-	ck_assert_uint_eq(t->aio.n, 3);
-	while (t->aio.n != 0)
-		engine_complete(&t->aio, t->aio.n - 1);
+	ck_assert_uint_eq(t->engine.n, 3);
+	while (t->engine.n != 0)
+		engine_complete(&t->engine, t->engine.n - 1);
 	ck_assert(t->op[1].done && t->op[1].res == (int)BLOCK);
 	free(p);
 	teardown(t);
@@ -348,9 +303,9 @@ START_TEST(in_the_order_they_came)
 	start(t, &t->op[0], AIO_WRITEV, 0, BLOCK, p, 0);
 	start(t, &t->op[1], AIO_WRITEV, BLOCK, UNIT, p, 0);
 	start(t, &t->op[2], AIO_WRITEV, 2 * BLOCK, BLOCK, p, 0);
-	ck_assert_uint_eq(t->aio.n, 1);
-	while (t->aio.n != 0) {
-		engine_complete(&t->aio, 0);
+	ck_assert_uint_eq(t->engine.n, 1);
+	while (t->engine.n != 0) {
+		engine_complete(&t->engine, 0);
 		ck_assert(t->op[1].done || !t->op[2].done);
 	}
 	ck_assert(t->op[2].done);
@@ -370,13 +325,13 @@ START_TEST(long_ones_come_back_short)
 	memcpy(p + 1, t->want, SIZE);
 	for (at = UNIT; at < SIZE; at += (size_t)op->res, n++) {
 		start(t, op, AIO_WRITEV, at, SIZE - at, p + 1 + at, 0);
-		while (t->aio.n != 0)
-			engine_complete(&t->aio, 0);
+		while (t->engine.n != 0)
+			engine_complete(&t->engine, 0);
 		ck_assert_int_gt(op->res, 0);
 		ck_assert_uint_le((size_t)op->res, BUFFER);
 	}
 	ck_assert_uint_eq(n, SIZE / BUFFER);
-	ck_assert(memcmp(t->aio.data, t->want, SIZE) == 0);
+	ck_assert(memcmp(t->engine.data, t->want, SIZE) == 0);
 	free(p);
 	teardown(t);
 }
@@ -395,16 +350,16 @@ START_TEST(errors_end_the_wait)
 		start(t, &t->op[0], i < 2 ? AIO_WRITEV : AIO_READV,
 		    UNIT, UNIT, p + 1, 0);
 		start(t, &t->op[1], AIO_WRITEV, UNIT, BLOCK, p + 1, 0);
-		ck_assert_uint_eq(t->aio.n, 1);
+		ck_assert_uint_eq(t->engine.n, 1);
 		if (i == 1)
-			engine_complete(&t->aio, 0);
-		t->aio.error = -EIO;
-		engine_complete(&t->aio, 0);
+			engine_complete(&t->engine, 0);
+		t->engine.error = -EIO;
+		engine_complete(&t->engine, 0);
 		ck_assert(t->op[0].done && !t->op[1].done);
 		ck_assert_int_eq(t->op[0].res, -EIO);
-		ck_assert_uint_eq(t->aio.n, 1);
-		while (t->aio.n != 0)
-			engine_complete(&t->aio, 0);
+		ck_assert_uint_eq(t->engine.n, 1);
+		while (t->engine.n != 0)
+			engine_complete(&t->engine, 0);
 		ck_assert_int_eq(t->op[1].res, BLOCK);
 	}
 	free(p);
@@ -419,17 +374,17 @@ START_TEST(shorter_file)
 	uint8_t *p = malloc(2 * BLOCK);
 	struct op *op = &t->op[0];
 
-	t->aio.size = BLOCK + UNIT;
+	t->engine.size = BLOCK + UNIT;
 	start(t, op, AIO_READV, BLOCK, 2 * UNIT, p + 1, 0);
-	engine_complete(&t->aio, 0);
+	engine_complete(&t->engine, 0);
 	ck_assert_int_eq(op->res, UNIT);
 	start(t, op, AIO_READV, BLOCK + UNIT, UNIT, p + 1, 0);
-	engine_complete(&t->aio, 0);
+	engine_complete(&t->engine, 0);
 	ck_assert_int_eq(op->res, 0);
 	start(t, op, AIO_WRITEV, BLOCK, UNIT, p + 1, 0);
-	engine_complete(&t->aio, 0);
+	engine_complete(&t->engine, 0);
 	ck_assert_int_eq(op->res, -EIO);
-	ck_assert_uint_eq(t->aio.n, 0);
+	ck_assert_uint_eq(t->engine.n, 0);
 	free(p);
 	teardown(t);
 }
@@ -444,11 +399,11 @@ START_TEST(cached_file)
 	memset(p, 7, BLOCK);
 	start(t, &t->op[0], AIO_WRITEV, 3, 5, p + 1, 0);
 	start(t, &t->op[1], AIO_WRITEV, 9, 5, p + 1, 0);
-	ck_assert_uint_eq(t->aio.n, 2);
-	while (t->aio.n != 0)
-		engine_complete(&t->aio, 0);
+	ck_assert_uint_eq(t->engine.n, 2);
+	while (t->engine.n != 0)
+		engine_complete(&t->engine, 0);
 	ck_assert_int_eq(t->op[1].res, 5);
-	ck_assert_mem_eq(t->aio.data + 9, p, 5);
+	ck_assert_mem_eq(t->engine.data + 9, p, 5);
 	free(p);
 	teardown(t);
 }

@@ -527,16 +527,16 @@ START_TEST(errors)
 		    "0 2M' disk.qcow2 && qemu-img snapshot -c s disk.qcow2");
 		memset(model, 7, sizeof(model));
 		rig_open(&r);
-		r.aio->fail_at = at;
-		r.aio->fail_with = error[_i];
+		fakeaio_of(r.aio)->fail_at = at;
+		fakeaio_of(r.aio)->fail_with = error[_i];
 		failed = write_all(model, 20, unsure);
-		r.aio->fail_at = 0;
+		fakeaio_of(r.aio)->fail_at = 0;
 		ck_assert_int_eq(rig_do(&r, DISK_READ, 0, got, sizeof(got)),
 		    0);
 		for (i = 0; i < 64; i++)
 			ck_assert(unsure[i] || memcmp(got + i * 32768, model +
 			    i * 32768, 32768) == 0);
-		lost = r.aio->flush_failed;
+		lost = fakeaio_of(r.aio)->flush_failed;
 		ck_assert_uint_eq(write_all(model, 120, unsure), lost ? 4 : 0);
 		ck_assert_int_eq(rig_close(&r), lost ? error[_i] : 0);
 		i = (unsigned)rig_run(&r, "qemu-img check disk.qcow2");
@@ -610,14 +610,14 @@ START_TEST(one_that_hangs)
 		    create[_i]);
 		snprintf(path, sizeof(path), "%s/other", r.dir);
 		rig_open(&r);
-		r.aio->hold_at = at;
+		fakeaio_of(r.aio)->hold_at = at;
 		submit_some(q, n);
 		fakeaio_run(r.aio);
-		r.aio->hold_at = 0;
+		fakeaio_of(r.aio)->hold_at = 0;
 		use_other(path);
 		for (i = 0, done = 0; i < n; i++)
 			done += q[i].done;
-		ck_assert(r.aio->held != NULL ? done < n : done == n);
+		ck_assert(fakeaio_of(r.aio)->held != NULL ? done < n : done == n);
 		hung += done < n;
 		fakeaio_release(r.aio);
 		fakeaio_run(r.aio);

@@ -113,7 +113,7 @@ begin_step(const struct op *o, uint64_t id)
 {
 	uint64_t s;
 
-	model->now = r.aio->now++;
+	model->now = fakeaio_of(r.aio)->now++;
 	for (s = o->first; s < o->first + o->n; s++)
 		model->step[s][model->nsteps[s]++] = (struct step){
 			.id = id,
@@ -126,7 +126,7 @@ end_step(const struct op *o)
 {
 	uint64_t s;
 
-	model->now = r.aio->now++;
+	model->now = fakeaio_of(r.aio)->now++;
 	for (s = o->first; s < o->first + o->n; s++)
 		model->step[s][model->nsteps[s] - 1].completed = model->now;
 }
@@ -175,7 +175,7 @@ begin_op(struct op *o)
 	o->n = 0;
 	o->buf = NULL;
 	o->flush = model->nflushes;
-	model->flush[o->flush].submitted = r.aio->now++;
+	model->flush[o->flush].submitted = fakeaio_of(r.aio)->now++;
 	model->nflushes++;
 	rig_submit(&r, &o->q, DISK_FLUSH, 0, NULL, 0);
 	o->busy = true;
@@ -187,7 +187,7 @@ end_op(struct op *o)
 	ck_assert_int_eq(o->q.res, 0);
 	o->busy = false;
 	if (o->op == DISK_FLUSH)
-		model->flush[o->flush].completed = r.aio->now++;
+		model->flush[o->flush].completed = fakeaio_of(r.aio)->now++;
 	else
 		end_step(o);
 	free(o->buf);
@@ -356,7 +356,7 @@ is_stable(const struct fakeaio_event *e, unsigned t)
 
 	if (e->completed == 0 || e->completed > t)
 		return false;
-	for (f = e + 1; f < r.aio->event + r.aio->nevents; f++)
+	for (f = e + 1; f < fakeaio_of(r.aio)->event + fakeaio_of(r.aio)->nevents; f++)
 		if (f->flush && f->submitted > e->completed &&
 		    f->completed != 0 && f->completed <= t)
 			return true;
@@ -402,7 +402,7 @@ cut(unsigned t)
 	struct fakeaio_event **order, *e;
 	uint8_t *file = calloc(1, FILE_MAX);
 	char base[128];
-	unsigned i, n = r.aio->nevents, mood = (unsigned)pick(4);
+	unsigned i, n = fakeaio_of(r.aio)->nevents, mood = (unsigned)pick(4);
 	uint64_t len;
 	int fd;
 
@@ -412,7 +412,7 @@ cut(unsigned t)
 	close(fd);
 	order = calloc(n + 1, sizeof(struct fakeaio_event *));
 	for (i = 0; i < n; i++)
-		order[i] = &r.aio->event[i];
+		order[i] = &fakeaio_of(r.aio)->event[i];
 	qsort(order, n, sizeof(struct fakeaio_event *), compare_events);
 	for (i = 0; i < n; i++) {
 		e = order[i];
@@ -454,17 +454,17 @@ run_and_cut(unsigned seed, unsigned cuts)
 	unsigned i, bad = 0, t;
 
 	setup(seed);
-	r.aio->logging = true;
+	fakeaio_of(r.aio)->logging = true;
 	if (breaks)
-		r.aio->skips_flush = is_broken;
+		fakeaio_of(r.aio)->skips_flush = is_broken;
 	rig_open(&r);
 	for (i = 0; i < 400; i++)
 		turn();
 	settle();
 	ck_assert_int_eq(rig_close(&r), 0);
-	r.aio->logging = false;
+	fakeaio_of(r.aio)->logging = false;
 	for (i = 0; i < cuts; i++) {
-		t = (unsigned)pick(r.aio->now) + 1;
+		t = (unsigned)pick(fakeaio_of(r.aio)->now) + 1;
 		cut(t);
 		bad += !image_is_good(t);
 	}

@@ -148,9 +148,9 @@ START_TEST(packed_bytes_are_bounded)
 	ck_assert_int_eq(rig_do(&r, DISK_READ, 2 * MIB, buf, 512), 0);
 	for (i = 0; i < 256; i++)
 		rig_submit(&r, &q[i], DISK_READ, i * 4096, buf + i * 512, 512);
-	ck_assert_uint_eq(r.aio->n, 1);
+	ck_assert_uint_eq(fakeaio_of(r.aio)->n, 1);
 	while (fakeaio_step(r.aio))
-		most = r.aio->n > most ? r.aio->n : most;
+		most = fakeaio_of(r.aio)->n > most ? fakeaio_of(r.aio)->n : most;
 	ck_assert_uint_le(most, 2);
 	for (i = 0; i < 256; i++)
 		ck_assert(q[i].done && q[i].res == 0 && buf[i * 512] == 1 &&
@@ -162,7 +162,7 @@ START_TEST(packed_bytes_are_bounded)
 	for (i = 0; i < 4; i++)
 		rig_submit(&r, &q[i], DISK_READ, i % 2 * 2 * MIB, buf, 512);
 	for (most = 0; fakeaio_step(r.aio);)
-		most = r.aio->n > most ? r.aio->n : most;
+		most = fakeaio_of(r.aio)->n > most ? fakeaio_of(r.aio)->n : most;
 	ck_assert_uint_ge(most, 3);
 	ck_assert_int_eq(rig_close(&r), 0);
 	teardown();

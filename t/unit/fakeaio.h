@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/aio.h"
+#include "devices/aio_engine.h"
 #include "testaio.h"
 
 /* One write or flush in the order of submission; times are event numbers. */
@@ -25,7 +25,8 @@ struct fakeaio_event {
 
 struct fakeaio_op;
 
-struct aio {
+struct fakeaio {
+	struct aio		 aio;
 	struct fakeaio_op	*queue;
 	unsigned		 n, room;
 	uint64_t		 random;	/* of the order */
@@ -42,10 +43,17 @@ struct aio {
 	unsigned		 ops;
 	/* The operation that does not end, counted so, until it is released. */
 	unsigned		 hold_at;
-	struct fakeaio_op	*held;
+	struct aio_op		*held;
 	/* Says of a flush, when it begins, whether it is to do nothing. */
 	bool			 (*skips_flush)(void);
 };
+
+/* What fakeaio_create() has made. */
+static inline struct fakeaio *
+fakeaio_of(struct aio *a)
+{
+	return (struct fakeaio *)a;
+}
 
 /* Lets the operation that is held end like the others. */
 void fakeaio_release(struct aio *a);
