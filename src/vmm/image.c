@@ -176,3 +176,21 @@ image_open(struct image_call *c, const char *path, const struct disk_how *how)
 		conn_fail(c->cn, "failed", "image: %s", err);
 	return d;
 }
+
+struct disk *
+image_open_to_look(struct image_call *c, struct disk_how *how)
+{
+	int ch;
+
+	while ((ch = getopt(c->argc, c->argv, "+jUf:")) != -1) {
+		if (ch == 'U')
+			how->unlocked = true;
+		else if (ch != 'f')
+			image_option(c, ch);
+		else if (!image_parse_kind(c, optarg, &how->kind))
+			return NULL;
+	}
+	if (optind != c->argc - 1)
+		image_usage_exit(c);
+	return image_open(c, c->argv[optind], how);
+}

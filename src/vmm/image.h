@@ -93,6 +93,12 @@ bool image_parse_size(struct image_call *c, const char *text, uint64_t *v);
 struct disk *image_open(struct image_call *c, const char *path,
     const struct disk_how *how);
 
+/*
+ * The one image, c->argv[optind] from then on, of a verb that only looks at
+ * it, with the options of those.  NULL, and the error is kept.
+ */
+struct disk *image_open_to_look(struct image_call *c, struct disk_how *how);
+
 /* "cluster_size=64K,compat=1.1"; false, and the error is kept. */
 bool image_parse_options(struct image_call *c, const char *text,
     struct disk_make *m);

@@ -104,19 +104,8 @@ image_info(struct image_call *c)
 		.readonly = true, .header = true, .about = &about,
 	};
 	struct disk *d;
-	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jUf:")) != -1) {
-		if (ch == 'U')
-			how.unlocked = true;
-		else if (ch != 'f')
-			image_option(c, ch);
-		else if (!image_parse_kind(c, optarg, &how.kind))
-			return;
-	}
-	if (optind != c->argc - 1)
-		image_usage_exit(c);
-	d = image_open(c, c->argv[optind], &how);
+	d = image_open_to_look(c, &how);
 	if (d != NULL)
 		tell(c, c->argv[optind], d, &about);
 	disk_close(d);

@@ -164,19 +164,8 @@ image_map(struct image_call *c)
 {
 	struct disk_how how = { .readonly = true };
 	struct disk *d;
-	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jUf:")) != -1) {
-		if (ch == 'U')
-			how.unlocked = true;
-		else if (ch != 'f')
-			image_option(c, ch);
-		else if (!image_parse_kind(c, optarg, &how.kind))
-			return;
-	}
-	if (optind != c->argc - 1)
-		image_usage_exit(c);
-	d = image_open(c, c->argv[optind], &how);
+	d = image_open_to_look(c, &how);
 	if (d != NULL)
 		map(c, c->argv[optind], d);
 	disk_close(d);
