@@ -63,8 +63,8 @@ switch_of(const struct fw_policy *p, const struct os_addr *a)
 	return FW_ALL;
 }
 
-static uint32_t
-nic_of(const struct fw_policy *p, const struct os_addr *a)
+uint32_t
+fw_nic_of(const struct fw_policy *p, const struct os_addr *a)
 {
 	uint32_t i;
 	size_t k;
@@ -76,19 +76,26 @@ nic_of(const struct fw_policy *p, const struct os_addr *a)
 	return FW_ALL;
 }
 
+bool
+fw_is_host(const struct fw_policy *p, const struct os_addr *host,
+    size_t nhost, const struct os_addr *a)
+{
+	size_t i, k;
+
+	for (i = 0; i < nhost; i++)
+		if (addr_same(&host[i], a))
+			return true;
+	for (i = 0; i < p->nsws; i++)
+		for (k = 0; k < p->sw[i].naddrs; k++)
+			if (addr_same(&p->sw[i].addrs[k], a))
+				return true;
+	return false;
+}
+
 static bool
 is_host(const struct trace *t, const struct os_addr *a)
 {
-	uint32_t s = switch_of(t->p, a);
-	size_t i;
-
-	for (i = 0; s != FW_ALL && i < t->p->sw[s].naddrs; i++)
-		if (addr_same(&t->p->sw[s].addrs[i], a))
-			return true;
-	for (i = 0; i < t->nhost; i++)
-		if (addr_same(&t->host[i], a))
-			return true;
-	return false;
+	return fw_is_host(t->p, t->host, t->nhost, a);
 }
 
 /* Groups and addresses that mean no host on this link. */
@@ -342,7 +349,7 @@ static void
 find_way(struct trace *t)
 {
 	struct fw_judgement *v = t->v;
-	uint32_t by = came_by(t), nic = nic_of(t->p, &v->dst);
+	uint32_t by = came_by(t), nic = fw_nic_of(t->p, &v->dst);
 	uint32_t sw = switch_of(t->p, &v->dst);
 	bool local = link_scope(&v->dst) || is_group(t, &v->dst);
 

@@ -79,6 +79,13 @@ void fw_trace(const struct fw_policy *p, const struct fw_rules *r,
     const struct os_addr *host, size_t nhost, const struct fw_packet *k,
     uint32_t to, struct fw_judgement *v);
 
+/* The NIC that is known to have the address, or FW_ALL. */
+uint32_t fw_nic_of(const struct fw_policy *p, const struct os_addr *a);
+
+/* Is it the host's, in a switch or one of `host`? */
+bool fw_is_host(const struct fw_policy *p, const struct os_addr *host,
+    size_t nhost, const struct os_addr *a);
+
 /* Appends it as lines that a person reads: 0 or -errno. */
 int fw_trace_print(const struct fw_policy *p, const struct fw_rules *r,
     const struct fw_judgement *v, struct buf *b);

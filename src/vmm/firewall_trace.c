@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/addr.h"
 #include "net/fw_trace.h"
 #include "vmm/firewall.h"
 #include "vmm/firewall_rules.h"
@@ -120,36 +119,6 @@ read_packet(char *text, struct fw_packet *k)
 	    read_proto(word[0], k) && read_port(word[3], k);
 }
 
-static bool
-is_host(const struct host_addrs *h, const struct fw_policy *p,
-    const struct os_addr *a)
-{
-	size_t i, k;
-
-	for (i = 0; i < h->n; i++)
-		if (addr_same(&h->v[i], a))
-			return true;
-	for (i = 0; i < p->nsws; i++)
-		for (k = 0; k < p->sw[i].naddrs; k++)
-			if (addr_same(&p->sw[i].addrs[k], a))
-				return true;
-	return false;
-}
-
-/* The NIC that has the address, or FW_ALL. */
-static uint32_t
-nic_of(const struct fw_policy *p, const struct os_addr *a)
-{
-	uint32_t i;
-	size_t k;
-
-	for (i = 0; i < p->nnics; i++)
-		for (k = 0; k < p->nic[i].naddrs; k++)
-			if (addr_same(&p->nic[i].addrs[k], a))
-				return i;
-	return FW_ALL;
-}
-
 /* Where a packet with that source comes from. */
 static void
 place(struct fw_packet *k, const struct fw_policy *p,
@@ -158,9 +127,9 @@ place(struct fw_packet *k, const struct fw_policy *p,
 	uint32_t i;
 	size_t n;
 
-	k->nic = nic_of(p, &k->src);
+	k->nic = fw_nic_of(p, &k->src);
 	k->from = k->nic != FW_ALL ? FW_AT_NIC :
-	    is_host(h, p, &k->src) ? FW_AT_HOST : FW_AT_OUTSIDE;
+	    fw_is_host(p, h->v, h->n, &k->src) ? FW_AT_HOST : FW_AT_OUTSIDE;
 	if (k->from == FW_AT_NIC) {
 		memcpy(k->mac, p->nic[k->nic].mac, sizeof(k->mac));
 		snprintf(k->oif, sizeof(k->oif), "%s",
