@@ -30,8 +30,7 @@ int fw_load_forward(bool ipv4, bool ipv6, struct buf *said, char *err,
     size_t errlen);
 
 /* Nothing is loaded yet.  CAP_NET_ADMIN does. */
-int fw_load_open(struct fw_load **lp, const char *daemon, char *err,
-    size_t errlen);
+int fw_load_open(struct fw_load **lp, char *err, size_t errlen);
 
 /*
  * Writes the rules as this system's text: as fw_nft_write() or fw_pf_write().

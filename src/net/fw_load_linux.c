@@ -213,8 +213,7 @@ probe(struct nft_ctx *nft)
 }
 
 int
-fw_load_open(struct fw_load **lp, const char *daemon, char *err,
-    size_t errlen)
+fw_load_open(struct fw_load **lp, char *err, size_t errlen)
 {
 	struct fw_load *l;
 
@@ -222,7 +221,6 @@ fw_load_open(struct fw_load **lp, const char *daemon, char *err,
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	(void)daemon;		/* it is in the text */
 	l->nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (l->nft == NULL) {
 		snprintf(err, errlen, "nftables: no context");

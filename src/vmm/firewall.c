@@ -315,7 +315,7 @@ firewall_create(const char *daemon, const struct firewall_env *env)
 		goto fail_mutex;
 	if (pthread_cond_init(&f->cond, NULL) != 0)
 		goto fail_cond;
-	f->unable = fw_load_open(&f->load, daemon, f->why, sizeof(f->why));
+	f->unable = fw_load_open(&f->load, f->why, sizeof(f->why));
 	return f;
 
 fail_cond:

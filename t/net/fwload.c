@@ -2,7 +2,7 @@
 /*
  * The loader of the firewall, by itself.
  *
- * usage: fwload DAEMON
+ * usage: fwload
  *
  * Does what each line of its input says, and then writes what came of it, ended
  * by a line "ok" or "error: TEXT":
@@ -82,15 +82,13 @@ run(struct fw_load *l, char **word, size_t n)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
 	struct fw_load *l;
 	char line[1024], *word[WORDS], *p;
 	size_t n;
 
-	if (argc != 2)
-		return 2;
-	if (fw_load_open(&l, argv[1], err, sizeof(err)) != 0) {
+	if (fw_load_open(&l, err, sizeof(err)) != 0) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
 	}

@@ -409,7 +409,7 @@ run_table(struct run *r, struct buf *rules)
 		fprintf(stderr, "%s: %s\n", err, strerror(-error));
 		return 1;
 	}
-	error = fw_load_open(&load, ppolicy.daemon, err, sizeof(err));
+	error = fw_load_open(&load, err, sizeof(err));
 	if (error == 0)
 		error = run_loaded(r, load, rules, err, sizeof(err));
 	if (error != 0)

@@ -77,7 +77,7 @@ load_always(const char *text, int out, int in)
 	unsigned n = 0;
 	char c;
 
-	if (fw_load_open(&l, "vmmd", err, sizeof(err)) != 0)
+	if (fw_load_open(&l, err, sizeof(err)) != 0)
 		_exit(1);
 	for (;;) {
 		if (fw_load_apply(l, text, err, sizeof(err)) != 0) {
@@ -344,7 +344,7 @@ cost(int n, char **guests)
 	fclose(f);
 	for (i = 0; i < n && error == 0; i++) {
 		count = (unsigned)strtoul(guests[i], NULL, 10);
-		error = fw_load_open(&l, "vmmd", err, sizeof(err));
+		error = fw_load_open(&l, err, sizeof(err));
 		buf_init(&text, TEXT_MAX);
 		begun = now_ns();
 		if (error == 0 && count > 0)

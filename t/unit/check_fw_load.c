@@ -115,7 +115,7 @@ has(const char *what)
 /* What the hooks go to is in force, so that is no failure. */
 START_TEST(old_stays)
 {
-	ck_assert_int_eq(fw_load_open(&load, "vmmd", err, sizeof(err)), 0);
+	ck_assert_int_eq(fw_load_open(&load, err, sizeof(err)), 0);
 	ck_assert_int_eq(apply(TEXT("one")), 0);
 	wrong = "delete chain inet vmmd one/1\n";
 	ck_assert_int_eq(apply(TEXT("two")), 0);
@@ -141,7 +141,7 @@ END_TEST
 /* Before that it is, and what was there stays, as does what was added. */
 START_TEST(new_stays)
 {
-	ck_assert_int_eq(fw_load_open(&load, "vmmd", err, sizeof(err)), 0);
+	ck_assert_int_eq(fw_load_open(&load, err, sizeof(err)), 0);
 	ck_assert_int_eq(apply(TEXT("one")), 0);
 	wrong = "two/2";
 	ck_assert_int_ne(apply(TEXT("two")), 0);
@@ -167,7 +167,7 @@ START_TEST(without_bridge_ct)
 	const char *inet;
 
 	no_bridge_ct = _i == 1;
-	ck_assert_int_eq(fw_load_open(&load, "vmmd", err, sizeof(err)), 0);
+	ck_assert_int_eq(fw_load_open(&load, err, sizeof(err)), 0);
 	ck_assert_int_eq(apply(TEXT("one")), 0);
 	inet = strstr(strstr(ran, "table bridge"), "table inet");
 	ck_assert_ptr_nonnull(inet);

@@ -67,11 +67,9 @@ fw_load_forward(bool ipv4, bool ipv6, struct buf *said, char *err,
 }
 
 int
-fw_load_open(struct fw_load **lp, const char *daemon, char *err,
-    size_t errlen)
+fw_load_open(struct fw_load **lp, char *err, size_t errlen)
 {
 	(void)lp;
-	(void)daemon;
 	snprintf(err, errlen, "no loader");
 	return fakefw.open_error;
 }
