@@ -24,6 +24,9 @@ struct aio {
 /* Ends an operation that an engine has taken; loop thread. */
 void aio_complete(struct aio_op *op, int res);
 
+/* Does what an operation says, waiting for it: its result.  Any thread. */
+int aio_perform(const struct aio_op *op);
+
 /* As aio_create(); -ENOSYS where the system has none of the kind. */
 int aio_uring_create(struct aio **ap, struct loop *loop);
 int aio_threads_create(struct aio **ap, struct loop *loop);

@@ -73,8 +73,8 @@ list_take(struct list *l)
 	return op;
 }
 
-static int
-threads_perform(const struct aio_op *op)
+int
+aio_perform(const struct aio_op *op)
 {
 	ssize_t n = 0;
 
@@ -116,7 +116,7 @@ threads_run(void *arg)
 		op = list_take(&t->todo);
 		t->waiting--;
 		pthread_mutex_unlock(&t->mutex);
-		op->res = threads_perform(op);
+		op->res = aio_perform(op);
 		pthread_mutex_lock(&t->mutex);
 		list_add(&t->done, op);
 		loop_post(t->loop, &t->task);

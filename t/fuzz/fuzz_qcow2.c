@@ -11,7 +11,6 @@
  */
 #include "fuzz.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "devices/aio_engine.h"
+#include "devices/aio_range.h"
 #include "devices/disk.h"
 #include "devices/disk_check.h"
 #include "devices/disk_tables.h"
@@ -66,25 +66,15 @@ static const struct aio_ops engine_ops = {
 static int
 perform(const struct aio_op *op)
 {
-	ssize_t n = 0;
-
 	switch (op->opcode) {
-	case AIO_READV:
-		n = preadv(op->fd, op->iov, (int)op->niov, (off_t)op->off);
-		break;
-	case AIO_WRITEV:
-		n = pwritev(op->fd, op->iov, (int)op->niov, (off_t)op->off);
-		break;
-	case AIO_PUNCH:
+	/* As where no other way to make zeroes is known, on a tmpfs for one. */
 	case AIO_ZERO:
-		n = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE |
-		    FALLOC_FL_KEEP_SIZE, (off_t)op->off, (off_t)op->len);
-		break;
+		return aio_range_punch(op->fd, op->off, op->len);
 	case AIO_FDATASYNC:
-	case AIO_NOP:
-		break;
+		return 0;
+	default:
+		return aio_perform(op);
 	}
-	return n == -1 ? -errno : (int)n;
 }
 
 static void

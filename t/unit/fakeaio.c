@@ -4,12 +4,10 @@
  */
 #include "fakeaio.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "devices/aio_range.h"
 #include "testhost.h"
 
 /* What the test may end next. */
@@ -120,26 +118,15 @@ fakeaio_destroy(struct aio *base)
 static int
 perform(const struct aio_op *op)
 {
-	ssize_t n = 0;
-
 	switch (op->opcode) {
-	case AIO_READV:
-		n = preadv(op->fd, op->iov, (int)op->niov, (off_t)op->off);
-		break;
-	case AIO_WRITEV:
-		n = pwritev(op->fd, op->iov, (int)op->niov, (off_t)op->off);
-		break;
 	/* As where no other way to make zeroes is known, on a tmpfs for one. */
-	case AIO_PUNCH:
 	case AIO_ZERO:
-		n = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE |
-		    FALLOC_FL_KEEP_SIZE, (off_t)op->off, (off_t)op->len);
-		break;
+		return aio_range_punch(op->fd, op->off, op->len);
 	case AIO_FDATASYNC:
-	case AIO_NOP:
-		break;
+		return 0;
+	default:
+		return aio_perform(op);
 	}
-	return n == -1 ? -errno : (int)n;
 }
 
 static bool
