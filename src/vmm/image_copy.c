@@ -17,9 +17,10 @@
 
 /*
  * Pieces are as long as one operation on a file is at most; so many keep the
- * processors and a disk busy.
+ * processors and a disk busy, and more would not stay in a processor's cache
+ * between their reading and their writing.
  */
-#define SLOTS		16u
+#define SLOTS		4u
 #define PIECE_MAX	(1u << 20)
 #define ZERO_MAX	(UINT64_C(1) << 30)
 
