@@ -150,11 +150,19 @@ addrs_print(const struct config_addrs *a, struct buf *b)
 	return ret;
 }
 
+bool
+nic_has_mac(const struct vm_nic *nic)
+{
+	static const uint8_t none[6];
+
+	return memcmp(nic->mac, none, sizeof(none)) != 0;
+}
+
 void
 nic_mac(uint8_t mac[6], const char *daemon, const char *vm,
     const struct vm_nic *nic, unsigned i)
 {
-	if (nic->has_mac)
+	if (nic_has_mac(nic))
 		memcpy(mac, nic->mac, sizeof(nic->mac));
 	else
 		ifname_port_mac(mac, daemon, vm, i);
@@ -203,8 +211,10 @@ nic_address(const struct config_switch *sw, const char *vm,
 {
 	const struct os_addr *a = switch_subnet(sw, nic->ip);
 
+	if (nic->ip == VM_NIC_NO_IP)
+		return -ENOENT;
 	/* Behind an uplink there are hosts that nobody knows of here. */
-	if (nic->no_ip || (nic->ip == 0 && (a == NULL || sw->uplink != NULL)))
+	if (nic->ip == 0 && (a == NULL || sw->uplink != NULL))
 		return -ENOENT;
 	if (a == NULL)
 		return -ERANGE;

@@ -19,6 +19,7 @@
 
 #define VM_NICS_MAX		32
 #define SWITCH_ADDRS_MAX	16
+#define VM_NIC_NO_IP		UINT32_MAX	/* no answer by DHCP */
 #define NIC_RULES_TEXT		200	/* no line is longer */
 
 /*
@@ -63,16 +64,14 @@ enum nic_dir {
 
 struct vm_nic {
 	/* A change of these counts with the next start. */
-	bool		 has_mac;
-	uint8_t		 mac[6];
+	uint8_t		 mac[6];	/* 0: by its name */
 	uint64_t	 queues;	/* 0: one for each vCPU */
 	uint64_t	 mtu;		/* 0: the switch's */
 
 	/* A change of these counts at once. */
 	char		 sw[PLAN_NAME];
 	char		 hostname[LEASE_LABEL + 1];	/* "": the guest's */
-	bool		 no_ip;		/* gets no answer by DHCP */
-	uint32_t	 ip;		/* 0: not given */
+	uint32_t	 ip;		/* 0: not given, or VM_NIC_NO_IP */
 	uint64_t	 bytes[NIC_DIRS];	/* a second; 0: no limit */
 	uint64_t	 packets[NIC_DIRS];
 	bool		 down;		/* no link */
@@ -104,6 +103,9 @@ int nics_print(const struct vm_nics *n, struct buf *b);
 
 /* Do the two differ only in what may change at once? */
 bool nics_alike(const struct vm_nics *a, const struct vm_nics *b);
+
+/* Is a MAC address given? */
+bool nic_has_mac(const struct vm_nic *nic);
 
 /* The MAC address of NIC `i` of guest `vm`, as given or by its name. */
 void nic_mac(uint8_t mac[6], const char *daemon, const char *vm,
