@@ -5,8 +5,9 @@
  * usage: beside RUNS PREPARE OUR-ARGUMENT... -- PEER-ARGUMENT...
  *
  * PREPARE is a line for the shell, run before each of them; what it takes does
- * not count.  Each reads the standard input from its begin.  Prints the medians in microseconds: elapsed time of ours and of
- * the peer, processor time, user's and system's, of ours and of the peer.
+ * not count.  Each reads the standard input from its begin.  Prints the medians
+ * in microseconds: elapsed time of ours and of the peer, processor time, user's
+ * and system's, of ours and of the peer.
  */
 #include <sys/resource.h>
 #include <sys/wait.h>
