@@ -26,8 +26,7 @@ _vmmctl()
 	COMPREPLY=()
 	case $verb in
 	'')	mapfile -t COMPREPLY < <(compgen -W "$verbs -j -s" -- "$word") ;;
-	help)	mapfile -t COMPREPLY < <(compgen -W "${verbs% image}" \
-		    -- "$word") ;;
+	help)	mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word") ;;
 	image)	if [ "$i" = $((COMP_CWORD - 1)) ]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 			    'check commit convert create info map resize' -- "$word")

@@ -4,28 +4,54 @@
  */
 #include "vmm/image.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
 #include "vmm/config_value.h"
+#include "vmm/proto.h"
 
 #define EXIT_USAGE	2
 
 static const struct image_verb verbs[] = {
-	{ "check", "[-f FORMAT] [-r leaks|all] FILE", image_check },
-	{ "commit", "[-f FORMAT] FILE", image_commit },
+	{ "check", "[-f FORMAT] [-r leaks|all] FILE",
+	    "look whether an image's tables are right, and repair them",
+	    image_check },
+	{ "commit", "[-f FORMAT] FILE",
+	    "write what an image has to the one behind it", image_commit },
 	{ "convert", "[-f FORMAT] [-O FORMAT] [-o OPTIONS] SRC DST",
-	    image_convert },
+	    "copy all that a disk has to a new image", image_convert },
 	{ "create", "[-f FORMAT] [-o OPTIONS] [-b FILE [-F FORMAT]] "
-	    "[-s SIZE] FILE", image_create },
-	{ "info", "[-f FORMAT] [-U] FILE", image_info },
-	{ "map", "[-f FORMAT] [-U] FILE", image_map },
-	{ "resize", "[-f FORMAT] [--shrink] FILE [+|-]SIZE", image_resize },
+	    "[-s SIZE] FILE", "make an image of zeroes, or before another",
+	    image_create },
+	{ "info", "[-f FORMAT] [-U] FILE",
+	    "show what an image is, and its snapshots", image_info },
+	{ "map", "[-f FORMAT] [-U] FILE",
+	    "show what there is of a disk, and where", image_map },
+	{ "resize", "[-f FORMAT] [--shrink] FILE [+|-]SIZE",
+	    "give a disk another size", image_resize },
 };
 
 #define NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
+
+/* As the usage has them. */
+static const struct {
+	const char	*option, *what;
+} options[] = {
+	{ "-b FILE", "the image behind it, seen from its directory" },
+	{ "-F FORMAT", "what that is, if not what it begins with" },
+	{ "-f FORMAT", "raw or qcow2: what it is, or a new one is to be" },
+	{ "-O FORMAT", "what the copy is to be, if its name does not say" },
+	{ "-o OPTIONS", "NAME=VALUE,... of the new image; see below" },
+	{ "-r leaks|all", "repair leaks, or all" },
+	{ "-s SIZE", "of the disk: 10G" },
+	{ "--shrink", "what is cut off may be lost" },
+	{ "-U", "also while it is in use" },
+};
+
+#define NOPTIONS	(sizeof(options) / sizeof(options[0]))
 
 void
 image_usage(FILE *out, const char *prefix)
@@ -38,11 +64,60 @@ image_usage(FILE *out, const char *prefix)
 }
 
 void
+image_help(FILE *out, const struct image_verb *verb)
+{
+	size_t i;
+
+	if (verb != NULL) {
+		fprintf(out, "usage: vmmctl [-j] image %s %s\n", verb->name,
+		    verb->usage);
+	} else {
+		fprintf(out, "usage: vmmctl [-j] image VERB\nverbs:\n");
+		image_usage(out, "\t");
+	}
+	fprintf(out, "options:\n");
+	for (i = 0; i < NOPTIONS; i++)
+		if (verb == NULL ||
+		    strstr(verb->usage, options[i].option) != NULL)
+			fprintf(out, "\t%-14s %s\n", options[i].option,
+			    options[i].what);
+	if (verb == NULL || strstr(verb->usage, "-o OPTIONS") != NULL) {
+		fprintf(out, "options of new images:\n");
+		image_options_help(out);
+	}
+}
+
+int
+image_help_row(struct buf *b, unsigned i)
+{
+	const struct image_verb *v = i > 0 ? &verbs[i - 1] : NULL;
+	int ret;
+
+	if (i > NVERBS)
+		return -ENOENT;
+	ret = buf_printf(b, "help");
+	ret = ret ?: proto_pairf(b, "verb", i > 0 ? "image %s" : "image",
+	    i > 0 ? v->name : "");
+	ret = ret ?: proto_pair(b, "args", i > 0 ? v->usage : "VERB ...");
+	ret = ret ?: proto_pair(b, "usage", i > 0 ? v->what :
+	    "make, show, copy and repair disk images");
+	ret = ret ?: proto_pair(b, "for", "any");
+	return ret ?: buf_append(b, "\n", 1);
+}
+
+void
 image_usage_exit(const struct image_call *c)
 {
 	fprintf(stderr, "usage: vmmctl [-j] image %s %s\n", c->verb->name,
 	    c->verb->usage);
 	exit(EXIT_USAGE);
+}
+
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "help") == 0 || strcmp(word, "-h") == 0 ||
+	    strcmp(word, "--help") == 0;
 }
 
 void
@@ -51,6 +126,11 @@ image_run(struct image_call *c, char *program)
 	const char *name = c->argc > 0 ? c->argv[0] : "";
 	size_t i;
 
+	if (is_help(name)) {
+		image_help(c->out, NULL);
+		c->printed = true;
+		return;
+	}
 	for (i = 0; i < NVERBS; i++) {
 		if (strcmp(verbs[i].name, name) != 0)
 			continue;
@@ -106,28 +186,81 @@ image_print(FILE *out, const struct rows *rs)
 	}
 }
 
-void
-image_option(struct image_call *c, int ch)
+/* Has it an argument, and been given before? */
+static bool
+is_given_again(struct image_call *c, const char *own, int ch)
 {
-	if (ch != 'j')
-		image_usage_exit(c);
-	c->json = true;
+	const char *p = strchr(own, ch);
+	uint64_t bit;
+
+	if (p == NULL || p[1] != ':')
+		return false;
+	bit = UINT64_C(1) << (ch - 'A');
+	if ((c->given & bit) != 0)
+		conn_fail(c->cn, "syntax", "image: -%c: given twice", ch);
+	c->given |= bit;
+	return image_failed(c);
+}
+
+int
+image_next(struct image_call *c, const char *own, const struct option *longs)
+{
+	static const struct option none[] = {
+		IMAGE_LONG_HELP,
+		{ NULL, 0, NULL, 0 },
+	};
+	char all[32];
+	int ch;
+
+	snprintf(all, sizeof(all), "+hj%s", own);
+	while (image_parsed(c)) {
+		ch = getopt_long(c->argc, c->argv, all, longs != NULL ? longs :
+		    none, NULL);
+		if (ch == '?') {
+			image_usage_exit(c);
+		} else if (ch == 'j') {
+			c->json = true;
+		} else if (ch == 'h') {
+			image_help(c->out, c->verb);
+			c->printed = true;
+		} else if (ch == -1 || !is_given_again(c, own, ch)) {
+			return ch;
+		}
+	}
+	return -1;
 }
 
 bool
-image_kind_by_name(const char *path, enum disk_kind *kind)
+image_parsed(const struct image_call *c)
+{
+	return !image_failed(c) && !c->printed;
+}
+
+bool
+image_words(const struct image_call *c, int n)
+{
+	if (image_parsed(c) && c->argc - optind != n)
+		image_usage_exit(c);
+	return image_parsed(c);
+}
+
+bool
+image_kind_by_name(struct image_call *c, const char *path, const char *option,
+    enum disk_kind *kind)
 {
 	const char *dot = strrchr(path, '.');
 
-	if (dot == NULL)
-		return false;
-	if (strcmp(dot, ".raw") == 0 || strcmp(dot, ".img") == 0)
+	if (*kind != DISK_AUTO || dot == NULL)
+		;
+	else if (strcmp(dot, ".raw") == 0 || strcmp(dot, ".img") == 0)
 		*kind = DISK_RAW;
 	else if (strcmp(dot, ".qcow2") == 0)
 		*kind = DISK_QCOW2;
-	else
-		return false;
-	return true;
+	if (*kind != DISK_AUTO)
+		return true;
+	conn_fail(c->cn, "syntax", "image: %s: its name ends neither in .raw, "
+	    ".img nor .qcow2, write %s and a format", path, option);
+	return false;
 }
 
 const char *
@@ -182,15 +315,13 @@ image_open_to_look(struct image_call *c, struct disk_how *how)
 {
 	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jUf:")) != -1) {
+	while ((ch = image_next(c, "Uf:", NULL)) != -1) {
 		if (ch == 'U')
 			how->unlocked = true;
-		else if (ch != 'f')
-			image_option(c, ch);
-		else if (!image_parse_kind(c, optarg, &how->kind))
-			return NULL;
+		else
+			(void)image_parse_kind(c, optarg, &how->kind);
 	}
-	if (optind != c->argc - 1)
-		image_usage_exit(c);
+	if (!image_words(c, 1))
+		return NULL;
 	return image_open(c, c->argv[optind], how);
 }

@@ -19,6 +19,7 @@
 #ifndef VMMD_IMAGE_H
 #define VMMD_IMAGE_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ struct image_call {
 
 	/* Its own. */
 	const struct image_verb *verb;
+	uint64_t	 given;		/* options: a bit a letter, from A on */
 	int		 status;	/* of the exit, if nothing goes wrong */
 	bool		 printed;	/* all of it, also as JSON */
 };
@@ -48,6 +50,7 @@ struct image_call {
 struct image_verb {
 	const char	*name;
 	const char	*usage;		/* behind the name */
+	const char	*what;		/* it does */
 	/* Prints, unless it is JSON that is asked for. */
 	void		(*run)(struct image_call *c);
 };
@@ -59,6 +62,15 @@ void image_run(struct image_call *c, char *program);
 
 /* The usage of all verbs, a line each. */
 void image_usage(FILE *out, const char *prefix);
+
+/* The same, and what options mean; of one verb, or with NULL of all. */
+void image_help(FILE *out, const struct image_verb *verb);
+
+/*
+ * Appends a row of `vmmctl help`: the first is of the command, others are of
+ * its verbs.  0; -ENOENT behind the last; -errno.
+ */
+int image_help_row(struct buf *b, unsigned i);
 
 /* Of the one verb; does not return. */
 void image_usage_exit(const struct image_call *c)
@@ -76,15 +88,33 @@ int image_row(struct image_call *c, struct buf *b);
 /* Rows for a person: KEY: VALUE, an empty line between them. */
 void image_print(FILE *out, const struct rows *rs);
 
-/* An option that all verbs know?  Else the program ends. */
-void image_option(struct image_call *c, int ch);
+/*
+ * As getopt_long(3), for options that belong to one verb; `longs` is NULL or
+ * has IMAGE_LONG_HELP too.  What all verbs know is done here; those with an
+ * argument may be given once.  -1 too if something is wrong with them; the
+ * program ends if there is no such option.
+ */
+#define IMAGE_LONG_HELP	{ "help", no_argument, NULL, 'h' }
+int image_next(struct image_call *c, const char *options,
+    const struct option *longs);
+
+/* Is nothing wrong with the options, and more asked for than help? */
+bool image_parsed(const struct image_call *c);
+
+/* The same, and so many words follow them; else the program ends. */
+bool image_words(const struct image_call *c, int n);
 
 /* "raw", "qcow2"; false, and the error is kept. */
 bool image_parse_kind(struct image_call *c, const char *name,
     enum disk_kind *kind);
-/* By .raw, .img, .qcow2; false if it ends in nothing of that. */
-bool image_kind_by_name(const char *path, enum disk_kind *kind);
 const char *image_kind_name(enum disk_kind kind);
+
+/*
+ * If it is DISK_AUTO, what a new image is to be by its name; false, and the
+ * error that names the option which says it is kept.
+ */
+bool image_kind_by_name(struct image_call *c, const char *path,
+    const char *option, enum disk_kind *kind);
 
 /* "10G", of whole sectors; false, and the error is kept. */
 bool image_parse_size(struct image_call *c, const char *text, uint64_t *v);
@@ -102,6 +132,8 @@ struct disk *image_open_to_look(struct image_call *c, struct disk_how *how);
 /* "cluster_size=64K,compat=1.1"; false, and the error is kept. */
 bool image_parse_options(struct image_call *c, const char *text,
     struct disk_make *m);
+/* What there can be, a line each. */
+void image_options_help(FILE *out);
 
 /* The verbs. */
 void image_create(struct image_call *c);

@@ -75,12 +75,9 @@ image_check(struct image_call *c)
 	struct disk *d;
 	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jf:r:")) != -1) {
+	while ((ch = image_next(c, "f:r:", NULL)) != -1) {
 		if (ch == 'f') {
-			if (!image_parse_kind(c, optarg, &how.kind))
-				return;
-		} else if (ch != 'r') {
-			image_option(c, ch);
+			(void)image_parse_kind(c, optarg, &how.kind);
 		} else if (strcmp(optarg, "leaks") == 0) {
 			repair = DISK_REPAIR_LEAKS;
 		} else if (strcmp(optarg, "all") == 0) {
@@ -89,8 +86,8 @@ image_check(struct image_call *c)
 			image_usage_exit(c);
 		}
 	}
-	if (optind != c->argc - 1)
-		image_usage_exit(c);
+	if (!image_words(c, 1))
+		return;
 	how.readonly = repair == DISK_REPAIR_NOT;
 	d = image_open(c, c->argv[optind], &how);
 	if (d != NULL)

@@ -107,14 +107,10 @@ image_commit(struct image_call *c)
 	struct disk *d;
 	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jf:")) != -1) {
-		if (ch != 'f')
-			image_option(c, ch);
-		else if (!image_parse_kind(c, optarg, &how.kind))
-			return;
-	}
-	if (optind != c->argc - 1)
-		image_usage_exit(c);
+	while ((ch = image_next(c, "f:", NULL)) != -1)
+		(void)image_parse_kind(c, optarg, &how.kind);
+	if (!image_words(c, 1))
+		return;
 	k.path = c->argv[optind];
 	d = image_open(c, k.path, &how);
 	if (d != NULL && find_behind(&k, &about))

@@ -19,29 +19,21 @@ struct convert_args {
 static bool
 parse_args(struct image_call *c, struct convert_args *a)
 {
-	bool ok = true;
 	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jf:O:o:")) != -1) {
+	while ((ch = image_next(c, "f:O:o:", NULL)) != -1) {
 		if (ch == 'f')
-			ok = ok && image_parse_kind(c, optarg, &a->from_kind);
+			(void)image_parse_kind(c, optarg, &a->from_kind);
 		else if (ch == 'O')
-			ok = ok && image_parse_kind(c, optarg, &a->to_kind);
-		else if (ch == 'o')
-			a->options = optarg;
+			(void)image_parse_kind(c, optarg, &a->to_kind);
 		else
-			image_option(c, ch);
+			a->options = optarg;
 	}
-	if (optind != c->argc - 2)
-		image_usage_exit(c);
+	if (!image_words(c, 2))
+		return false;
 	a->from = c->argv[optind];
 	a->to = c->argv[optind + 1];
-	if (!ok || a->to_kind != DISK_AUTO ||
-	    image_kind_by_name(a->to, &a->to_kind))
-		return ok;
-	conn_fail(c->cn, "syntax", "image: %s: its name ends neither in .raw, "
-	    ".img nor .qcow2, write -O and a format", a->to);
-	return false;
+	return image_kind_by_name(c, a->to, "-O", &a->to_kind);
 }
 
 /* Copies between two disks that are open; both are closed. */

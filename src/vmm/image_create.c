@@ -112,6 +112,16 @@ static const struct option_name option_names[] = {
 
 #define NOPTIONS	(sizeof(option_names) / sizeof(option_names[0]))
 
+void
+image_options_help(FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < NOPTIONS; i++)
+		fprintf(out, "\t%-17s %s\n", option_names[i].name,
+		    option_names[i].values);
+}
+
 static bool
 parse_option(struct image_call *c, char *text, struct disk_make *m,
     unsigned *seen)
@@ -173,7 +183,7 @@ parse_args(struct image_call *c, struct create_args *a)
 {
 	int ch;
 
-	while ((ch = getopt(c->argc, c->argv, "+jf:s:o:b:F:")) != -1) {
+	while ((ch = image_next(c, "f:s:o:b:F:", NULL)) != -1) {
 		switch (ch) {
 		case 'f':
 			a->format = optarg;
@@ -187,19 +197,16 @@ parse_args(struct image_call *c, struct create_args *a)
 		case 'b':
 			a->behind = optarg;
 			break;
-		case 'F':
-			a->behind_format = optarg;
-			break;
 		default:
-			image_option(c, ch);
+			a->behind_format = optarg;
 		}
 	}
-	if (optind < c->argc && a->size == NULL && a->behind == NULL) {
+	if (image_parsed(c) && optind < c->argc && a->size == NULL &&
+	    a->behind == NULL)
 		conn_fail(c->cn, "syntax", "image: a size is missing: -s 10G");
+	if (!image_words(c, 1))
 		return false;
-	}
-	if (optind != c->argc - 1 ||
-	    (a->behind == NULL && a->behind_format != NULL))
+	if (a->behind == NULL && a->behind_format != NULL)
 		image_usage_exit(c);
 	a->file = c->argv[optind];
 	return true;
@@ -235,11 +242,12 @@ static bool
 parse_make(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
-	enum disk_kind kind = DISK_RAW;
+	enum disk_kind kind = DISK_AUTO;
 	const char *why;
 
-	(void)image_kind_by_name(a->file, &kind);
 	if (a->format != NULL && !image_parse_kind(c, a->format, &kind))
+		return false;
+	if (!image_kind_by_name(c, a->file, "-f", &kind))
 		return false;
 	disk_make_init(m, kind, 0);
 	if (a->size != NULL && !image_parse_size(c, a->size, &m->size))

@@ -3,7 +3,6 @@
  * `vmmctl image resize`: see image.h.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -111,6 +110,7 @@ void
 image_resize(struct image_call *c)
 {
 	static const struct option longs[] = {
+		IMAGE_LONG_HELP,
 		{ "shrink", no_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -119,17 +119,14 @@ image_resize(struct image_call *c)
 	struct disk *d;
 	int ch;
 
-	while ((ch = getopt_long(c->argc, c->argv, "+jf:", longs, NULL)) !=
-	    -1) {
+	while ((ch = image_next(c, "f:", longs)) != -1) {
 		if (ch == 's')
 			shrink = true;
-		else if (ch != 'f')
-			image_option(c, ch);
-		else if (!image_parse_kind(c, optarg, &how.kind))
-			return;
+		else
+			(void)image_parse_kind(c, optarg, &how.kind);
 	}
-	if (optind != c->argc - 2)
-		image_usage_exit(c);
+	if (!image_words(c, 2))
+		return;
 	d = image_open(c, c->argv[optind], &how);
 	if (d != NULL)
 		resize(c, c->argv[optind], d, c->argv[optind + 1], shrink);

@@ -300,32 +300,58 @@ ask(const struct request *rq)
 	return status;
 }
 
+/* Adds the row of help that was made, with its newline, or failed to be. */
+static void
+add_help(struct conn *cn, struct rows *rs, struct buf *row, int error)
+{
+	if (error != 0)
+		errx(EXIT_FAILURE, "out of memory");
+	buf_head(row)[row->len - 1] = '\0';
+	(void)add_row(cn, rs, buf_head(row));
+	buf_consume(row, row->len);
+}
+
+/* Of the daemon's commands, and then of what needs none; of one, or of all. */
+static void
+help_rows(struct conn *cn, struct rows *rs, const char *name)
+{
+	struct buf row;
+	unsigned k;
+	int i, error;
+
+	buf_init(&row, PROTO_ROW_MAX);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		if (name == NULL || strcmp(name, commands[i].name) == 0)
+			add_help(cn, rs, &row, command_help_row(&row,
+			    &commands[i]));
+	if (name == NULL)
+		add_help(cn, rs, &row, image_help_row(&row, 0));
+	else if (strcmp(name, "image") == 0)
+		for (k = 1; (error = image_help_row(&row, k)) != -ENOENT; k++)
+			add_help(cn, rs, &row, error);
+	buf_free(&row);
+}
+
 /* The table is here, too, so that a person needs no daemon to read it. */
 static int
 help(const struct request *rq)
 {
+	const char *name = rq->narg > 0 ? rq->arg[0] : NULL;
 	struct rows rs = { .n = 0 };
 	struct conn cn;
-	struct buf row;
-	int i, status;
+	int status;
 
-	conn_init(&cn);
-	buf_init(&row, PROTO_ROW_MAX);
-	for (i = 0; i < COMMAND_COUNT; i++) {
-		if (rq->narg > 0 && strcmp(rq->arg[0], commands[i].name) != 0)
-			continue;
-		buf_consume(&row, row.len);
-		if (command_help_row(&row, &commands[i]) != 0)
-			errx(EXIT_FAILURE, "out of memory");
-		buf_head(&row)[row.len - 1] = '\0';
-		(void)add_row(&cn, &rs, buf_head(&row));
+	if (name != NULL && strcmp(name, "image") == 0 && !rq->json) {
+		image_help(stdout, NULL);
+		return EXIT_SUCCESS;
 	}
+	conn_init(&cn);
+	help_rows(&cn, &rs, name);
 	if (rs.n == 0)
 		conn_fail(&cn, "unknown", "no command %s, try help",
-		    rq->arg[0]);
+		    name);
 	status = finish(&cn, rq, &rs);
 	rows_free(&rs);
-	buf_free(&row);
 	conn_close(&cn);
 	return status;
 }

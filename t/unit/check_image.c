@@ -171,26 +171,26 @@ START_TEST(created_raw)
 {
 	struct stat st;
 
-	imagerig_do(&g, "create -s 1G a");
+	imagerig_do(&g, "create -f raw -s 1G a");
 	ck_assert_int_eq(stat("a", &st), 0);
 	ck_assert_int_eq(st.st_size, 1 << 30);
 	ck_assert_int_lt(st.st_blocks, 64);
 	ck_assert_int_eq(st.st_mode & 0777, 0600);
 	/* What is there stays as it is. */
-	imagerig_fails(&g, "a: File exists", "create -s 512 a");
+	imagerig_fails(&g, "a: File exists", "create -f raw -s 512 a");
 	imagerig_fails(&g, "a: File exists", "convert -O raw a a");
 	ck_assert_int_eq(stat("a", &st), 0);
 	ck_assert_int_eq(st.st_size, 1 << 30);
-	imagerig_do(&g, "create -s 2M -o preallocation=falloc b");
-	ck_assert_int_eq(stat("b", &st), 0);
+	imagerig_do(&g, "create -s 2M -o preallocation=falloc b.img");
+	ck_assert_int_eq(stat("b.img", &st), 0);
 	ck_assert_int_ge(st.st_blocks, 4096);
 	/* Neither too long nor a dangling link leaves a file behind. */
-	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c");
-	imagerig_fails(&g, "c: ", "create -s 9223372036854775296 c");
-	ck_assert_int_eq(symlink("none", "c"), 0);
-	imagerig_fails(&g, "c: File exists", "create -s 512 c");
+	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c.raw");
+	imagerig_fails(&g, "c.raw: ", "create -s 9223372036854775296 c.raw");
+	ck_assert_int_eq(symlink("none", "c.raw"), 0);
+	imagerig_fails(&g, "c.raw: File exists", "create -s 512 c.raw");
 	ck_assert(!imagerig_has("none"));
-	imagerig_fails(&g, "No such file", "create -s 512 none/c");
+	imagerig_fails(&g, "No such file", "create -s 512 none/c.raw");
 	imagerig_no_rest(&g);
 }
 END_TEST
@@ -200,13 +200,15 @@ START_TEST(refused)
 	static const struct {
 		const char *words, *text;
 	} bad[] = {
-		{ "create -s 0 a", "no size" },
-		{ "create -s 513 a", "no size" },
-		{ "create -s 1X a", "no size" },
-		{ "create -f vmdk -s 1M a", "`vmdk' is no format" },
-		{ "create -s 1M -o cluster_size=4K a", "have no option" },
-		{ "create -s 1M -o preallocation=metadata a", "no metadata" },
-		{ "create -s 1M -o preallocation=full a", "off, metadata or" },
+		{ "create -s 0 a.raw", "no size" },
+		{ "create -s 513 a.raw", "no size" },
+		{ "create -s 1X a.raw", "no size" },
+		{ "create -f vmdk -s 1M a.raw", "`vmdk' is no format" },
+		{ "create -s 1M -o cluster_size=4K a.raw", "have no option" },
+		{ "create -s 1M -o preallocation=metadata a.raw",
+		    "no metadata" },
+		{ "create -s 1M -o preallocation=some a.raw",
+		    "off, metadata or" },
 		{ "create -s 1M -o nonsense a.qcow2", "not OPTION=VALUE" },
 		{ "create -s 1M -o lazy=on a.qcow2", "have no option `lazy'" },
 		{ "create -s 1M -o cluster_size=3K a.qcow2", "a power of" },
@@ -229,7 +231,6 @@ START_TEST(refused)
 		{ "info a.qcow2", "No such file" },
 		{ "info -f qcow2 base", "is not a qcow2 image" },
 		{ "info .", "neither a regular file" },
-		{ "convert base a.vmdk", "write -O" },
 		{ "convert -O raw odd a", "multiple of 512" },
 		{ "convert base none/b.img", "No such file" },
 	};
@@ -238,8 +239,72 @@ START_TEST(refused)
 	rig_sh(&g, "truncate -s 1M base && truncate -s 1000 odd");
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
-	ck_assert(!imagerig_has("a") && !imagerig_has("a.qcow2"));
+	ck_assert(!imagerig_has("a") && !imagerig_has("a.qcow2") &&
+	    !imagerig_has("a.raw"));
 	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* What a new image is must be said, and nothing twice. */
+START_TEST(unclear)
+{
+	static const struct {
+		const char *words, *text;
+	} bad[] = {
+		{ "create -s 1M a", "a: its name ends neither in .raw, .img "
+		    "nor .qcow2, write -f and a format" },
+		{ "create -s 1M a.vmdk", "write -f and a format" },
+		{ "create -s 1M .d/a", "write -f and a format" },
+		{ "create -s 1M -s 2M a.raw", "image: -s: given twice" },
+		{ "create -s 1M -f raw -f raw a.raw", "-f: given twice" },
+		{ "create -o compat=1.1 -s 1M -o lazy_refcounts=on a.qcow2",
+		    "-o: given twice" },
+		{ "create -b base -b base a.qcow2", "-b: given twice" },
+		{ "create -b base -F raw -F raw a.qcow2", "-F: given twice" },
+		{ "convert -O raw -O qcow2 base a", "-O: given twice" },
+		{ "convert -f raw -f raw base a.raw", "-f: given twice" },
+		{ "check -r leaks -r all a.qcow2", "-r: given twice" },
+		{ "commit -f raw -f qcow2 a.qcow2", "-f: given twice" },
+		{ "info -f raw -U -f raw base", "-f: given twice" },
+		{ "map -f raw -f raw base", "-f: given twice" },
+		{ "resize -f raw -f raw base 1M", "-f: given twice" },
+		{ "convert base a.vmdk", "a.vmdk: its name ends neither in "
+		    ".raw, .img nor .qcow2, write -O and a format" },
+	};
+	size_t i;
+
+	rig_sh(&g, "truncate -s 1M base");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
+	ck_assert(!imagerig_has("a") && !imagerig_has("a.qcow2") &&
+	    !imagerig_has("a.raw") && !imagerig_has("a.vmdk"));
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* Help is for those who ask for it, whatever else they write. */
+START_TEST(helped)
+{
+	static const char *const words[] = {
+		"help", "--help", "create -h", "create -s 10G --help a b c",
+		"convert --help", "resize --shrink -h",
+	};
+	char *text = NULL;
+	size_t i, len;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		g.out = open_memstream(&text, &len);
+		ck_assert_ptr_nonnull(g.out);
+		imagerig_do(&g, "%s", words[i]);
+		fclose(g.out);
+		ck_assert_ptr_eq(strstr(text, "usage: vmmctl"), text);
+		ck_assert_ptr_nonnull(strstr(text, "\n\t-f FORMAT"));
+		ck_assert_int_eq(strstr(text, "--shrink ") != NULL,
+		    i < 2 || i == 5);
+		ck_assert_int_eq(strstr(text, "-s SIZE  ") != NULL, i < 4);
+		ck_assert_int_eq(strstr(text, "cluster_size") != NULL, i != 5);
+		free(text);
+	}
 }
 END_TEST
 
@@ -377,7 +442,7 @@ START_TEST(no_room)
 	imagerig_fails(&g, "b.qcow2: File too large",
 	    "convert a.qcow2 b.qcow2");
 	imagerig_fails(&g, "b.raw: File too large", "convert a.qcow2 b.raw");
-	imagerig_fails(&g, "c: File too large", "create -s 3M c");
+	imagerig_fails(&g, "c: File too large", "create -f raw -s 3M c");
 	imagerig_fails(&g, "c.qcow2: File too large",
 	    "create -o preallocation=falloc -s 3M c.qcow2");
 	ck_assert(!imagerig_has("b.qcow2") && !imagerig_has("b.raw") &&
@@ -440,6 +505,8 @@ main(void)
 	tcase_add_test(tc, created_behind);
 	tcase_add_test(tc, created_raw);
 	tcase_add_test(tc, refused);
+	tcase_add_test(tc, unclear);
+	tcase_add_test(tc, helped);
 	tcase_add_test(tc, told);
 	tcase_add_test(tc, told_without_controls);
 	tcase_add_test(tc, in_use);
