@@ -158,17 +158,21 @@ disk_probe(const struct disk_opening *o, struct disk *file)
 	return name != NULL || error != 0 ? DISK_AUTO : kind;
 }
 
-/* Behind another image the rest of a sector reads zero. */
+/* Who only reads may have a file of any size. */
 static bool
 disk_raw_finish(struct disk_opening *o, struct disk *file)
 {
-	bool behind = o->up != NULL;
+	bool readonly = o->how.readonly;
 
-	if (!behind && file->info.size % DISK_SECTOR != 0) {
+	if (!readonly && file->info.size % DISK_SECTOR != 0) {
 		disk_refuse(o, "its size is not a multiple of 512 bytes");
 		return false;
 	}
-	return disk_raw_ready(file, o, behind);
+	if (!disk_raw_ready(file, o, readonly))
+		return false;
+	if (readonly)
+		disk_raw_round(file);
+	return true;
 }
 
 struct disk *

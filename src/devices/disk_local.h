@@ -76,6 +76,12 @@ struct disk *disk_refuse(const struct disk_opening *o, const char *fmt, ...)
 struct disk *disk_raw_open(struct disk_opening *o);
 bool disk_raw_ready(struct disk *file, struct disk_opening *o, bool part);
 
+/*
+ * A disk is made of the file, of whole sectors: what is missing of the last one
+ * reads zero.  Once it is ready, before requests, and for reading alone.
+ */
+void disk_raw_round(struct disk *file);
+
 /* Which file it is, of the host's. */
 int disk_raw_id(const struct disk *file, uint64_t *dev, uint64_t *ino);
 

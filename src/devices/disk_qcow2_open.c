@@ -416,7 +416,6 @@ q2_open_backing(struct q2_opening *p)
 		.unlocked = p->o->how.unlocked,
 	};
 	struct q2 *q = p->q;
-	uint64_t size;
 
 	if (p->behind[0] == '\0' || p->o->how.alone)
 		return true;
@@ -433,9 +432,7 @@ q2_open_backing(struct q2_opening *p)
 	q->backing = q2_open_other(p, p->behind, &how, true);
 	if (q->backing == NULL)
 		return false;
-	size = q->backing->info.size;
-	q->backing_size = size + (DISK_SECTOR - size % DISK_SECTOR) %
-	    DISK_SECTOR;
+	q->backing_size = q->backing->info.size;
 	return true;
 }
 

@@ -39,6 +39,7 @@ struct disk_raw {
 	bool			 regular;	/* i: no block device */
 	bool			 cached;	/* i: by the host */
 	bool			 unsafe;	/* i: a flush does nothing */
+	bool			 odd;		/* i: ends within a sector */
 	int			 lost;		/* -errno of a flush, or 0 */
 };
 
@@ -170,6 +171,15 @@ disk_raw_ready(struct disk *file, struct disk_opening *o, bool part)
 	if (why != NULL)
 		disk_refuse(o, "%s", why);
 	return why == NULL;
+}
+
+void
+disk_raw_round(struct disk *file)
+{
+	uint64_t size = file->info.size;
+
+	raw_of(file)->odd = size % DISK_SECTOR != 0;
+	file->info.size = (size + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
 }
 
 int
@@ -367,6 +377,14 @@ disk_retry(struct disk_req *req, int res)
 	    req->retries++ < DISK_RETRIES_MAX;
 }
 
+/* Does the file end where the request is now, within its last sector? */
+static bool
+raw_is_last(const struct disk_raw *r, const struct disk_req *req)
+{
+	return r->odd && req->offset + req->moved >
+	    r->d.info.size - DISK_SECTOR;
+}
+
 /*
  * Nothing where there should be: the file was truncated, or ends there and
  * all beyond reads zero.
@@ -376,7 +394,8 @@ disk_pad(struct disk_req *req)
 {
 	unsigned i;
 
-	if (req->op != DISK_READ || !req->padded)
+	if (req->op != DISK_READ ||
+	    (!req->padded && !raw_is_last(raw_of(req->disk), req)))
 		return -EIO;
 	req->iov[0].iov_len += req->held;
 	for (i = 0; i < req->niov; i++)
@@ -522,7 +541,10 @@ raw_status(const struct disk_raw *r, const struct disk_req *req)
 		return 0;
 	data = lseek(r->fd, off, SEEK_DATA);
 	if (data == off) {
+		/* At a file's end, the rest of the sector goes with it. */
 		end = lseek(r->fd, off, SEEK_HOLE);
+		if (end > off && end % DISK_SECTOR != 0)
+			end += DISK_SECTOR - end % DISK_SECTOR;
 	} else if (data > off || errno == ENXIO) {
 		x->zero = true;
 		x->data = false;

@@ -232,8 +232,7 @@ look_behind(struct image_call *c, const struct create_args *a,
 	m->behind = a->behind;
 	m->behind_format = image_kind_name(disk_kind(d));
 	if (a->size == NULL)
-		m->size = (disk_info(d)->size + DISK_SECTOR - 1) /
-		    DISK_SECTOR * DISK_SECTOR;
+		m->size = disk_info(d)->size;
 	disk_close(d);
 	return true;
 }

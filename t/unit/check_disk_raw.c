@@ -423,6 +423,49 @@ START_TEST(readonly_is_not_written)
 }
 END_TEST
 
+/* What is missing of the last sector reads zero, and no more than that. */
+START_TEST(odd_size)
+{
+	enum disk_cache cache = caches[_i % NCACHES];
+	uint8_t p[5120], want[2048];
+	struct disk_extent x = { 0 };
+	struct request look = { .req = { .extent = &x } };
+	struct fixture f;
+	int fd;
+
+	setup_in(&f, disk_dir, cache, _i / NCACHES);
+	disk_close(f.d);
+	fill(want, sizeof(want), 1);
+	memset(want + 1537, 0, 511);
+	fd = open(f.path, O_RDWR | O_TRUNC);
+	ck_assert_int_eq(pwrite(fd, want, 1537, 0), 1537);
+	f.d = open_disk(&f, true, cache);
+	ck_assert_msg(f.d != NULL, "%s", f.err);
+	ck_assert_uint_eq(disk_info(f.d)->size, 2048);
+	disk_attach(f.d, f.aio, NULL);
+	memset(p, 0xff, sizeof(p));
+	ck_assert_int_eq(transfer(&f, DISK_READ, 0, p, 2048, 700), 0);
+	ck_assert_mem_eq(p, want, 2048);
+	memset(p, 0xff, sizeof(p));
+	ck_assert_int_eq(transfer(&f, DISK_READ, 1536, p, 512, 512), 0);
+	ck_assert_mem_eq(p, want + 1536, 512);
+	look.req.len = 2048;
+	look.f = &f;
+	look.req.op = DISK_STATUS;
+	look.req.done = request_done;
+	disk_submit(f.d, &look.req);
+	ck_assert_int_eq(wait_for(&look), 0);
+	ck_assert(x.data && x.len == 2048);
+	/* It is shorter than it was. */
+	ck_assert_int_eq(ftruncate(fd, 1536), 0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 1024, p, 512, 512), 0);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 1024, p, 1024, 512), -EIO);
+	ck_assert_int_eq(transfer(&f, DISK_READ, 1536, p, 512, 512), -EIO);
+	close(fd);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(files_that_are_no_disks)
 {
 	static const char no_disk[] =
@@ -437,8 +480,9 @@ START_TEST(files_that_are_no_disks)
 	ck_assert(refused(&g, false,
 	    "its size is not a multiple of 512 bytes"));
 	make(g.path, 513);
-	ck_assert(refused(&g, true,
+	ck_assert(refused(&g, false,
 	    "its size is not a multiple of 512 bytes"));
+	ck_assert(!refused(&g, true, ""));
 	make(g.path, 512);
 	ck_assert(!refused(&g, false, ""));
 	unlink(g.path);
@@ -493,6 +537,7 @@ main(void)
 	tcase_add_test(tc, past_the_cache);
 	tcase_add_test(tc, in_use);
 	tcase_add_test(tc, readonly_is_not_written);
+	tcase_add_loop_test(tc, odd_size, 0, 2 * NCACHES);
 	tcase_add_test(tc, files_that_are_no_disks);
 	tcase_add_test(tc, descriptor_is_closed_on_exec);
 	return test_main("disk_raw", tc);
