@@ -202,6 +202,19 @@ client_put(struct client *c, const char *p, size_t n)
 	client_rearm(c);
 }
 
+/* What rows take, with the tag before each. */
+static size_t
+rows_room(const struct tag *tag, const struct buf *rows)
+{
+	const char *p = buf_head(rows), *end = p + rows->len;
+	size_t n = rows->len;
+
+	for (; p < end; p++)
+		if (*p == '\n')
+			n += strlen(tag->text);
+	return n;
+}
+
 /* Rows, with the tag before each. */
 static void
 client_put_rows(struct client *c, const struct tag *tag,
@@ -242,9 +255,12 @@ client_put_err(struct client *c, const struct tag *tag, const char *code,
 	client_put(c, line, n);
 }
 
+/* They have room of their own until all is read; see client_request(). */
 void
 client_send(struct client *c, const struct buf *rows)
 {
+	c->out.limit = c->out.len + rows_room(&c->tag, rows) +
+	    CLIENT_OUTPUT_MAX;
 	client_put_rows(c, &c->tag, rows);
 }
 
@@ -631,6 +647,8 @@ client_writable(struct ev_loop *ev, ev_io *w, int revents)
 		return;
 	}
 	buf_consume(&c->out, n);
+	if (c->out.len == 0)
+		c->out.limit = CLIENT_OUTPUT_MAX;
 	/* Told now, since a guest that is quiet brings no other occasion. */
 	if (c->lost > 0 && c->out.len == 0 && c->console != NULL)
 		client_output(&c->viewer, NULL, 0, 0);

@@ -11,8 +11,12 @@
 
 #include "base/buf.h"
 
-/* What a client that does not read may have waiting for it. */
+/*
+ * What a client that does not read may have waiting for it, beside the rows of
+ * one reply, which may be so long.
+ */
 #define CLIENT_OUTPUT_MAX	(256 * 1024)
+#define CLIENT_REPLY_MAX	(16 << 20)
 
 /* Requests of one client that wait for guests. */
 #define CLIENT_WAITS_MAX	64
@@ -52,7 +56,7 @@ void client_check_rights(struct client *c);
 
 /*
  * Rows and replies belong to the current request and carry its tag.  Whole
- * rows; one that would not fit ends the connection.
+ * rows, CLIENT_REPLY_MAX bytes at most.
  */
 void client_send(struct client *c, const struct buf *rows);
 

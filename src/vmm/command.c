@@ -133,7 +133,7 @@ command_help(struct client *c, const struct command_args *a)
 		    a->word);
 		return;
 	}
-	buf_init(&b, CLIENT_OUTPUT_MAX);
+	buf_init(&b, CLIENT_REPLY_MAX);
 	for (i = 0; i < COMMAND_COUNT; i++)
 		if (a->word == NULL || strcmp(a->word, commands[i].name) == 0)
 			ret = ret ?: command_help_row(&b,
@@ -149,7 +149,7 @@ command_status(struct client *c, const struct command_args *a)
 	struct buf b;
 	int ret = 0;
 
-	buf_init(&b, CLIENT_OUTPUT_MAX);
+	buf_init(&b, CLIENT_REPLY_MAX);
 	if (a->e != NULL) {
 		ret = command_guest_row(&b, env->backend, a->e);
 		ret = ret ?: command_nic_rows(&b, a->e);
@@ -268,7 +268,7 @@ command_events(struct client *c, const struct command_args *a)
 	int ret = 0;
 
 	(void)a;
-	buf_init(&b, CLIENT_OUTPUT_MAX);
+	buf_init(&b, CLIENT_REPLY_MAX);
 	for (; e != NULL; e = e->next)
 		if (client_may(c, e))
 			ret = ret ?: command_event_row(&b, e);

@@ -193,7 +193,7 @@ command_show(struct client *c, const struct command_args *a)
 	int ret;
 
 	vm_get_status(a->e->vm, &st);
-	buf_init(&b, CLIENT_OUTPUT_MAX);
+	buf_init(&b, CLIENT_REPLY_MAX);
 	ret = command_guest_row(&b, client_env(c)->backend, a->e);
 	ret = ret ?: exits_row(&b, &st.stats);
 	for (i = 0; i < st.nvcpus; i++)

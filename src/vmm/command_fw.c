@@ -45,7 +45,7 @@ reply_text(struct client *c, const char *kind, struct buf *text, int error,
 	if (error != 0) {
 		client_err(c, code, "%s", err);
 	} else {
-		buf_init(&b, CLIENT_OUTPUT_MAX);
+		buf_init(&b, CLIENT_REPLY_MAX);
 		command_reply(c, &b, line_rows(&b, kind, text));
 	}
 	buf_free(text);

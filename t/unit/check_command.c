@@ -320,6 +320,54 @@ START_TEST(bad_reload)
 }
 END_TEST
 
+/* Reads all that is there: how much, and how it ends. */
+static size_t
+drain(const char *end)
+{
+	size_t all = 0, n;
+
+	do {
+		n = strlen(rig_read(&rig));
+		all += n;
+		if (n >= strlen(end) && all > sizeof(rig.got) &&
+		    strcmp(rig.got + n - strlen(end), end) == 0)
+			return all;
+	} while (n > 0);
+	return all;
+}
+
+/* More than may wait for a client otherwise, whose limit is what it was then. */
+START_TEST(long_reply)
+{
+	const struct vm_entry *first = vm_table_first(rig.env.guests);
+	struct vm_entry *e = vm_table_find(rig.env.guests,
+	    vm_entry_name(first));
+	struct buf rows;
+	size_t len;
+	int i;
+
+	rig_read(&rig);
+	buf_init(&rows, CLIENT_REPLY_MAX);
+	for (i = 0; i < 30000; i++)
+		ck_assert_int_eq(buf_printf(&rows, "row text=\"%07d and "
+		    "more\"\n", i), 0);
+	len = rows.len;
+	ck_assert_uint_gt(len, 3 * CLIENT_OUTPUT_MAX);
+	command_reply(rig.client, &rows, 0);
+	ck_assert(!rig.over);
+	ck_assert_uint_eq(drain("\nok\n"), len + 3);
+
+	ask("events");
+	buf_init(&rows, PROTO_ROW_MAX);
+	ck_assert_int_eq(buf_printf(&rows, "event %01000d\n", 0), 0);
+	for (i = 0; i < CLIENT_OUTPUT_MAX / 1000; i++)
+		client_guest_changed(rig.client, e, &rows);
+	buf_free(&rows);
+	rig_turn(&rig, 1);
+	ck_assert(rig.over);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -340,6 +388,7 @@ main(void)
 	tcase_add_test(tc, reload_and_show);
 	tcase_add_test(tc, nics);
 	tcase_add_test(tc, bad_reload);
+	tcase_add_test(tc, long_reply);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
