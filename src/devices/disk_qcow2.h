@@ -10,6 +10,7 @@
  *	disk_qcow2_check.c	are the tables right?
  *	disk_qcow2_resize.c	another size
  *	disk_qcow2_snapshot.c	the table of snapshots
+ *	disk_qcow2_bitmap.c	what bitmaps of others take room by
  *	disk_qcow2_map.c	guest offsets to host offsets: L1 and L2 tables
  *	disk_qcow2_read.c	reads
  *	disk_qcow2_compress.c	reads of compressed clusters
@@ -74,12 +75,16 @@
 #define Q2_EXT_BACKING		0xe2792acau	/* format of the image behind */
 #define Q2_EXT_FEATURES		0x6803f857u
 #define Q2_EXT_DATA_FILE	0x44415441u
+#define Q2_EXT_BITMAPS		0x23852875u
 
 #define Q2_L1_MAX		(32u << 20)	/* bytes, as QEMU has it */
 #define Q2_CHAIN_MAX		(64u << 20)	/* of all that one disk has */
 #define Q2_REFTABLE_MAX		(8u << 20)
 #define Q2_SNAPSHOTS_MAX	65536
 #define Q2_SNAPSHOTS_BYTES	(64u << 20)	/* of their table */
+#define Q2_BITMAPS_LEN		24u	/* of their header extension */
+#define Q2_BITMAPS_MAX		65535
+#define Q2_BITMAPS_BYTES	(64u << 20)	/* of their directory */
 
 /* Changed pieces: a commit is due; writes wait for it. */
 #define Q2_DIRTY_DUE		512u
@@ -258,7 +263,6 @@ struct q2 {
 	uint32_t	 slice_len;	/* i */
 	bool		 zstd;		/* i: compressed by, not by zlib */
 	bool		 extended;	/* i: L2 entries have bitmaps */
-	bool		 bitmaps;	/* i: of what was written, for backups */
 
 	uint64_t	*l1;
 	uint64_t	 l1_size;	/* i: entries loaded */
@@ -300,6 +304,8 @@ struct q2 {
 	struct q2_last	 last[3];	/* file, data, backing */
 	uint64_t	 snapshots_offset;	/* i */
 	uint32_t	 nsnapshots;	/* i */
+	uint32_t	 nbitmaps;	/* i: 0 unless they are true */
+	uint64_t	 bitmaps_offset, bitmaps_len; /* i: their directory */
 	bool		 told;		/* that it is corrupt */
 	struct q2_unpacker *unpacker;	/* NULL until needed */
 };
@@ -340,6 +346,17 @@ static inline bool
 q2_has_data_file(const struct q2 *q)
 {
 	return q->data != q->file;
+}
+
+/* A number of so many bytes, most significant first. */
+static inline uint64_t
+q2_be(const uint8_t *p, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	while (bytes-- > 0)
+		v = v << 8 | *p++;
+	return v;
 }
 
 static inline uint64_t
@@ -435,6 +452,10 @@ int q2_snapshot_read(const struct q2 *q, uint64_t *off,
     struct q2_snapshot *s);
 int q2_snapshots_tell(const struct q2 *q, struct disk_about *about);
 
+/* disk_qcow2_bitmap.c */
+void q2_bitmaps_take(struct q2 *q, const uint8_t *data);
+int q2_count_bitmaps(struct q2_count *c);
+
 /* disk_qcow2_check.c, disk_qcow2_resize.c: of the format */
 int q2_check(struct disk *d, enum disk_repair repair,
     struct disk_check *res);
@@ -446,7 +467,9 @@ uint64_t q2_resize_stale(const struct disk *d, uint64_t was);
 int q2_repair(struct q2 *q);
 int q2_count_begin(struct q2_count *c, struct q2 *q);
 void q2_count_end(struct q2_count *c);
+int q2_count_wrong(struct q2_count *c);
 int q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len);
+int q2_count_read(struct q2_count *c, uint64_t len);
 int q2_count_all(struct q2_count *c);
 
 #endif /* VMMD_DISK_QCOW2_H */

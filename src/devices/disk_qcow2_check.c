@@ -274,9 +274,6 @@ q2_check(struct disk *d, enum disk_repair repair, struct disk_check *res)
 	struct q2 *q = (struct q2 *)d;
 	int error;
 
-	/* Their clusters would be taken for leaks. */
-	if (q->bitmaps)
-		return -EOPNOTSUPP;
 	error = q2_check_once(q, false, res);
 	if (error != 0 || repair == DISK_REPAIR_NOT)
 		return error;

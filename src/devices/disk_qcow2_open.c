@@ -134,6 +134,12 @@ q2_take_extension(struct q2_opening *p, uint32_t type, const uint8_t *data,
 			return false;
 		q2_copy_name(p->data, sizeof(p->data), data, len);
 		break;
+	case Q2_EXT_BITMAPS:
+		if (len != Q2_BITMAPS_LEN)
+			return false;
+		if ((p->h.autoclear & Q2_AUTOCLEAR_BITMAPS) != 0)
+			q2_bitmaps_take(p->q, data);
+		break;
 	case Q2_EXT_FEATURES:
 		p->features = data;
 		p->nfeatures = len / FEATURE_LEN;
@@ -266,7 +272,6 @@ q2_take_header(struct q2 *q, const struct q2_header *h)
 	q->rt_size = (uint64_t)h->reftable_clusters << q->cluster_bits >> 3;
 	q->snapshots_offset = h->snapshots_offset;
 	q->nsnapshots = h->nsnapshots;
-	q->bitmaps = (h->autoclear & Q2_AUTOCLEAR_BITMAPS) != 0;
 	q->d.info.size = h->size - h->size % DISK_SECTOR;
 	q->d.info.block_size = DISK_SECTOR;
 	q->d.info.readonly = q->file->info.readonly;
@@ -337,6 +342,7 @@ q2_clear_features(struct q2 *q, const struct q2_header *h)
 	if (h->autoclear == keep)
 		return 0;
 	q2_put_be64(be, keep);
+	q->nbitmaps = 0;
 	error = disk_raw_write(q->file, be, sizeof(be),
 	    offsetof(struct q2_header, autoclear));
 	return error != 0 ? error : disk_raw_sync(q->file);

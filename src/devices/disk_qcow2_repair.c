@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * qcow2: refcounts anew, for an image whose writer kept them back and did not
- * come to write them.  All links are counted, of the snapshots' tables, too;
+ * come to write them.  All links are counted, of snapshots and bitmaps, too;
  * what is counted goes behind the file's end, and one write of the header
  * makes it the image's and clears the mark.  Cut off before, nothing is lost.
  *
@@ -19,7 +19,7 @@
 #define REPAIR_BYTES_MAX	(UINT64_C(64) << 30)
 
 /* Something is where nothing can be: the end, unless all such are counted. */
-static int
+int
 q2_count_wrong(struct q2_count *c)
 {
 	c->wrong++;
@@ -48,7 +48,7 @@ q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
 }
 
 /* A table is to be read. */
-static int
+int
 q2_count_read(struct q2_count *c, uint64_t len)
 {
 	if (len > c->left)
@@ -152,7 +152,7 @@ q2_count_all(struct q2_count *c)
 	if (error == 0)
 		error = q2_count_bytes(c, q->snapshots_offset,
 		    at - q->snapshots_offset);
-	return error;
+	return error != 0 ? error : q2_count_bitmaps(c);
 }
 
 /* Writes one block of refcounts; `n` clusters at `own` are the new ones. */

@@ -17,16 +17,6 @@
 #define ENTRY_EXTRA_LEN		36
 #define EXTRA_SIZE		8u	/* of the disk, in the extra data */
 
-static uint32_t
-be_at(const uint8_t *p, unsigned bytes)
-{
-	uint32_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | *p++;
-	return v;
-}
-
 /* The entry at *off, which is set to the next. */
 int
 q2_snapshot_read(const struct q2 *q, uint64_t *off, struct q2_snapshot *s)
@@ -39,11 +29,11 @@ q2_snapshot_read(const struct q2 *q, uint64_t *off, struct q2_snapshot *s)
 	if (error != 0)
 		return error;
 	s->l1_offset = q2_be64(e + ENTRY_L1_OFFSET);
-	s->l1_size = be_at(e + ENTRY_L1_SIZE, 4);
-	s->seconds = be_at(e + ENTRY_SECONDS, 4);
-	s->id_len = be_at(e + ENTRY_ID_LEN, 2);
-	s->name_len = be_at(e + ENTRY_NAME_LEN, 2);
-	extra = be_at(e + ENTRY_EXTRA_LEN, 4);
+	s->l1_size = q2_be(e + ENTRY_L1_SIZE, 4);
+	s->seconds = q2_be(e + ENTRY_SECONDS, 4);
+	s->id_len = q2_be(e + ENTRY_ID_LEN, 2);
+	s->name_len = q2_be(e + ENTRY_NAME_LEN, 2);
+	extra = q2_be(e + ENTRY_EXTRA_LEN, 4);
 	s->size = extra >= EXTRA_SIZE + 8 ?
 	    q2_be64(e + ENTRY_LEN + EXTRA_SIZE) : 0;
 	s->name_offset = *off + ENTRY_LEN + extra;

@@ -43,10 +43,8 @@ check(struct image_call *c, const char *path, struct disk *d,
 
 	error = disk_check(d, repair, &r);
 	if (error == -EOPNOTSUPP)
-		conn_fail(c->cn, "failed", "image: %s: %s", path,
-		    disk_kind(d) == DISK_RAW ?
-		    "a raw image has nothing to check" :
-		    "has bitmaps, which cannot be checked");
+		conn_fail(c->cn, "failed", "image: %s: a raw image has "
+		    "nothing to check", path);
 	else if (error == -EUCLEAN)
 		conn_fail(c->cn, "failed", "image: %s: has more than leaks, "
 		    "which only -r all repairs", path);

@@ -78,6 +78,14 @@ check_like_theirs(const char *image)
 	    strcmp(value("leaks"), "0") != 0 ? 3 : 0);
 }
 
+/* What it must read after all that is in `was`, a raw copy. */
+static void
+compare(const char *image)
+{
+	rig_sh(&g, "qemu-img check %s && qemu-img compare -F raw %s was",
+	    image, image);
+}
+
 START_TEST(checked)
 {
 	make(_i);
@@ -198,6 +206,183 @@ START_TEST(marked)
 }
 END_TEST
 
+/* An image with bitmaps, one of them with clusters of its own. */
+static void
+make_bitmaps(int i)
+{
+	make(i);
+	rig_sh(&g, "qemu-img bitmap --add a.qcow2 one && "
+	    "qemu-img bitmap --add -g 512 a.qcow2 'another one' && "
+	    "qemu-img bitmap --add --disable a.qcow2 empty && "
+	    "qemu-io -c 'write -q -P 6 3M 100K' a.qcow2");
+}
+
+static void
+has_bitmaps(bool has)
+{
+	rig_sh(&g, "[ $(qemu-img info a.qcow2 2>&1 | grep -c 'name: one\\|name: "
+	    "another one\\|name: empty') = %d ]", has ? 3 : 0);
+}
+
+/* What they take room by is in use while they are true, and a leak then. */
+START_TEST(bitmaps)
+{
+	if (!forms[_i].v3)
+		return;
+	make_bitmaps(_i);
+	rig_sh(&g, "qemu-img convert -O raw a.qcow2 was");
+	check_like_theirs("a.qcow2");
+	ck_assert_int_eq(g.status, 0);
+	ck_assert_str_eq(value("corruptions"), "0");
+	imagerig_do(&g, "check -r all a.qcow2");
+	has_bitmaps(true);
+	/* Autoclear features. */
+	poke(95, "\0", 1);
+	check_like_theirs("a.qcow2");
+	ck_assert_int_eq(g.status, 3);
+	imagerig_do(&g, "check -r leaks a.qcow2");
+	ck_assert_int_eq(g.status, 0);
+	check_like_theirs("a.qcow2");
+	has_bitmaps(false);
+	compare("a.qcow2");
+}
+END_TEST
+
+/* Where an image has the header extension of bitmaps. */
+static uint64_t
+bitmaps_extension(void)
+{
+	uint8_t head[4096];
+	size_t i;
+	int fd = open("a.qcow2", O_RDONLY);
+
+	ck_assert_int_eq(read(fd, head, sizeof(head)), sizeof(head));
+	close(fd);
+	for (i = 104; memcmp(head + i, "\x23\x85\x28\x75", 4) != 0; i++)
+		ck_assert_uint_lt(i, sizeof(head) - 32);
+	return i + 8;
+}
+
+static uint64_t
+peek64(uint64_t off)
+{
+	uint64_t v;
+	int fd = open("a.qcow2", O_RDONLY);
+
+	ck_assert_int_eq(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
+	close(fd);
+	return be64toh(v);
+}
+
+/* All counts are made anew, and those of bitmaps with them. */
+START_TEST(bitmaps_repaired)
+{
+	uint64_t table;
+
+	make_plain();
+	rig_sh(&g, "qemu-img bitmap --add a.qcow2 one && qemu-img bitmap "
+	    "--add a.qcow2 'another one' && qemu-img bitmap --add a.qcow2 "
+	    "empty && qemu-io -c 'write -q -P 3 0 64K' a.qcow2 && "
+	    "cp a.qcow2 was.qcow2");
+	table = peek64(bitmaps_extension() + 16);
+	poke(BLOCK + table / 65536 * 2, "\0\0", 2);
+	table = peek64(peek64(table)) & 0xfffffffffe00;
+	ck_assert_uint_ne(table, 0);
+	poke(BLOCK + table / 65536 * 2, "\0\0", 2);
+	check_like_theirs("a.qcow2");
+	ck_assert_str_eq(value("corruptions"), "2");
+	imagerig_do(&g, "check -r all a.qcow2");
+	ck_assert_int_eq(g.status, 0);
+	has_bitmaps(true);
+	is_repaired();
+	has_bitmaps(true);
+}
+END_TEST
+
+/* What is wrong with bitmaps is found, and ends. */
+START_TEST(bitmaps_broken)
+{
+	uint64_t ext, dir, table;
+
+	make_plain();
+	rig_sh(&g, "qemu-img bitmap --add a.qcow2 one && qemu-img bitmap "
+	    "--add a.qcow2 two && qemu-io -c 'write -q -P 3 0 64K' a.qcow2 && "
+	    "cp a.qcow2 was.qcow2");
+	ext = bitmaps_extension();
+	dir = peek64(ext + 16);
+	table = peek64(dir);
+	for (int i = 0; i < 11; i++) {
+		rig_sh(&g, "cp was.qcow2 a.qcow2");
+		switch (i) {
+		case 0:		/* more than there are */
+			poke(ext, "\0\0\0\3", 4);
+			break;
+		case 1:
+			poke(ext, "\xff\xff\xff\xff", 4);
+			break;
+		case 2:		/* the directory: shorter, longer, nowhere */
+			poke(ext + 15, "\x20", 1);
+			break;
+		case 3:
+			poke(ext + 8, "\1", 1);
+			break;
+		case 4:
+			poke(ext + 16, "\x40", 1);
+			break;
+		case 5:
+			poke(ext + 23, "\1", 1);
+			break;
+		case 6:		/* its entry: a table that is long, or not one */
+			poke(dir + 8, "\xff\xff\xff\xff", 4);
+			break;
+		case 7:
+			poke(dir + 20, "\xff\xff\xff\xff", 4);
+			break;
+		case 8:		/* the second's is the first's */
+			poke(dir + 32, &(uint64_t){ htobe64(table) }, 8);
+			break;
+		case 9:		/* an entry of the table */
+			poke(table, "\x80", 1);
+			break;
+		default:
+			poke(table + 7, "\1", 1);
+		}
+		imagerig_do(&g, "check a.qcow2");
+		ck_assert_int_eq(g.status, 4);
+		imagerig_fails(&g, "too damaged", "check -r all a.qcow2");
+	}
+	/* An extension of another length is none. */
+	poke(ext - 1, "\x17", 1);
+	imagerig_fails(&g, "a header extension is wrong", "check a.qcow2");
+}
+END_TEST
+
+/* Who writes does not keep them, and says so before. */
+START_TEST(bitmaps_written)
+{
+	struct disk_how how = { 0 };
+	struct disk *d;
+	char err[512];
+
+	for (int i = 0; i < 2; i++) {
+		make_bitmaps(0);
+		rig_sh(&g, "qemu-img convert -O raw a.qcow2 was");
+		/* Incompatible features: dirty, and counted anew. */
+		if (i == 1)
+			poke(79, "\1", 1);
+		d = disk_open(NULL, "a.qcow2", &how, err, sizeof(err));
+		ck_assert_msg(d != NULL, "%s", err);
+		disk_close(d);
+		ck_assert_uint_eq(peek64(88), 0);
+		check_like_theirs("a.qcow2");
+		ck_assert_int_eq(g.status, i == 0 ? 3 : 0);
+		imagerig_do(&g, "check -r leaks a.qcow2");
+		has_bitmaps(false);
+		compare("a.qcow2");
+	}
+}
+END_TEST
+
 /* A link to where nothing can be is found, and not guessed at. */
 START_TEST(nowhere)
 {
@@ -209,14 +394,6 @@ START_TEST(nowhere)
 	imagerig_fails(&g, "nothing to check", "check -f raw a.qcow2");
 }
 END_TEST
-
-/* What it must read after all that is in `was`, a raw copy. */
-static void
-compare(const char *image)
-{
-	rig_sh(&g, "qemu-img check %s && qemu-img compare -F raw %s was",
-	    image, image);
-}
 
 START_TEST(resized)
 {
@@ -370,6 +547,10 @@ main(void)
 	tcase_add_test(tc, only_leaks);
 	tcase_add_test(tc, corruptions);
 	tcase_add_test(tc, marked);
+	tcase_add_loop_test(tc, bitmaps, 0, NFORMS);
+	tcase_add_test(tc, bitmaps_repaired);
+	tcase_add_test(tc, bitmaps_broken);
+	tcase_add_test(tc, bitmaps_written);
 	tcase_add_test(tc, nowhere);
 	tcase_add_loop_test(tc, resized, 0, NFORMS);
 	tcase_add_test(tc, resized_others);
