@@ -3,7 +3,9 @@
  * Reading the configuration: what the firewall is told, once all guests,
  * switches and policies are known.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/addr.h"
@@ -145,43 +147,28 @@ collide(const struct fw_publish *a, const struct fw_publish *b)
 	return !a->has_host || addr_same(&a->host, &b->host);
 }
 
-/* The words of that NIC before number `end`. */
-static bool
-published_before(const struct vm_nic *n, unsigned end,
-    const struct fw_publish *p)
-{
-	char value[NIC_RULES_TEXT];
-	struct fw_publish other;
-	unsigned i;
-
-	for (i = 0; i < end && nic_rule_get(n, NIC_PUBLISH, i, value); i++)
-		if (publish_parse(&other, value, NULL, 0) == 0 &&
-		    collide(&other, p))
-			return true;
-	return false;
-}
-
+/* Looks for the port in what stands before word `word` of that NIC. */
 static void
 check_collision(const struct place *at, unsigned vm, unsigned nic,
-    unsigned end, const struct fw_publish *p)
+    unsigned word, const struct fw_publish *p)
 {
-	const struct config *c = at->ps->conf;
+	struct parser *ps = at->ps;
+	const struct nic_port *o;
 	char place[PLACE_MAX];
-	unsigned i, k, n;
+	unsigned i;
 
-	for (i = 0; i <= vm; i++) {
-		n = i == vm ? nic + 1 : c->vm[i].nics.n;
-		for (k = 0; k < n; k++) {
-			if (!published_before(&c->vm[i].nics.nic[k],
-			    i == vm && k == nic ? end : NIC_RULES_TEXT, p))
-				continue;
-			parser_error(at->ps, at->line, "%s: port %u of the "
-			    "host is that of nic %u of [vm %s] already, %s",
-			    at->what, p->port, k, c->vm[i].name,
-			    parser_place(at->ps, c->vm[i].file,
-			    at->ps->lines[i].nic[k], place, sizeof(place)));
+	for (i = 0; i < ps->claims.nports; i++) {
+		o = &ps->claims.port[i];
+		if (o->vm == vm && o->nic == nic && o->word == word)
 			return;
-		}
+		if (!collide(&o->publish, p))
+			continue;
+		parser_error(ps, at->line, "%s: port %u of the host is that "
+		    "of nic %u of [vm %s] already, %s", at->what, p->port,
+		    o->nic, ps->conf->vm[o->vm].name, parser_place(ps,
+		    ps->conf->vm[o->vm].file, ps->lines[o->vm].nic[o->nic],
+		    place, sizeof(place)));
+		return;
 	}
 }
 
@@ -221,21 +208,6 @@ check_publish(const struct place *at, unsigned vm, unsigned nic, unsigned i,
 	check_collision(at, vm, nic, i, &p);
 }
 
-/* Is the address one of a NIC's, given or told? */
-static bool
-is_of(const struct config *c, unsigned vm, unsigned nic,
-    const struct os_addr *a)
-{
-	struct os_addr v[POLICY_ADDRS_MAX];
-	unsigned n, i;
-
-	n = policy_addrs(c, &c->vm[vm], nic, v);
-	for (i = 0; i < n; i++)
-		if (addr_same(&v[i], a))
-			return true;
-	return false;
-}
-
 /* The words of that NIC before number `end`. */
 static bool
 given_before(const struct vm_nic *n, unsigned end, const struct os_addr *a)
@@ -254,22 +226,27 @@ given_before(const struct vm_nic *n, unsigned end, const struct os_addr *a)
 /* An address is one NIC's. */
 static void
 check_address6_once(const struct place *at, unsigned vm, unsigned nic,
-    unsigned end, const struct os_addr *a)
+    unsigned word, const struct os_addr *a)
 {
-	const struct config *c = at->ps->conf;
-	unsigned i, k;
+	const struct parser *ps = at->ps;
+	const struct vm_config *v = &ps->conf->vm[vm];
+	const struct nic_addr *o;
+	unsigned i;
 
-	for (i = 0; i < c->nvms; i++)
-		for (k = 0; k < c->vm[i].nics.n; k++) {
-			if (i == vm && k == nic ? !given_before(
-			    &c->vm[i].nics.nic[k], end, a) :
-			    !is_of(c, i, k, a))
-				continue;
-			parser_error(at->ps, at->line, "%s: it is that of nic "
-			    "%u of [vm %s]%s", at->what, k, c->vm[i].name,
-			    i == vm && k == nic ? " already" : ", too");
-			return;
-		}
+	if (given_before(&v->nics.nic[nic], word, a)) {
+		parser_error(at->ps, at->line, "%s: it is that of nic %u of "
+		    "[vm %s] already", at->what, nic, v->name);
+		return;
+	}
+	for (i = 0; i < ps->claims.naddrs; i++) {
+		o = &ps->claims.addr[i];
+		if ((o->vm == vm && o->nic == nic) || !addr_same(&o->addr, a))
+			continue;
+		parser_error(at->ps, at->line, "%s: it is that of nic %u of "
+		    "[vm %s], too", at->what, o->nic,
+		    ps->conf->vm[o->vm].name);
+		return;
+	}
 }
 
 /* It is in a subnet of the switch, where those are all that there are. */
@@ -318,6 +295,79 @@ check_nic(struct parser *ps, unsigned vm, unsigned nic)
 			else
 				check_allow(&at, rule, value);
 	}
+}
+
+/* Room for one more behind `n` of them; NULL without memory. */
+static void *
+claims_grow(void *array, unsigned n, size_t size)
+{
+	if ((n & (n - 1)) != 0)
+		return array;
+	return reallocarray(array, n == 0 ? 1 : 2 * (size_t)n, size);
+}
+
+static int
+claim_ports(struct nic_claims *c, const struct vm_nic *n, unsigned vm,
+    unsigned nic)
+{
+	struct nic_port one = { .vm = vm, .nic = nic }, *grown;
+	char value[NIC_RULES_TEXT];
+
+	for (; nic_rule_get(n, NIC_PUBLISH, one.word, value); one.word++) {
+		if (publish_parse(&one.publish, value, NULL, 0) != 0)
+			continue;
+		grown = claims_grow(c->port, c->nports, sizeof(one));
+		if (grown == NULL)
+			return -ENOMEM;
+		c->port = grown;
+		c->port[c->nports++] = one;
+	}
+	return 0;
+}
+
+static int
+claim_addrs(struct nic_claims *c, const struct config *conf, unsigned vm,
+    unsigned nic)
+{
+	struct os_addr a[POLICY_ADDRS_MAX];
+	struct nic_addr *grown;
+	unsigned n, i;
+
+	n = policy_addrs(conf, &conf->vm[vm], nic, a);
+	for (i = 0; i < n; i++) {
+		grown = claims_grow(c->addr, c->naddrs, sizeof(*grown));
+		if (grown == NULL)
+			return -ENOMEM;
+		c->addr = grown;
+		c->addr[c->naddrs++] = (struct nic_addr){ vm, nic, a[i] };
+	}
+	return 0;
+}
+
+int
+parser_claim(struct parser *ps)
+{
+	const struct vm_nics *nics;
+	unsigned vm, nic;
+	int ret = 0;
+
+	for (vm = 0; vm < ps->conf->nvms; vm++) {
+		nics = &ps->conf->vm[vm].nics;
+		for (nic = 0; nic < nics->n && ret == 0; nic++) {
+			ret = claim_ports(&ps->claims, &nics->nic[nic], vm,
+			    nic);
+			ret = ret ?: claim_addrs(&ps->claims, ps->conf, vm,
+			    nic);
+		}
+	}
+	return ret;
+}
+
+void
+parser_free_claims(struct parser *ps)
+{
+	free(ps->claims.port);
+	free(ps->claims.addr);
 }
 
 void

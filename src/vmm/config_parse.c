@@ -518,6 +518,7 @@ parse_all(struct parser *ps, FILE *f, const char *path)
 	ps->path = path;
 	for (i = 0; i < ps->conf->npolicies && ret == 0; i++)
 		parser_check_policy(ps, i);
+	ret = ret ?: parser_claim(ps);
 	for (i = 0; i < ps->conf->nvms && ret == 0; i++)
 		parser_check_rules(ps, i);
 	return ret;
@@ -589,6 +590,7 @@ config_read(const char *path, struct buf *errors)
 	free(ps.lines);
 	free(ps.switch_lines);
 	free(ps.policy_lines);
+	parser_free_claims(&ps);
 	if (errors->len > before)
 		sort_errors(buf_head(errors) + before, errors->len - before,
 		    path);
@@ -619,6 +621,7 @@ parse_request(struct parser *ps, const char *name, const char *file,
 	set_stop_timeouts(ps->conf);
 	if (ret == 0 && ps->conf->nvms > before)
 		check_guest(ps, before);
+	ret = ret ?: parser_claim(ps);
 	if (ret == 0 && ps->conf->nvms > before)
 		parser_check_rules(ps, before);
 	return ret;
@@ -641,6 +644,7 @@ config_with(const struct config *c, const char *name, const char *file,
 		ret = parse_request(&ps, name, file, text);
 	free(ps.lines);
 	free(ps.switch_lines);
+	parser_free_claims(&ps);
 	if (ret != 0)
 		(void)buf_printf(errors, "%s\n", strerror(-ret));
 	if (ret != 0 || ps.nerrors > 0) {

@@ -43,6 +43,23 @@ struct policy_lines {
 	bool		tried;		/* it has lines, right or wrong */
 };
 
+/*
+ * What NICs have that no other may have, in the order of guests, NICs and their
+ * words: ports of the host, and addresses, given or derived.
+ */
+struct nic_claims {
+	struct nic_port {
+		unsigned	  vm, nic, word;
+		struct fw_publish publish;
+	}		*port;
+	unsigned	 nports;
+	struct nic_addr {
+		unsigned	  vm, nic;
+		struct os_addr	  addr;
+	}		*addr;
+	unsigned	 naddrs;
+};
+
 struct parser {
 	const char	*path;		/* of what is being read */
 	const char	*main_path;	/* where switches stand, or NULL */
@@ -55,6 +72,7 @@ struct parser {
 	unsigned	 room;		/* in both of these */
 	struct switch_lines *switch_lines;	/* of conf->sw[] */
 	struct policy_lines *policy_lines;	/* of conf->policy[] */
+	struct nic_claims claims;	/* once all guests are known */
 	enum section	 section;
 	unsigned	 daemon_line;	/* of [daemon], 0 if there is none */
 	unsigned	 seen[CONFIG_NKEYS];	/* line, in this section */
@@ -93,7 +111,12 @@ void parser_check_nics(struct parser *ps, unsigned vm);
 void parser_check_switch(struct parser *ps, unsigned i);
 void parser_check_policy(struct parser *ps, unsigned i);
 
-/* The firewall of a guest's NICs, once all guests' are known. */
+/*
+ * The firewall of a guest's NICs: gathers once what all guests claim, 0 or
+ * -ENOMEM, and looks at one of them.
+ */
+int parser_claim(struct parser *ps);
+void parser_free_claims(struct parser *ps);
 void parser_check_rules(struct parser *ps, unsigned vm);
 
 #endif /* VMMD_CONFIG_PARSER_H */
