@@ -55,6 +55,13 @@ disk_refuse(const struct disk_opening *o, const char *fmt, ...)
 	return NULL;
 }
 
+bool
+disk_is_file_name(const char *name)
+{
+	return strncmp(name, "file:", 5) == 0 ||
+	    name[strcspn(name, ":/")] != ':';
+}
+
 char *
 disk_path_beside(const char *path, const char *name)
 {

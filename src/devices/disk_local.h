@@ -64,6 +64,9 @@ enum disk_kind disk_probe_bytes(const char first[4]);
 /* The format, none of ours, of a file that begins so; or NULL. */
 const char *disk_foreign(const void *first, size_t len);
 
+/* Names in an image like nbd://host or json:{...} are of no file. */
+bool disk_is_file_name(const char *name);
+
 /* Says why an image cannot be opened; always NULL. */
 struct disk *disk_refuse(const struct disk_opening *o, const char *fmt, ...)
     __attribute__((__format__(__printf__, 2, 3)));
@@ -111,7 +114,7 @@ int disk_raw_sync(const struct disk *file);
 struct disk_make;
 
 /* disk_make() of that format. */
-int disk_qcow2_make(int fd, const struct disk_make *m);
+int disk_qcow2_make(int fd, int data, const struct disk_make *m);
 
 /* Takes the image over `file`, which it closes on failure, too. */
 struct disk *disk_qcow2_open(struct disk_opening *o, struct disk *file);

@@ -39,6 +39,29 @@ make_l2_span(const struct disk_make *m)
 }
 
 static const char *
+make_check_data(const struct disk_make *m)
+{
+	if (m->data == NULL)
+		return m->raw_data ? "data_file_raw needs a data_file" : NULL;
+	if (!disk_is_file_name(m->data))
+		return "the name of the data file is that of no file";
+	if (m->raw_data && m->behind != NULL)
+		return "with an image behind, the data file cannot be raw";
+	return NULL;
+}
+
+/* Those of other files, in the first cluster. */
+static bool
+make_names_fit(const struct disk_make *m)
+{
+	size_t behind = m->behind != NULL ? strlen(m->behind) : 0;
+	size_t data = m->data != NULL ? strlen(m->data) : 0;
+
+	return behind <= NAME_LEN_MAX && data <= NAME_LEN_MAX &&
+	    (behind + data == 0 || behind + data + 256 <= m->cluster);
+}
+
+static const char *
 make_check_qcow2(const struct disk_make *m)
 {
 	if (!is_power_of_2(m->cluster) || m->cluster < 512 ||
@@ -47,20 +70,19 @@ make_check_qcow2(const struct disk_make *m)
 	if (!is_power_of_2(m->refcount_bits) || m->refcount_bits > 64)
 		return "refcounts have 1, 2, 4, 8, 16, 32 or 64 bits";
 	if (m->version < 3 && (m->refcount_bits != 16 || m->lazy ||
-	    m->extended || m->zstd))
+	    m->extended || m->zstd || m->data != NULL))
 		return "version 0.10 has 16-bit refcounts and no other "
 		    "features";
 	if (m->extended && m->cluster < 16 << 10)
 		return "extended L2 entries need clusters of at least 16K";
 	if (m->behind != NULL && m->prealloc != DISK_PREALLOC_OFF)
 		return "with an image behind nothing is preallocated";
-	if (m->behind != NULL && (strlen(m->behind) > NAME_LEN_MAX ||
-	    strlen(m->behind) + 256 > m->cluster))
-		return "the name of the image behind is too long for the "
-		    "first cluster";
+	if (!make_names_fit(m))
+		return "the names of other files are too long for the first "
+		    "cluster";
 	if (m->size / make_l2_span(m) >= Q2_L1_MAX / 8)
 		return "that is too large for clusters of this size";
-	return NULL;
+	return make_check_data(m);
 }
 
 const char *
@@ -80,10 +102,10 @@ disk_make_check(const struct disk_make *m)
 }
 
 int
-disk_make(int fd, const struct disk_make *m)
+disk_make(int fd, int data, const struct disk_make *m)
 {
 	if (m->kind == DISK_QCOW2)
-		return disk_qcow2_make(fd, m);
+		return disk_qcow2_make(fd, data, m);
 	if (ftruncate(fd, (off_t)m->size) == -1)
 		return -errno;
 	if (m->prealloc == DISK_PREALLOC_FALLOC)

@@ -12,6 +12,7 @@ enum disk_prealloc {
 	DISK_PREALLOC_OFF,
 	DISK_PREALLOC_METADATA,		/* tables; not raw */
 	DISK_PREALLOC_FALLOC,		/* and room on the host's disk */
+	DISK_PREALLOC_FULL,		/* and zeroes: the caller writes them */
 };
 
 /* What an image is to be. */
@@ -28,6 +29,8 @@ struct disk_make {
 	bool		 zstd;		/* how it may be compressed, not zlib */
 	const char	*behind;	/* name of the image behind, or NULL */
 	const char	*behind_format;	/* "raw", "qcow2" */
+	const char	*data;		/* name of an external data file, or NULL */
+	bool		 raw_data;	/* which by itself is a raw image */
 };
 
 /* A raw image, or a qcow2 image, as QEMU makes one without being told how. */
@@ -37,9 +40,10 @@ void disk_make_init(struct disk_make *m, enum disk_kind kind, uint64_t size);
 const char *disk_make_check(const struct disk_make *m);
 
 /*
- * Makes one that has passed the check of an empty file.  Blocks; any thread; 0
- * or -errno.  It is not stable before an fsync(2).
+ * Makes one that has passed the check of an empty file, and of another one if
+ * it has a data file.  Blocks; any thread; 0 or -errno.  It is not stable before
+ * an fsync(2) of both.
  */
-int disk_make(int fd, const struct disk_make *m);
+int disk_make(int fd, int data, const struct disk_make *m);
 
 #endif /* VMMD_DISK_MAKE_H */

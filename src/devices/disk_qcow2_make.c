@@ -2,7 +2,7 @@
 /*
  * qcow2: new images.  See disk_make.h.  What they have is one after the other:
  * header, refcount table and blocks, L1 table; L2 tables and data clusters if
- * they are there from the beginning.
+ * they are there from the beginning, unless another file has the data.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 struct q2_making {
 	const struct disk_make *m;
 	int		 fd;
+	int		 data_fd;	/* or that of the data file */
 	uint64_t	 size;		/* bytes of a cluster */
 	unsigned	 rc_order;
 	unsigned	 entry_len;	/* of L2 tables */
@@ -26,8 +27,8 @@ struct q2_making {
 	uint64_t	 l1, nl1;
 	uint64_t	 entries;	/* of L1 */
 	uint64_t	 l2, nl2;
-	uint64_t	 data, ndata;
-	uint64_t	 end;
+	uint64_t	 data, ndata;	/* of the file that has the data */
+	uint64_t	 end;		/* of the image's own */
 	uint8_t		*buf;		/* a cluster */
 };
 
@@ -55,7 +56,7 @@ static int
 q2_plan(struct q2_making *k)
 {
 	const struct disk_make *m = k->m;
-	uint64_t per, clusters;
+	uint64_t per, clusters, own;
 
 	k->size = m->cluster;
 	k->rc_order = (unsigned)__builtin_ctz(m->refcount_bits);
@@ -64,17 +65,19 @@ q2_plan(struct q2_making *k)
 	clusters = div_up(m->size, k->size);
 	k->entries = div_up(clusters, per);
 	k->nl1 = div_up(k->entries * 8, k->size);
-	if (m->prealloc != DISK_PREALLOC_OFF) {
+	/* Who reads a raw data file alone knows of no table. */
+	if (m->prealloc != DISK_PREALLOC_OFF || m->raw_data) {
 		k->nl2 = k->entries;
 		k->ndata = clusters;
 	}
-	q2_plan_refcounts(k, 1 + k->nl1 + k->nl2 + k->ndata);
+	own = m->data == NULL ? k->ndata : 0;
+	q2_plan_refcounts(k, 1 + k->nl1 + k->nl2 + own);
 	k->rt = 1;
 	k->blocks = k->rt + k->nrt;
 	k->l1 = k->blocks + k->nblocks;
 	k->l2 = k->l1 + k->nl1;
-	k->data = k->l2 + k->nl2;
-	k->end = k->data + k->ndata;
+	k->data = m->data == NULL ? k->l2 + k->nl2 : 0;
+	k->end = k->l2 + k->nl2 + own;
 	if (k->nrt * k->size > Q2_REFTABLE_MAX ||
 	    k->end > (uint64_t)INT64_MAX / k->size)
 		return -EFBIG;
@@ -168,7 +171,8 @@ q2_fill_header(const struct q2_making *k, struct q2_header *h)
 {
 	const struct disk_make *m = k->m;
 	uint64_t incompatible = (m->zstd ? Q2_INCOMPAT_COMPRESSION : 0) |
-	    (m->extended ? Q2_INCOMPAT_EXTENDED_L2 : 0);
+	    (m->extended ? Q2_INCOMPAT_EXTENDED_L2 : 0) |
+	    (m->data != NULL ? Q2_INCOMPAT_DATA_FILE : 0);
 
 	memcpy(&h->magic, "QFI\xfb", 4);
 	h->version = htobe32(m->version);
@@ -180,30 +184,41 @@ q2_fill_header(const struct q2_making *k, struct q2_header *h)
 	h->reftable_clusters = htobe32((uint32_t)k->nrt);
 	h->incompatible = htobe64(incompatible);
 	h->compatible = htobe64(m->lazy ? Q2_COMPAT_LAZY : 0);
+	h->autoclear = htobe64(m->raw_data ? Q2_AUTOCLEAR_RAW_DATA : 0);
 	h->refcount_order = htobe32(k->rc_order);
 	h->header_len = htobe32(m->zstd ? sizeof(*h) : V3_LEN);
 	h->compression = m->zstd;
 }
 
-/* The format and the name of the image behind, from `at` on. */
-static void
-q2_fill_behind(const struct q2_making *k, struct q2_header *h, uint32_t at)
+/* An extension at `at`, unless there is no text for it; where the next is. */
+static uint32_t
+q2_fill_extension(const struct q2_making *k, uint32_t at, uint32_t type,
+    const char *text)
 {
-	const struct disk_make *m = k->m;
 	size_t len;
 	uint32_t v;
 
+	if (text == NULL)
+		return at;
+	len = strlen(text);
+	v = htobe32(type);
+	memcpy(k->buf + at, &v, 4);
+	v = htobe32((uint32_t)len);
+	memcpy(k->buf + at + 4, &v, 4);
+	memcpy(k->buf + at + 8, text, len);
+	return at + 8 + (uint32_t)(len + 7) / 8 * 8;
+}
+
+/* The names of other files, from `at` on. */
+static void
+q2_fill_names(const struct q2_making *k, struct q2_header *h, uint32_t at)
+{
+	const struct disk_make *m = k->m;
+
+	at = q2_fill_extension(k, at, Q2_EXT_BACKING, m->behind_format);
+	at = q2_fill_extension(k, at, Q2_EXT_DATA_FILE, m->data);
 	if (m->behind == NULL)
 		return;
-	if (m->behind_format != NULL) {
-		len = strlen(m->behind_format);
-		v = htobe32(Q2_EXT_BACKING);
-		memcpy(k->buf + at, &v, 4);
-		v = htobe32((uint32_t)len);
-		memcpy(k->buf + at + 4, &v, 4);
-		memcpy(k->buf + at + 8, m->behind_format, len);
-		at += 8 + (uint32_t)(len + 7) / 8 * 8;
-	}
 	/* The end of the extensions is eight bytes of zero. */
 	at += 8;
 	memcpy(k->buf + at, m->behind, strlen(m->behind));
@@ -221,9 +236,30 @@ q2_put_header(const struct q2_making *k)
 
 	memset(k->buf, 0, k->size);
 	q2_fill_header(k, &h);
-	q2_fill_behind(k, &h, len);
+	q2_fill_names(k, &h, len);
 	memcpy(k->buf, &h, len);
 	return q2_put_cluster(k, 0);
+}
+
+/* The length of the files, and what is to have room there. */
+static int
+q2_put_room(const struct q2_making *k)
+{
+	const struct disk_make *m = k->m;
+	uint64_t off = k->data * k->size, len = k->ndata * k->size;
+	int fd = k->fd;
+
+	if (ftruncate(k->fd, (off_t)(k->end * k->size)) == -1)
+		return -errno;
+	if (m->data != NULL) {
+		fd = k->data_fd;
+		len = m->size;
+		if (ftruncate(fd, (off_t)len) == -1)
+			return -errno;
+	}
+	if (m->prealloc != DISK_PREALLOC_FALLOC)
+		return 0;
+	return -posix_fallocate(fd, (off_t)off, (off_t)len);
 }
 
 static int
@@ -231,14 +267,9 @@ q2_put_all(const struct q2_making *k)
 {
 	int error;
 
-	if (ftruncate(k->fd, (off_t)(k->end * k->size)) == -1)
-		return -errno;
-	if (k->m->prealloc == DISK_PREALLOC_FALLOC) {
-		error = posix_fallocate(k->fd, (off_t)(k->data * k->size),
-		    (off_t)(k->ndata * k->size));
-		if (error != 0)
-			return -error;
-	}
+	error = q2_put_room(k);
+	if (error != 0)
+		return error;
 	error = q2_put_links(k, k->rt, k->nblocks, k->blocks, 0);
 	if (error == 0)
 		error = q2_put_blocks(k);
@@ -250,9 +281,9 @@ q2_put_all(const struct q2_making *k)
 }
 
 int
-disk_qcow2_make(int fd, const struct disk_make *m)
+disk_qcow2_make(int fd, int data, const struct disk_make *m)
 {
-	struct q2_making k = { .m = m, .fd = fd };
+	struct q2_making k = { .m = m, .fd = fd, .data_fd = data };
 	int error;
 
 	error = q2_plan(&k);

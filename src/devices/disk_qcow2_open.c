@@ -373,14 +373,6 @@ q2_prepare_writes(struct q2_opening *p)
 	return false;
 }
 
-/* Names like nbd://host or json:{...} are of no file. */
-static bool
-q2_is_file_name(const char *name)
-{
-	return strncmp(name, "file:", 5) == 0 ||
-	    name[strcspn(name, ":/")] != ':';
-}
-
 /* Opens another file that the image names; the kind as far as it says. */
 static struct disk *
 q2_open_other(const struct q2_opening *p, const char *name,
@@ -398,7 +390,7 @@ q2_open_other(const struct q2_opening *p, const char *name,
 	struct disk *d;
 	char *path;
 
-	if (!q2_is_file_name(name))
+	if (!disk_is_file_name(name))
 		return disk_refuse(p->o, "is behind `%s', which is no file",
 		    name);
 	if (other.depth >= DISK_DEPTH_MAX)

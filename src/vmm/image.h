@@ -29,6 +29,7 @@
 #include "vmm/vmmctl_conn.h"
 #include "vmm/vmmctl_rows.h"
 
+struct image_new;
 struct image_verb;
 
 /* One call. */
@@ -129,11 +130,21 @@ struct disk *image_open(struct image_call *c, const char *path,
  */
 struct disk *image_open_to_look(struct image_call *c, struct disk_how *how);
 
-/* "cluster_size=64K,compat=1.1"; false, and the error is kept. */
-bool image_parse_options(struct image_call *c, const char *text,
+/*
+ * "cluster_size=64K,compat=1.1", which is cut up and stays in use; false, and
+ * the error is kept.
+ */
+bool image_parse_options(struct image_call *c, char *text,
     struct disk_make *m);
 /* What there can be, a line each. */
 void image_options_help(FILE *out);
+
+/*
+ * Makes the file, or files, of a new image; false, the error is kept and
+ * nothing is left.
+ */
+bool image_begin(struct image_call *c, struct image_new *n, const char *path,
+    const struct disk_make *m);
 
 /* The verbs. */
 void image_create(struct image_call *c);

@@ -12,7 +12,7 @@
 struct convert_args {
 	const char	*from, *to;
 	enum disk_kind	 from_kind, to_kind;
-	const char	*options;
+	char		*options;
 };
 
 /* False, and the error is kept. */
@@ -39,22 +39,28 @@ parse_args(struct image_call *c, struct convert_args *a)
 /* Copies between two disks that are open; both are closed. */
 static void
 copy(struct image_call *c, const struct convert_args *a,
-    struct image_work *w, struct disk *from, struct disk *to, uint32_t grain)
+    struct image_work *w, struct disk *from, struct disk *to,
+    const struct disk_make *m)
 {
+	bool full = m->prealloc == DISK_PREALLOC_FULL;
 	struct image_copy copy = {
 		.work = w,
 		.from = from,
 		.to = to,
 		.size = disk_info(from)->size,
-		.grain = grain,
+		.grain = m->kind == DISK_QCOW2 ? m->cluster : 1,
 		.blank = true,
 	};
-	int error;
+	int error = 0;
 
 	disk_attach(from, w->aio, w->tables);
 	disk_attach(to, w->aio, w->tables);
-	w->total = copy.size;
-	error = image_copy(&copy);
+	w->total = full ? 2 * copy.size : copy.size;
+	if (full)
+		error = image_fill(w, to);
+	copy.writing = error != 0;
+	if (error == 0)
+		error = image_copy(&copy);
 	if (error != 0)
 		image_fail(c, copy.writing ? a->to : a->from, error);
 	(void)image_work_close(w, from, false);
@@ -65,7 +71,8 @@ copy(struct image_call *c, const struct convert_args *a,
 
 static void
 convert_to(struct image_call *c, const struct convert_args *a,
-    struct image_work *w, struct disk *from, const char *temp, uint32_t grain)
+    struct image_work *w, struct disk *from, const char *temp,
+    const struct disk_make *m)
 {
 	struct disk_how how = { .kind = a->to_kind, .cache = DISK_UNSAFE };
 	struct disk *to = image_open(c, temp, &how);
@@ -73,7 +80,7 @@ convert_to(struct image_call *c, const struct convert_args *a,
 	if (to == NULL)
 		disk_close(from);
 	else
-		copy(c, a, w, from, to, grain);
+		copy(c, a, w, from, to, m);
 }
 
 /* Makes the file, has it filled, and gives it its name. */
@@ -84,25 +91,14 @@ convert_from(struct image_call *c, const struct convert_args *a,
 	struct image_new n;
 	int error;
 
-	error = image_new_begin(&n, a->to);
-	if (error != 0) {
-		image_fail(c, a->to, error);
+	if (!image_begin(c, &n, a->to, m)) {
 		disk_close(from);
 		return;
 	}
-	error = disk_make(n.fd, m);
-	if (error != 0) {
-		image_fail(c, a->to, error);
-		disk_close(from);
-	} else {
-		convert_to(c, a, w, from, n.temp,
-		    m->kind == DISK_QCOW2 ? m->cluster : 1);
-	}
+	convert_to(c, a, w, from, n.temp, m);
 	if (image_work_ends(w))
 		image_fail(c, a->to, -EINTR);
-	if (image_failed(c))
-		error = -ECANCELED;
-	error = image_new_end(&n, error, false);
+	error = image_new_end(&n, image_failed(c) ? -ECANCELED : 0, false);
 	if (error != 0)
 		image_fail(c, a->to, error);
 }

@@ -349,3 +349,32 @@ image_copy(struct image_copy *of)
 	free(c);
 	return error;
 }
+
+int
+image_fill(struct image_work *w, struct disk *d)
+{
+	uint64_t size = disk_info(d)->size, at = 0;
+	uint8_t *zeroes = calloc(1, PIECE_MAX);
+	int error = 0;
+
+	if (zeroes == NULL)
+		return -ENOMEM;
+	while (at < size && error == 0) {
+		struct iovec iov = { zeroes, PIECE_MAX };
+		struct disk_req req = {
+			.op = DISK_WRITE,
+			.offset = at,
+			.iov = &iov,
+			.niov = 1,
+		};
+
+		if (iov.iov_len > size - at)
+			iov.iov_len = size - at;
+		req.len = iov.iov_len;
+		error = w->caught != 0 ? -EINTR : image_work_do(w, d, &req);
+		at += req.len;
+		w->done += req.len;
+	}
+	free(zeroes);
+	return error;
+}

@@ -25,4 +25,7 @@ struct image_copy {
  */
 int image_copy(struct image_copy *c);
 
+/* Writes zeroes to all of a disk, and counts them; returns the same. */
+int image_fill(struct image_work *w, struct disk *d);
+
 #endif /* VMMD_IMAGE_COPY_H */

@@ -9,6 +9,7 @@
 
 #include "vmm/config_value.h"
 #include "vmm/image.h"
+#include "vmm/image_copy.h"
 #include "vmm/image_new.h"
 
 /* One option of an image, as -o has it. */
@@ -86,6 +87,7 @@ set_prealloc(struct disk_make *m, const char *value)
 		[DISK_PREALLOC_OFF] = "off",
 		[DISK_PREALLOC_METADATA] = "metadata",
 		[DISK_PREALLOC_FALLOC] = "falloc",
+		[DISK_PREALLOC_FULL] = "full",
 	};
 	unsigned i;
 
@@ -98,13 +100,28 @@ set_prealloc(struct disk_make *m, const char *value)
 	return false;
 }
 
+static bool
+set_data(struct disk_make *m, const char *value)
+{
+	m->data = value;
+	return *value != '\0';
+}
+
+static bool
+set_raw_data(struct disk_make *m, const char *value)
+{
+	return set_bool(&m->raw_data, value);
+}
+
 /* In the words of qemu-img(1). */
 static const struct option_name option_names[] = {
-	{ "preallocation", set_prealloc, "off, metadata or falloc" },
+	{ "preallocation", set_prealloc, "off, metadata, falloc or full" },
 	/* From here on of qcow2 alone. */
 	{ "cluster_size", set_cluster, "512 to 2M, a power of two" },
 	{ "compat", set_compat, "0.10 or 1.1" },
 	{ "compression_type", set_compression, "zlib or zstd" },
+	{ "data_file", set_data, "the name of a file to be made" },
+	{ "data_file_raw", set_raw_data, "on or off" },
 	{ "extended_l2", set_extended, "on or off" },
 	{ "lazy_refcounts", set_lazy, "on or off" },
 	{ "refcount_bits", set_refcount, "a number" },
@@ -156,24 +173,21 @@ parse_option(struct image_call *c, char *text, struct disk_make *m,
 }
 
 bool
-image_parse_options(struct image_call *c, const char *text,
-    struct disk_make *m)
+image_parse_options(struct image_call *c, char *text, struct disk_make *m)
 {
-	char *copy = strdup(text), *rest = copy, *one;
 	unsigned seen = 0;
-	bool ok = copy != NULL;
+	bool ok = true;
+	char *one;
 
-	if (!ok)
-		return image_fail(c, text, -ENOMEM);
-	while (ok && (one = strsep(&rest, ",")) != NULL)
+	while (ok && (one = strsep(&text, ",")) != NULL)
 		ok = parse_option(c, one, m, &seen);
-	free(copy);
 	return ok;
 }
 
 struct create_args {
 	const char	*file;
-	const char	*format, *size, *options;
+	const char	*format, *size;
+	char		*options;
 	const char	*behind, *behind_format;
 };
 
@@ -272,24 +286,70 @@ try_open(struct image_call *c, const char *path, enum disk_kind kind)
 	return d != NULL;
 }
 
+/* Writes zeroes to the new image. */
+static int
+fill(struct image_call *c, const char *path, enum disk_kind kind)
+{
+	struct disk_how how = { .kind = kind };
+	struct image_work w;
+	struct disk *d;
+	int error, closed;
+
+	d = image_open(c, path, &how);
+	if (d == NULL)
+		return -EINVAL;
+	error = image_work_begin(&w, !c->json);
+	if (error != 0) {
+		disk_close(d);
+		return error;
+	}
+	disk_attach(d, w.aio, w.tables);
+	w.total = disk_info(d)->size;
+	error = image_fill(&w, d);
+	closed = image_work_close(&w, d, false);
+	if (error == 0)
+		error = closed != 0 ? closed : image_work_ends(&w) ? -EINTR : 0;
+	image_work_end(&w);
+	return error;
+}
+
+bool
+image_begin(struct image_call *c, struct image_new *n, const char *path,
+    const struct disk_make *m)
+{
+	int error = image_new_begin(n, path);
+
+	if (error != 0)
+		return image_fail(c, path, error);
+	if (m->data != NULL)
+		error = image_new_data(n, m->data);
+	if (error != 0) {
+		image_fail(c, m->data, error);
+	} else {
+		error = disk_make(n->fd, n->data_fd, m);
+		if (error == 0)
+			return true;
+		image_fail(c, path, error);
+	}
+	(void)image_new_end(n, error, false);
+	return false;
+}
+
 void
 image_create(struct image_call *c)
 {
 	struct create_args a = { 0 };
 	struct disk_make m;
 	struct image_new n;
-	int error;
+	int error = 0;
 
-	if (!parse_args(c, &a) || !parse_make(c, &a, &m))
+	if (!parse_args(c, &a) || !parse_make(c, &a, &m) ||
+	    !image_begin(c, &n, a.file, &m))
 		return;
-	error = image_new_begin(&n, a.file);
-	if (error != 0) {
-		image_fail(c, a.file, error);
-		return;
-	}
-	error = disk_make(n.fd, &m);
-	if (error == 0 && m.behind != NULL && !try_open(c, n.temp, m.kind))
+	if (m.behind != NULL && !try_open(c, n.temp, m.kind))
 		error = -EINVAL;
+	else if (m.prealloc == DISK_PREALLOC_FULL)
+		error = fill(c, n.temp, m.kind);
 	error = image_new_end(&n, error, true);
 	if (error != 0)
 		image_fail(c, a.file, error);

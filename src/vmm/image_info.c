@@ -37,6 +37,9 @@ put_qcow2(struct buf *b, const struct disk_about *a)
 		    a->behind_format);
 	if (a->data[0] != '\0')
 		ret = ret ?: proto_pair(b, "data-file", a->data);
+	if (a->data[0] != '\0')
+		ret = ret ?: proto_pair(b, "data-file-raw",
+		    on_off(a->raw_data));
 	return ret;
 }
 

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "devices/disk.h"
+
 int
 image_new_begin(struct image_new *n, const char *path)
 {
@@ -20,6 +22,8 @@ image_new_begin(struct image_new *n, const char *path)
 	int error;
 
 	n->path = path;
+	n->data = NULL;
+	n->data_fd = -1;
 	if (lstat(path, &st) == 0)
 		return -EEXIST;
 	if (asprintf(&n->temp, "%s.XXXXXX", path) == -1)
@@ -29,6 +33,24 @@ image_new_begin(struct image_new *n, const char *path)
 		return 0;
 	error = -errno;
 	free(n->temp);
+	return error;
+}
+
+int
+image_new_data(struct image_new *n, const char *name)
+{
+	int error = 0;
+
+	n->data = disk_path_beside(n->path, name);
+	if (n->data == NULL)
+		return -ENOMEM;
+	n->data_fd = open(n->data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0600);
+	if (n->data_fd == -1) {
+		error = -errno;
+		free(n->data);
+		n->data = NULL;
+	}
 	return error;
 }
 
@@ -66,9 +88,33 @@ image_new_name(struct image_new *n)
 	return rename(n->temp, n->path) == -1 ? -errno : 0;
 }
 
+/* The data file is there before the image that needs it. */
+static int
+image_new_end_data(struct image_new *n, bool lasts)
+{
+	if (n->data == NULL || !lasts)
+		return 0;
+	if (fsync(n->data_fd) == -1)
+		return -errno;
+	return sync_directory(n->data);
+}
+
+static void
+image_new_close_data(struct image_new *n, int error)
+{
+	if (n->data == NULL)
+		return;
+	close(n->data_fd);
+	if (error != 0)
+		unlink(n->data);
+	free(n->data);
+}
+
 int
 image_new_end(struct image_new *n, int error, bool lasts)
 {
+	if (error == 0)
+		error = image_new_end_data(n, lasts);
 	if (error == 0 && lasts && fsync(n->fd) == -1)
 		error = -errno;
 	if (error == 0)
@@ -78,5 +124,6 @@ image_new_end(struct image_new *n, int error, bool lasts)
 	close(n->fd);
 	unlink(n->temp);
 	free(n->temp);
+	image_new_close_data(n, error);
 	return error;
 }

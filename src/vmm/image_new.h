@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Files that have another name until they are whole.
+ * Files that have another name until they are whole.  Of an image with a data
+ * file this is the image, without which the other is of no use.
  */
 #ifndef VMMD_IMAGE_NEW_H
 #define VMMD_IMAGE_NEW_H
@@ -11,6 +12,8 @@ struct image_new {
 	const char	*path;		/* what it will be */
 	char		*temp;		/* what it is */
 	int		 fd;
+	char		*data;		/* the data file's path, or NULL */
+	int		 data_fd;	/* -1 is none */
 };
 
 /*
@@ -19,9 +22,12 @@ struct image_new {
  */
 int image_new_begin(struct image_new *n, const char *path);
 
+/* Makes an empty data file of that name, as the image will have it; the same. */
+int image_new_data(struct image_new *n, const char *name);
+
 /*
  * Ends it: with 0 as `error` it gets its name, else it goes.  0 or -errno,
- * which is `error` if that was one.  If it `lasts`, file and name are on the
+ * which is `error` if that was one.  If it `lasts`, files and names are on the
  * host's disk then.
  */
 int image_new_end(struct image_new *n, int error, bool lasts);

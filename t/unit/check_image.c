@@ -48,6 +48,8 @@ static const struct {
 	{ "preallocation=metadata,extended_l2=on", "5M", false, false, true },
 	{ "preallocation=metadata,refcount_bits=64,cluster_size=512", "9M",
 	    false, false, false },
+	{ "preallocation=full", "5M", false, false, true },
+	{ "preallocation=full,cluster_size=512", "3M", false, false, false },
 };
 
 #define NFORMS	((int)(sizeof(forms) / sizeof(forms[0])))
@@ -91,6 +93,13 @@ is_sparse(const char *a, const char *format, const char *options)
 	ck_assert_int_eq(stat(a, &ours), 0);
 	ck_assert_int_eq(stat("theirs", &theirs), 0);
 	ck_assert_int_le(ours.st_blocks, theirs.st_blocks + 512);
+}
+
+static const char *
+value(unsigned row, const char *key)
+{
+	ck_assert_uint_lt(row, g.rows.n);
+	return row_value(&g.rows.row[row], key, "");
 }
 
 START_TEST(converted)
@@ -167,6 +176,112 @@ START_TEST(created_behind)
 }
 END_TEST
 
+/* Images whose data is in a file of its own, %s. */
+static const struct {
+	const char	*options;
+	bool		 raw, full;
+	bool		 other;		/* QEMU makes tables that say less */
+} data_forms[] = {
+	{ "data_file=%s", false, false, false },
+	{ "data_file=%s,data_file_raw=on", true, false, false },
+	{ "data_file=%s,preallocation=metadata", false, false, false },
+	{ "data_file=%s,data_file_raw=on,preallocation=falloc", true, true,
+	    false },
+	{ "data_file=%s,preallocation=full", false, true, false },
+	{ "data_file=%s,preallocation=full,extended_l2=on", false, true, true },
+	{ "data_file=%s,data_file_raw=on,extended_l2=on", true, false, true },
+	{ "data_file_raw=on,data_file=%s,cluster_size=512,refcount_bits=1",
+	    true, false, false },
+	{ "data_file=%s,cluster_size=2M,lazy_refcounts=on", false, false,
+	    false },
+};
+
+#define NDATA	((int)(sizeof(data_forms) / sizeof(data_forms[0])))
+
+static const char *
+data_options(int i, const char *name)
+{
+	static char options[128];
+	const char *form = data_forms[i].options, *at = strstr(form, "%s");
+
+	snprintf(options, sizeof(options), "%.*s%s%s", (int)(at - form), form,
+	    name, at + 2);
+	return options;
+}
+
+START_TEST(created_data)
+{
+	struct stat st;
+
+	imagerig_do(&g, "create -o %s -s 5M a.qcow2", data_options(_i, "adat"));
+	rig_sh(&g, "qemu-img create -f qcow2 -o %s b.qcow2 5M && "
+	    "qemu-img check a.qcow2 && qemu-img compare %s a.qcow2 b.qcow2",
+	    data_options(_i, "bdat"), data_forms[_i].other ? "" : "-s");
+	rig_sh(&g, "for i in a b; do qemu-img info $i.qcow2 | "
+	    "sed -e '/^disk size/d' -e \"s/$i.qcow2/img/\" -e s/${i}dat/dat/ "
+	    ">$i.txt; qemu-img map --output=json $i.qcow2 >$i.map; done; "
+	    "cmp a.txt b.txt && { %s || cmp a.map b.map; }",
+	    data_forms[_i].other ? "true" : "false");
+	ck_assert_int_eq(stat("adat", &st), 0);
+	ck_assert_int_eq(st.st_size, 5 << 20);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	ck_assert_int_eq(st.st_blocks >= 10240, data_forms[_i].full);
+	rig_sh(&g, "qemu-io -c 'read -q -P 0 0 5M' -c 'write -q -P 3 1M 1M' "
+	    "-c 'write -q -z 1500K 64K' a.qcow2 && qemu-img check a.qcow2");
+	if (data_forms[_i].raw)
+		rig_sh(&g, "qemu-img compare -F raw a.qcow2 adat");
+	imagerig_do(&g, "convert -o %s a.qcow2 c.qcow2",
+	    data_options(_i, "cdat"));
+	compare("a.qcow2", "c.qcow2");
+	rig_sh(&g, "qemu-img check c.qcow2");
+	imagerig_do(&g, "info c.qcow2");
+	ck_assert_str_eq(value(0, "data-file"), "cdat");
+	ck_assert_str_eq(value(0, "data-file-raw"),
+	    data_forms[_i].raw ? "on" : "off");
+	if (data_forms[_i].raw)
+		rig_sh(&g, "qemu-img compare -F raw a.qcow2 cdat");
+	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* The data file is a new one, beside the image, and goes with it. */
+START_TEST(created_data_refused)
+{
+	static const struct {
+		const char *words, *text;
+	} bad[] = {
+		{ "-o data_file=base -s 1M a.qcow2", "base: File exists" },
+		{ "-o data_file=no/x -s 1M a.qcow2", "no/x: No such file" },
+		{ "-o data_file=x:y -s 1M a.qcow2", "that of no file" },
+		{ "-o data_file= -s 1M a.qcow2", "must be the name of" },
+		{ "-o data_file=a.qcow2 -s 1M a.qcow2", "File exists" },
+		{ "-o data_file=x -s 1M a.raw", "no option `data_file'" },
+		{ "-o data_file=x,compat=0.10 -s 1M a.qcow2", "0.10 has" },
+		{ "-o data_file_raw=on -s 1M a.qcow2", "needs a data_file" },
+		{ "-o data_file=x,data_file_raw=on -b base a.qcow2",
+		    "cannot be raw" },
+		{ "-o data_file=x -b b:c a.qcow2", "is no file" },
+		{ "-o data_file=x -s 1E a.qcow2", "no size" },
+		{ "-o data_file=x,cluster_size=512 -s 1T a.qcow2",
+		    "too large for" },
+	};
+	size_t i;
+
+	rig_sh(&g, "mkdir sub && truncate -s 1M base && cp base b:c");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		imagerig_fails(&g, bad[i].text, "create %s", bad[i].words);
+	imagerig_fails(&g, "too long for the first cluster",
+	    "create -o cluster_size=512,data_file=%0300d -s 1M a.qcow2", 1);
+	rig_sh(&g, "[ \"$(echo [!l]*)\" = 'b:c base sub' ]");
+	imagerig_do(&g, "create -o data_file=x -s 1M -b ../base sub/a.qcow2");
+	/* QEMU looks for it from where it is itself. */
+	rig_sh(&g, "cd sub && [ -f x ] && qemu-img check a.qcow2 && "
+	    "qemu-img info a.qcow2 | grep 'backing file: ../base'");
+	imagerig_fails(&g, "x: File exists", "convert -o data_file=x base "
+	    "sub/b.qcow2");
+}
+END_TEST
+
 START_TEST(created_raw)
 {
 	struct stat st;
@@ -184,6 +299,10 @@ START_TEST(created_raw)
 	imagerig_do(&g, "create -s 2M -o preallocation=falloc b.img");
 	ck_assert_int_eq(stat("b.img", &st), 0);
 	ck_assert_int_ge(st.st_blocks, 4096);
+	imagerig_do(&g, "create -s 2500K -o preallocation=full c.img");
+	ck_assert_int_eq(stat("c.img", &st), 0);
+	ck_assert_int_ge(st.st_blocks, 5000);
+	rig_sh(&g, "head -c 2560000 /dev/zero | cmp - c.img");
 	/* Neither too long nor a dangling link leaves a file behind. */
 	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c.raw");
 	imagerig_fails(&g, "c.raw: ", "create -s 9223372036854775296 c.raw");
@@ -208,7 +327,7 @@ START_TEST(refused)
 		{ "create -s 1M -o preallocation=metadata a.raw",
 		    "no metadata" },
 		{ "create -s 1M -o preallocation=some a.raw",
-		    "off, metadata or" },
+		    "off, metadata, falloc or" },
 		{ "create -s 1M -o nonsense a.qcow2", "not OPTION=VALUE" },
 		{ "create -s 1M -o lazy=on a.qcow2", "have no option `lazy'" },
 		{ "create -s 1M -o cluster_size=3K a.qcow2", "a power of" },
@@ -306,13 +425,6 @@ START_TEST(helped)
 	}
 }
 END_TEST
-
-static const char *
-value(unsigned row, const char *key)
-{
-	ck_assert_uint_lt(row, g.rows.n);
-	return row_value(&g.rows.row[row], key, "");
-}
 
 START_TEST(told)
 {
@@ -473,6 +585,11 @@ START_TEST(no_room)
 	imagerig_fails(&g, "c: File too large", "create -f raw -s 3M c");
 	imagerig_fails(&g, "c.qcow2: File too large",
 	    "create -o preallocation=falloc -s 3M c.qcow2");
+	imagerig_fails(&g, "c.qcow2: File too large",
+	    "create -o preallocation=full,data_file=data -s 3M c.qcow2");
+	imagerig_fails(&g, "c.qcow2: File too large",
+	    "convert -o data_file=data a.qcow2 c.qcow2");
+	ck_assert(!imagerig_has("data"));
 	ck_assert(!imagerig_has("b.qcow2") && !imagerig_has("b.raw") &&
 	    !imagerig_has("c") && !imagerig_has("c.qcow2"));
 	imagerig_no_rest(&g);
@@ -496,6 +613,10 @@ END_TEST
 /* Ctrl-C: nothing is left. */
 START_TEST(interrupted)
 {
+	static const char *const words[] = {
+		"convert a.qcow2 b.qcow2",
+		"create -o preallocation=full,data_file=data -s 8G b.qcow2",
+	};
 	pid_t pid;
 	int status;
 
@@ -504,7 +625,7 @@ START_TEST(interrupted)
 	    "a.qcow2 64G");
 	pid = fork();
 	if (pid == 0) {
-		bool ok = imagerig_try(&g, "convert a.qcow2 b.qcow2");
+		bool ok = imagerig_try(&g, "%s", words[_i]);
 
 		_exit(ok ? 0 : strstr(g.cn.error, "Interrupted") != NULL ?
 		    3 : 4);
@@ -516,7 +637,7 @@ START_TEST(interrupted)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 3);
-	ck_assert(!imagerig_has("b.qcow2"));
+	ck_assert(!imagerig_has("b.qcow2") && !imagerig_has("data"));
 	imagerig_no_rest(&g);
 }
 END_TEST
@@ -531,6 +652,8 @@ main(void)
 	tcase_add_loop_test(tc, converted, 0, NFORMS);
 	tcase_add_loop_test(tc, created, 0, NFORMS);
 	tcase_add_test(tc, created_behind);
+	tcase_add_loop_test(tc, created_data, 0, NDATA);
+	tcase_add_test(tc, created_data_refused);
 	tcase_add_test(tc, created_raw);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, unclear);
@@ -542,6 +665,6 @@ main(void)
 	tcase_add_test(tc, foreign);
 	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, broken_source);
-	tcase_add_test(tc, interrupted);
+	tcase_add_loop_test(tc, interrupted, 0, 2);
 	return test_main("image", tc);
 }
