@@ -188,6 +188,14 @@ show_error(const struct conn *cn, const struct rows *rs)
 	show_message(cn->error);
 }
 
+/* What was shown has got there, or the program ends. */
+static void
+flush(void)
+{
+	if (fflush(stdout) != 0)
+		err(EXIT_FAILURE, "stdout");
+}
+
 /* Shows what came of it all; the exit status. */
 static int
 finish(const struct conn *cn, const struct request *rq, const struct rows *rs)
@@ -202,8 +210,7 @@ finish(const struct conn *cn, const struct request *rq, const struct rows *rs)
 		show_error(cn, rs);
 	else
 		show_reply(rq, rs);
-	if (fflush(stdout) != 0)
-		err(EXIT_FAILURE, "stdout");
+	flush();
 	return code == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -343,6 +350,7 @@ help(const struct request *rq)
 
 	if (name != NULL && strcmp(name, "image") == 0 && !rq->json) {
 		image_help(stdout, NULL);
+		flush();
 		return EXIT_SUCCESS;
 	}
 	conn_init(&cn);
@@ -370,12 +378,15 @@ image(struct request *rq, int argc, char *argv[])
 		.argc = argc - 1,
 		.argv = argv + 1,
 	};
-	int status;
+	int status = EXIT_SUCCESS;
 
 	conn_init(&cn);
 	image_run(&call, argv[0]);
 	rq->json = call.json;
-	status = call.printed ? EXIT_SUCCESS : finish(&cn, rq, &rs);
+	if (call.printed)
+		flush();
+	else
+		status = finish(&cn, rq, &rs);
 	rows_free(&rs);
 	return status != EXIT_SUCCESS ? status : call.status;
 }
