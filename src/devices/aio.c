@@ -113,6 +113,13 @@ aio_fdatasync(struct aio *a, int fd, struct aio_op *op)
 }
 
 void
+aio_call(struct aio *a, int (*call)(struct aio_op *op), struct aio_op *op)
+{
+	op->call = call;
+	aio_queue(a, AIO_CALL, -1, op);
+}
+
+void
 aio_nop(struct aio *a, struct aio_op *op)
 {
 	aio_queue(a, AIO_NOP, -1, op);

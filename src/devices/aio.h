@@ -3,7 +3,8 @@
  * The asynchronous I/O engine: one per daemon, on the loop thread.  There are
  * two kinds of equal meaning.  One is Linux's io_uring, whose completions wake
  * the loop through an eventfd and whose submissions go out once a turn
- * (ev_prepare); the other has threads that make the system calls.
+ * (ev_prepare); the other has threads that make the system calls.  Calls of
+ * functions are made by threads of either.
  */
 #ifndef VMMD_AIO_H
 #define VMMD_AIO_H
@@ -21,6 +22,7 @@ enum aio_opcode {
 	AIO_PUNCH,
 	AIO_ZERO,
 	AIO_FDATASYNC,
+	AIO_CALL,
 	AIO_NOP,
 };
 
@@ -43,6 +45,7 @@ struct aio_op {
 	enum aio_opcode		 opcode;
 	int			 res;
 	uint64_t		 len;
+	int			(*call)(struct aio_op *op);
 };
 
 /*
@@ -82,5 +85,13 @@ void aio_zero(struct aio *a, int fd, uint64_t off, uint64_t len,
 void aio_nop(struct aio *a, struct aio_op *op);
 
 void aio_fdatasync(struct aio *a, int fd, struct aio_op *op);
+
+/*
+ * Has a thread call a function, whose value is `res`: for work that would hold
+ * up the loop.  The function may touch only what is left alone until done().
+ * Where the system gives no thread, the loop calls it after all.
+ */
+void aio_call(struct aio *a, int (*call)(struct aio_op *op),
+    struct aio_op *op);
 
 #endif /* VMMD_AIO_H */

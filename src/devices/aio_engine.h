@@ -25,7 +25,7 @@ struct aio {
 void aio_complete(struct aio_op *op, int res);
 
 /* Does what an operation says, waiting for it: its result.  Any thread. */
-int aio_perform(const struct aio_op *op);
+int aio_perform(struct aio_op *op);
 
 /* As aio_create(); -ENOSYS where the system has none of the kind. */
 int aio_uring_create(struct aio **ap, struct loop *loop);

@@ -5,6 +5,8 @@
  * Operations queue here and enter the ring when the loop is about to sleep,
  * all of a turn in one system call.  No more are in flight than the
  * completion ring holds, so that it cannot overflow.  Loop thread only.
+ *
+ * Calls go to an engine of threads, which is there from the first one on.
  */
 #include <assert.h>
 #include <errno.h>
@@ -42,6 +44,7 @@ struct aio_uring {
 	struct aio		 aio;
 	struct loop		*loop;
 	struct io_uring		 ring;
+	struct aio		*threads;	/* or NULL */
 	int			 efd;		/* signalled by completions */
 	ev_io			 completed;
 	ev_prepare		 submit;
@@ -130,6 +133,7 @@ uring_prep(struct io_uring_sqe *sqe, const struct aio_op *op)
 	case AIO_FDATASYNC:
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
 		break;
+	case AIO_CALL:
 	case AIO_NOP:
 		io_uring_prep_nop(sqe);
 		break;
@@ -158,7 +162,7 @@ uring_bytes(const struct aio_op *op)
 	unsigned i;
 
 	/* What follows it is work, too: others come first now and then. */
-	if (op->opcode == AIO_NOP)
+	if (op->opcode == AIO_NOP || op->opcode == AIO_CALL)
 		return URING_NOP_BYTES;
 	if (op->opcode != AIO_READV && op->opcode != AIO_WRITEV)
 		return 0;
@@ -205,6 +209,9 @@ uring_reap(struct aio_uring *a)
 		res = cqe->res;
 		io_uring_cqe_seen(&a->ring, cqe);
 		a->in_flight--;
+		/* No thread was to be had for it. */
+		if (op->opcode == AIO_CALL)
+			res = op->call(op);
 		aio_complete(op, res);
 		any = true;
 	}
@@ -357,6 +364,7 @@ uring_destroy(struct aio *base)
 	ev_idle_stop(ev, &a->more);
 	ev_prepare_stop(ev, &a->submit);
 	ev_io_stop(ev, &a->completed);
+	aio_destroy(a->threads);
 	io_uring_queue_exit(&a->ring);
 	close(a->efd);
 	free(a);
@@ -367,6 +375,11 @@ uring_queue(struct aio *base, struct aio_op *op)
 {
 	struct aio_uring *a = (struct aio_uring *)base;
 
+	if (op->opcode == AIO_CALL && (a->threads != NULL ||
+	    aio_threads_create(&a->threads, a->loop) == 0)) {
+		a->threads->ops->queue(a->threads, op);
+		return;
+	}
 	*a->tail = op;
 	a->tail = &op->next;
 }

@@ -5,7 +5,8 @@
  *
  * Operations that are no transfers have a share of their own: each of them
  * holds a thread, of the engine's or of the kernel's, while the host's disk
- * is at work, and there are fewer of those than of operations in flight.
+ * or a processor is at work, and there are fewer of those than of operations
+ * in flight.
  */
 #include <assert.h>
 #include <stdbool.h>

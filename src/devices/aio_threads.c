@@ -74,7 +74,7 @@ list_take(struct list *l)
 }
 
 int
-aio_perform(const struct aio_op *op)
+aio_perform(struct aio_op *op)
 {
 	ssize_t n = 0;
 
@@ -92,6 +92,8 @@ aio_perform(const struct aio_op *op)
 	case AIO_FDATASYNC:
 		n = fdatasync(op->fd);
 		break;
+	case AIO_CALL:
+		return op->call(op);
 	case AIO_NOP:
 		break;
 	}

@@ -136,8 +136,9 @@ file_issue(struct disk_file_op *op)
 	case AIO_FDATASYNC:
 		aio_fdatasync(f->aio, f->fd, &op->aio);
 		break;
+	case AIO_CALL:
 	case AIO_NOP:
-		/* A file is not asked for it. */
+		/* A file is not asked for them. */
 		break;
 	}
 }

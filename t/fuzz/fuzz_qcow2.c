@@ -66,7 +66,7 @@ static const struct aio_ops engine_ops = {
 };
 
 static int
-perform(const struct aio_op *op)
+perform(struct aio_op *op)
 {
 	switch (op->opcode) {
 	/* As where no other way to make zeroes is known, on a tmpfs for one. */

@@ -2,12 +2,14 @@
 /*
  * The I/O engines: what is asked for is done once and reported later, also if
  * more is asked than the ring or its completions, or the threads, have room
- * for; the ring is restricted for life.
+ * for; calls are made on threads, if there are any; the ring is restricted for
+ * life.
  */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -431,6 +433,139 @@ START_TEST(nothing_at_all)
 }
 END_TEST
 
+static bool no_threads;
+static pthread_t loop_thread;
+static pthread_barrier_t together;
+static atomic_uint waiting_calls;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+    void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+    void *(*fn)(void *), void *arg);
+
+/* As where the system gives no more. */
+int
+__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+    void *(*fn)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(thread, attr, fn,
+	    arg);
+}
+
+/* Whether a thread other than the loop's has called. */
+static int
+call_where(struct aio_op *aio)
+{
+	struct op *op = (struct op *)aio;
+
+	op->value++;
+	return pthread_equal(pthread_self(), loop_thread) ? 0 : 1;
+}
+
+static int
+call_together(struct aio_op *aio)
+{
+	(void)pthread_barrier_wait(&together);
+	return call_where(aio);
+}
+
+static int
+call_that_waits(struct aio_op *aio)
+{
+	waiting_calls++;
+	while (sem_wait(&released) == -1)
+		continue;
+	waiting_calls--;
+	return call_where(aio);
+}
+
+static void
+call(struct fixture *f, unsigned i, int (*fn)(struct aio_op *aio))
+{
+	f->inside = true;
+	aio_call(f->aio, fn, &prepare(f, i)->aio);
+	f->inside = false;
+}
+
+/* None of them can end before all have begun. */
+START_TEST(calls)
+{
+	struct fixture *f = setup(_i);
+	unsigned i;
+
+	loop_thread = pthread_self();
+	ck_assert_int_eq(pthread_barrier_init(&together, NULL, 5), 0);
+	for (i = 0; i < 5; i++)
+		call(f, i, call_together);
+	start(f, 5, 'w', f->fd, 1);
+	finish(f);
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(f->op[i].res, 1);
+		ck_assert_uint_eq(f->op[i].value, 1);
+	}
+	ck_assert_int_eq(f->op[5].res, 4);
+	pthread_barrier_destroy(&together);
+	teardown(f);
+}
+END_TEST
+
+/* One that threads cannot be had for is made all the same, and later. */
+START_TEST(calls_without_threads)
+{
+	struct fixture *f = setup(_i);
+	unsigned i;
+
+	loop_thread = pthread_self();
+	no_threads = true;
+	for (i = 0; i < 20; i++) {
+		call(f, i, call_where);
+		ck_assert(_i == 1 || f->op[i].value == 0);
+	}
+	finish(f);
+	/* The engine of threads has the one that it began with. */
+	for (i = 0; i < 20; i++) {
+		ck_assert_uint_eq(f->op[i].value, 1);
+		ck_assert_int_eq(f->op[i].res, _i);
+	}
+	no_threads = false;
+	call(f, 0, call_where);
+	finish(f);
+	ck_assert_int_eq(f->op[0].res, 1);
+	teardown(f);
+}
+END_TEST
+
+/* Those of one share are few at a time, and delay no other's. */
+START_TEST(calls_of_shares)
+{
+	struct fixture *f = setup(_i);
+	struct aio *all = f->aio, *slow = aio_share_create(all);
+	struct aio *quick = aio_share_create(all);
+	unsigned i;
+
+	loop_thread = pthread_self();
+	ck_assert_int_eq(sem_init(&released, 0, 0), 0);
+	f->aio = slow;
+	for (i = 1; i <= 100; i++)
+		call(f, i, call_that_waits);
+	f->aio = quick;
+	call(f, 0, call_where);
+	while (f->pending != 100)
+		ev_run(loop_ev(f->loop), EVRUN_ONCE);
+	ck_assert(f->op[0].done);
+	ck_assert_uint_le(waiting_calls, 4);
+	for (i = 1; i <= 100; i++)
+		ck_assert_int_eq(sem_post(&released), 0);
+	finish(f);
+	for (i = 0; i <= 100; i++)
+		ck_assert_int_eq(f->op[i].res, 1);
+	f->aio = all;
+	aio_destroy(slow);
+	aio_destroy(quick);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(ring_is_restricted)
 {
 	struct fixture *f = setup(0);
@@ -487,6 +622,9 @@ main(void)
 	tcase_add_loop_test(tc, ranges, 0, 2);
 	tcase_add_loop_test(tc, shares, 0, 2);
 	tcase_add_loop_test(tc, nothing_at_all, 0, 2);
+	tcase_add_loop_test(tc, calls, 0, 2);
+	tcase_add_loop_test(tc, calls_without_threads, 0, 2);
+	tcase_add_loop_test(tc, calls_of_shares, 0, 2);
 	tcase_add_test(tc, ring_is_restricted);
 	tcase_add_test(tc, creation_fails_cleanly);
 	return test_main("aio", tc);

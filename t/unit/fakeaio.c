@@ -16,6 +16,13 @@ struct fakeaio_op {
 	int		 event;		/* or -1 */
 };
 
+/* Has it to do with a file? */
+static bool
+is_io(const struct aio_op *op)
+{
+	return op->opcode != AIO_NOP && op->opcode != AIO_CALL;
+}
+
 static uint64_t
 op_length(const struct aio_op *op)
 {
@@ -44,7 +51,7 @@ note(struct fakeaio *a, const struct aio_op *op)
 	size_t done = 0;
 	unsigned i;
 
-	if (!a->logging || op->opcode == AIO_READV || op->opcode == AIO_NOP)
+	if (!a->logging || op->opcode == AIO_READV || !is_io(op))
 		return -1;
 	if (a->nevents == a->events_room) {
 		a->events_room = a->events_room * 2 + 64;
@@ -116,7 +123,7 @@ fakeaio_destroy(struct aio *base)
 }
 
 static int
-perform(const struct aio_op *op)
+perform(struct aio_op *op)
 {
 	switch (op->opcode) {
 	/* As where no other way to make zeroes is known, on a tmpfs for one. */
@@ -132,7 +139,7 @@ perform(const struct aio_op *op)
 static bool
 hold(struct fakeaio *a, struct aio_op *op)
 {
-	if (a->ops != a->hold_at || op->opcode == AIO_NOP || a->held != NULL)
+	if (a->ops != a->hold_at || !is_io(op) || a->held != NULL)
 		return false;
 	a->held = op;
 	return true;
@@ -152,10 +159,10 @@ fakeaio_step(struct aio *base)
 	i = (unsigned)(test_random(&a->random) % a->n);
 	f = a->queue[i];
 	a->queue[i] = a->queue[--a->n];
-	a->ops += f.op->opcode != AIO_NOP;
+	a->ops += is_io(f.op);
 	if (hold(a, f.op))
 		return true;
-	if (a->ops == a->fail_at && f.op->opcode != AIO_NOP) {
+	if (a->ops == a->fail_at && is_io(f.op)) {
 		a->flush_failed = f.op->opcode == AIO_FDATASYNC;
 		res = a->fail_with;
 	} else {

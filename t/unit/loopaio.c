@@ -36,6 +36,14 @@ counted_done(struct aio_op *op, int res)
 	aio_complete(theirs, res);
 }
 
+static int
+counted_call(struct aio_op *op)
+{
+	struct counted *c = (struct counted *)op;
+
+	return c->theirs->call(c->theirs);
+}
+
 static void
 loopaio_queue(struct aio *a, struct aio_op *op)
 {
@@ -45,6 +53,7 @@ loopaio_queue(struct aio *a, struct aio_op *op)
 	ck_assert_ptr_nonnull(c);
 	c->op = *op;
 	c->op.done = counted_done;
+	c->op.call = counted_call;
 	c->theirs = op;
 	c->l = l;
 	l->in_flight++;
