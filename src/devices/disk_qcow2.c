@@ -306,6 +306,9 @@ q2_detach(struct q2_req *r)
 
 	if (r->res == 0 && q2_settle(r) == -EINPROGRESS)
 		return;
+	/* What was read ahead is no request's. */
+	if (!q2_unpacker_is_idle(q->unpacker, &r->wait))
+		return;
 	q2_commit_forget(q);
 	q->freed.n = 0;
 	disk_tables_drop(q->d.tables, q->file);

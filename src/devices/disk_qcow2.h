@@ -416,6 +416,7 @@ int q2_zero_step(struct q2_req *r);
 void q2_packed_at(const struct q2 *q, uint64_t entry, uint64_t *off,
     uint64_t *len);
 void q2_unpacker_destroy(struct q2_unpacker *u);
+bool q2_unpacker_is_idle(struct q2_unpacker *u, struct disk_wait *w);
 int q2_read_packed(struct q2_req *r, const struct q2_extent *x);
 
 /* disk_qcow2_alloc.c */

@@ -128,39 +128,45 @@ START_TEST(repair_is_bounded)
 }
 END_TEST
 
-/* An entry claims 4 MiB, of which each read of a sector needs all. */
+/* Entries claim 4 MiB each, of which each read of a sector needs all. */
 START_TEST(packed_bytes_are_bounded)
 {
 	static struct rig_req q[256];
 	static uint8_t buf[256 * 512];
-	uint64_t l2, entry;
+	uint64_t l2, entry[4];
 	unsigned i, most = 0;
 
 	setup();
 	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=2M disk.qcow2 "
-	    "8M && qemu-io -c 'write -c -P 1 0 2M' -c 'write -c -P 2 2M 2M' "
-	    "disk.qcow2");
+	    "10M && qemu-io -c 'write -c -P 1 0 2M' -c 'write -c -P 2 2M 2M' "
+	    "-c 'write -c -P 3 4M 2M' -c 'write -c -P 4 6M 2M' disk.qcow2");
 	l2 = rig_peek(&r, rig_peek(&r, 40)) & Q2_OFFSET;
-	entry = rig_peek(&r, l2);
 	/* 21 bits of a cluster: 13 for its sectors. */
-	rig_poke(&r, l2, 8, entry | UINT64_C(0x1fff) << 49);
+	for (i = 0; i < 4; i++) {
+		entry[i] = rig_peek(&r, l2 + i * 8);
+		rig_poke(&r, l2 + i * 8, 8, entry[i] | UINT64_C(0x1fff) << 49);
+	}
 	rig_open(&r);
-	ck_assert_int_eq(rig_do(&r, DISK_READ, 2 * MIB, buf, 512), 0);
+	/* The table is read then. */
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 8 * MIB, buf, 512), 0);
 	for (i = 0; i < 256; i++)
-		rig_submit(&r, &q[i], DISK_READ, i * 4096, buf + i * 512, 512);
+		rig_submit(&r, &q[i], DISK_READ, i % 4 * 2 * MIB + i * 4096,
+		    buf + i * 512, 512);
 	ck_assert_uint_eq(fakeaio_of(r.aio)->n, 1);
 	while (fakeaio_step(r.aio))
 		most = fakeaio_of(r.aio)->n > most ? fakeaio_of(r.aio)->n : most;
 	ck_assert_uint_le(most, 2);
 	for (i = 0; i < 256; i++)
-		ck_assert(q[i].done && q[i].res == 0 && buf[i * 512] == 1 &&
-		    buf[i * 512 + 511] == 1);
+		ck_assert(q[i].done && q[i].res == 0 &&
+		    buf[i * 512] == i % 4 + 1 &&
+		    buf[i * 512 + 511] == i % 4 + 1);
 	/* What is as small as it says goes side by side. */
-	rig_poke(&r, l2, 8, entry);
+	for (i = 0; i < 4; i++)
+		rig_poke(&r, l2 + i * 8, 8, entry[i]);
 	ck_assert_int_eq(rig_close(&r), 0);
 	rig_open(&r);
 	for (i = 0; i < 4; i++)
-		rig_submit(&r, &q[i], DISK_READ, i % 2 * 2 * MIB, buf, 512);
+		rig_submit(&r, &q[i], DISK_READ, i * 2 * MIB, buf, 512);
 	for (most = 0; fakeaio_step(r.aio);)
 		most = fakeaio_of(r.aio)->n > most ? fakeaio_of(r.aio)->n : most;
 	ck_assert_uint_ge(most, 3);
