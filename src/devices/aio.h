@@ -9,6 +9,7 @@
 #ifndef VMMD_AIO_H
 #define VMMD_AIO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -34,6 +35,7 @@ enum aio_opcode {
  */
 struct aio_op {
 	void			(*done)(struct aio_op *op, int res);
+	bool			 waits;		/* a transfer: aio_waits() */
 
 	/* The engine's. */
 	struct aio_op		*next;
@@ -64,6 +66,13 @@ struct aio *aio_share_create(struct aio *engine);
 
 /* Destroys an engine or a share; no operation may be in flight. */
 void aio_destroy(struct aio *a);
+
+/*
+ * Does the system have who asks for a transfer of this file wait for the host's
+ * disk, whatever it was told?  Then the operation must say so, and not the loop
+ * waits but a thread of the system's.  Any thread; may block.
+ */
+bool aio_waits(int fd);
 
 void aio_readv(struct aio *a, int fd, const struct iovec *iov, unsigned niov,
     uint64_t off, struct aio_op *op);

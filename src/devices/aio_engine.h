@@ -14,6 +14,8 @@ struct aio_ops {
 	void		(*destroy)(struct aio *a);
 	/* Transfers of a share in flight, of which many must find room. */
 	unsigned	share;
+	/* The same of those that wait; 0 where each holds a thread anyway. */
+	unsigned	waiting;
 };
 
 /* The first member of each kind's struct. */

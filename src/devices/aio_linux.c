@@ -26,9 +26,13 @@
 #define URING_SQ_ENTRIES	128
 #define URING_CQ_ENTRIES	4096
 
-/* Transfers of one guest; threads of the kernel's for what blocks. */
+/*
+ * Transfers of one guest; threads of the kernel's for what blocks, and of those
+ * the transfers of one guest.
+ */
 #define URING_SHARE		128
 #define URING_WORKERS		256u
+#define URING_WAITING		12
 
 /*
  * What one turn of the loop submits at most: the kernel may copy as much from
@@ -59,8 +63,8 @@ struct aio_uring {
 
 /*
  * What the daemon may ask of the ring for the rest of its life: a few
- * operations, with no flag on any of them.  Through the bare system call,
- * since the shared liburing 2.3 forgets to export the functions for it.
+ * operations, with no flag but one.  Through the bare system call, since the
+ * shared liburing 2.3 forgets to export the functions for it.
  */
 static int
 uring_restrict(struct aio_uring *a)
@@ -70,7 +74,7 @@ uring_restrict(struct aio_uring *a)
 		IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
 		IORING_OP_NOP,
 	};
-	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0])] = { 0 };
+	struct io_uring_restriction r[sizeof(ops) / sizeof(ops[0]) + 1] = { 0 };
 	unsigned n;
 	int error;
 
@@ -78,6 +82,8 @@ uring_restrict(struct aio_uring *a)
 		r[n].opcode = IORING_RESTRICTION_SQE_OP;
 		r[n].sqe_op = (uint8_t)ops[n];
 	}
+	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[n++].sqe_flags = IOSQE_ASYNC;
 	error = io_uring_register((unsigned)a->ring.ring_fd,
 	    IORING_REGISTER_RESTRICTIONS, r, n);
 	if (error != 0)
@@ -112,6 +118,9 @@ uring_prep_transfer(struct io_uring_sqe *sqe, const struct aio_op *op)
 	else
 		io_uring_prep_rw(write ? IORING_OP_WRITEV : IORING_OP_READV,
 		    sqe, op->fd, op->iov, op->niov, op->off);
+	/* By a thread of the kernel's. */
+	if (op->waits)
+		sqe->flags |= IOSQE_ASYNC;
 }
 
 static void
@@ -388,6 +397,7 @@ static const struct aio_ops uring_ops = {
 	.queue = uring_queue,
 	.destroy = uring_destroy,
 	.share = URING_SHARE,
+	.waiting = URING_WAITING,
 };
 
 int

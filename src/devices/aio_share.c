@@ -3,10 +3,10 @@
  * A guest's share of the I/O engine: see aio.h.  What is more than the share
  * waits here, where it is in nobody else's way.
  *
- * Operations that are no transfers have a share of their own: each of them
- * holds a thread, of the engine's or of the kernel's, while the host's disk
- * or a processor is at work, and there are fewer of those than of operations
- * in flight.
+ * Operations that are no transfers have a share of their own, and so have
+ * transfers that wait: each of them holds a thread, of the engine's or of the
+ * kernel's, while the host's disk or a processor is at work, and there are fewer
+ * of those than of operations in flight.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -25,20 +25,24 @@ struct lane {
 struct aio_share {
 	struct aio	 aio;
 	struct aio	*engine;
-	struct lane	 transfers, others;
+	struct lane	 transfers, waiting, others;
 };
 
 static struct lane *
-share_lane(struct aio_share *s, enum aio_opcode opcode)
+share_lane(struct aio_share *s, const struct aio_op *op)
 {
-	return opcode == AIO_READV || opcode == AIO_WRITEV ? &s->transfers :
-	    &s->others;
+	if (op->opcode != AIO_READV && op->opcode != AIO_WRITEV)
+		return &s->others;
+	return op->waits && s->engine->ops->waiting != 0 ? &s->waiting :
+	    &s->transfers;
 }
 
 static bool
 share_is_full(const struct aio_share *s, const struct lane *l)
 {
-	return l->in_flight >= (l == &s->others ? SHARE_OTHERS :
+	if (l == &s->others)
+		return l->in_flight >= SHARE_OTHERS;
+	return l->in_flight >= (l == &s->waiting ? s->engine->ops->waiting :
 	    s->engine->ops->share);
 }
 
@@ -46,7 +50,7 @@ static void
 share_queue(struct aio *a, struct aio_op *op)
 {
 	struct aio_share *s = (struct aio_share *)a;
-	struct lane *l = share_lane(s, op->opcode);
+	struct lane *l = share_lane(s, op);
 
 	/* What does nothing holds nothing, and waits for nobody. */
 	if (op->opcode == AIO_NOP) {
@@ -65,9 +69,9 @@ share_queue(struct aio *a, struct aio_op *op)
 
 /* Its place is the next one's. */
 static void
-share_leave(struct aio_share *s, enum aio_opcode opcode)
+share_leave(struct aio_share *s, const struct aio_op *done)
 {
-	struct lane *l = share_lane(s, opcode);
+	struct lane *l = share_lane(s, done);
 	struct aio_op *op = l->head;
 
 	if (op == NULL) {
@@ -85,7 +89,7 @@ void
 aio_complete(struct aio_op *op, int res)
 {
 	if (op->share != NULL)
-		share_leave(op->share, op->opcode);
+		share_leave(op->share, op);
 	op->done(op, res);
 }
 
@@ -94,7 +98,8 @@ share_destroy(struct aio *a)
 {
 	struct aio_share *s = (struct aio_share *)a;
 
-	assert(s->transfers.in_flight == 0 && s->others.in_flight == 0);
+	assert(s->transfers.in_flight == 0 && s->waiting.in_flight == 0 &&
+	    s->others.in_flight == 0);
 	free(s);
 }
 
@@ -113,6 +118,7 @@ aio_share_create(struct aio *engine)
 	s->aio.ops = &share_ops;
 	s->engine = engine;
 	s->transfers.tail = &s->transfers.head;
+	s->waiting.tail = &s->waiting.head;
 	s->others.tail = &s->others.head;
 	return &s->aio;
 }

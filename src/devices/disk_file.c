@@ -25,6 +25,7 @@ struct disk_file {
 	int			 fd;		/* i */
 	struct aio		*aio;		/* i */
 	bool			 direct;	/* i */
+	bool			 waits;		/* i */
 	bool			 grows;		/* i */
 	struct disk_align	 align;		/* i */
 	uint8_t			*bounce;	/* i; NULL unless direct */
@@ -48,6 +49,7 @@ disk_file_create(struct disk_file **fp, int fd, bool direct, bool grows)
 	f->fd = fd;
 	f->direct = direct;
 	f->grows = grows;
+	f->waits = aio_waits(fd);
 	f->align = (struct disk_align){ 1, 1 };
 	f->tail = &f->head;
 	if (direct) {
@@ -312,6 +314,7 @@ file_start(struct disk_file *f, enum aio_opcode opcode,
 {
 	op->file = f;
 	op->opcode = opcode;
+	op->aio.waits = f->waits;
 	if (!f->direct) {
 		op->aio.done = file_done;
 		file_issue(op);

@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/loop.h"
-#include "devices/aio.h"
+#include "devices/aio_engine.h"
 #include "testhost.h"
 
 #define MANY	6000
@@ -168,6 +169,29 @@ START_TEST(write_sync_read)
 	/* At the end of the file. */
 	ck_assert_int_eq(f->op[4].res, 0);
 	ck_assert_uint_eq(f->op[4].value, 7);
+	teardown(f);
+}
+END_TEST
+
+/* Of a file without a promise not to wait, as few make; of one in memory. */
+START_TEST(those_that_wait)
+{
+	int fd = open("/proc/version", O_RDONLY);
+	int memory = memfd_create("check", MFD_CLOEXEC);
+	struct fixture *f = setup(_i);
+	struct op *op = prepare(f, 0);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_ne(memory, -1);
+	ck_assert(aio_waits(fd));
+	ck_assert(!aio_waits(memory));
+	op->aio.waits = true;
+	aio_readv(f->aio, fd, &op->iov, 1, 0, &op->aio);
+	finish(f);
+	ck_assert_int_eq(op->res, 4);
+	ck_assert_mem_eq(&op->value, "Linu", 4);
+	close(memory);
+	close(fd);
 	teardown(f);
 }
 END_TEST
@@ -417,6 +441,74 @@ START_TEST(shares)
 }
 END_TEST
 
+/* An engine that does nothing until it is told so. */
+struct still {
+	struct aio	 aio;
+	struct aio_op	*op[64];
+	unsigned	 n;
+};
+
+static void
+still_queue(struct aio *a, struct aio_op *op)
+{
+	struct still *s = (struct still *)a;
+
+	s->op[s->n++] = op;
+}
+
+static void
+still_done(struct aio_op *op, int res)
+{
+	(void)op;
+	(void)res;
+}
+
+/* How many of ten each reach it: transfers that wait, others, and flushes. */
+static void
+still_is_asked(const struct aio_ops *ops, unsigned waiting, unsigned transfers,
+    unsigned flushes)
+{
+	struct still s = { .aio.ops = ops };
+	struct aio *share = aio_share_create(&s.aio);
+	struct aio_op op[30] = { 0 };
+	unsigned i, last;
+
+	ck_assert_ptr_nonnull(share);
+	for (i = 0; i < 30; i++) {
+		op[i].done = still_done;
+		op[i].waits = i < 10;
+		if (i < 20)
+			aio_readv(share, -1, NULL, 0, 0, &op[i]);
+		else
+			aio_fdatasync(share, -1, &op[i]);
+		if (i % 10 == 9)
+			ck_assert_uint_eq(s.n, i == 9 ? waiting : i == 19 ?
+			    waiting + transfers : waiting + transfers + flushes);
+	}
+	/* Another of its kind has the place of one that is over. */
+	last = s.n;
+	aio_complete(s.op[0], 0);
+	ck_assert_uint_eq(s.n, last + 1);
+	ck_assert_ptr_eq(s.op[last], &op[waiting]);
+	for (i = 1; i < s.n; i++)
+		aio_complete(s.op[i], 0);
+	ck_assert_uint_eq(s.n, 30);
+	aio_destroy(share);
+}
+
+START_TEST(kinds_of_shares)
+{
+	static const struct aio_ops apart = {
+		.queue = still_queue, .share = 5, .waiting = 3,
+	}, together = {
+		.queue = still_queue, .share = 5,
+	};
+
+	still_is_asked(&apart, 3, 5, 4);
+	still_is_asked(&together, 5, 0, 4);
+}
+END_TEST
+
 /* Done at a later turn, and with nothing else. */
 START_TEST(nothing_at_all)
 {
@@ -614,6 +706,7 @@ main(void)
 	TCase *tc = tcase_create("aio");
 
 	tcase_add_loop_test(tc, write_sync_read, 0, 2);
+	tcase_add_loop_test(tc, those_that_wait, 0, 2);
 	tcase_add_loop_test(tc, errors_are_results, 0, 2);
 	tcase_add_loop_test(tc, many_at_once, 0, 2);
 	tcase_add_test(tc, many_that_wait);
@@ -621,6 +714,7 @@ main(void)
 	tcase_add_loop_test(tc, started_by_completion, 0, 2);
 	tcase_add_loop_test(tc, ranges, 0, 2);
 	tcase_add_loop_test(tc, shares, 0, 2);
+	tcase_add_test(tc, kinds_of_shares);
 	tcase_add_loop_test(tc, nothing_at_all, 0, 2);
 	tcase_add_loop_test(tc, calls, 0, 2);
 	tcase_add_loop_test(tc, calls_without_threads, 0, 2);
