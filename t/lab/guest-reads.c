@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads so many blocks of 4 KiB of a disk, past the cache, one by one, from
- * places all over it, and prints how long that took.
+ * Reads so many blocks of 4 KiB of a disk, past the cache, one by one or MS
+ * apart, from places all over it, and prints how long that took.
  *
- * usage: guest-reads DISK COUNT
+ * usage: guest-reads DISK COUNT [MS]
  */
 #include <err.h>
 #include <fcntl.h>
@@ -19,13 +19,15 @@ int
 main(int argc, char *argv[])
 {
 	uint64_t *took, began;
+	unsigned apart;
 	size_t count, i;
 	off_t blocks;
 	void *buf;
 	int fd;
 
-	if (argc != 3 || (count = strtoul(argv[2], NULL, 10)) == 0)
-		errx(2, "usage: guest-reads DISK COUNT");
+	if (argc < 3 || argc > 4 || (count = strtoul(argv[2], NULL, 10)) == 0)
+		errx(2, "usage: guest-reads DISK COUNT [MS]");
+	apart = argc == 4 ? (unsigned)atoi(argv[3]) : 0;
 	fd = open(argv[1], O_RDONLY | O_DIRECT | O_CLOEXEC);
 	if (fd == -1 || (blocks = lseek(fd, 0, SEEK_END) / BLOCK) < 1)
 		err(1, "%s", argv[1]);
@@ -38,6 +40,7 @@ main(int argc, char *argv[])
 		    (off_t)(i * 7919) % blocks * BLOCK) != BLOCK)
 			err(1, "%s", argv[1]);
 		took[i] = figures_now() - began;
+		usleep(apart * 1000);
 	}
 	figures_print(took, count);
 	return 0;

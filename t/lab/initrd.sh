@@ -4,9 +4,9 @@
 
 TAB='	'
 MODULES='virtio_pci virtio_blk virtio_console kvm kvm_amd brd loop tun bridge veth
-    8021q vrf vhost_net nf_conntrack_bridge nf_conntrack_netlink nf_log_syslog
-    nft_chain_nat nft_ct nft_fib_inet nft_fib_ipv4 nft_fib_ipv6 nft_limit nft_log
-    nft_masq nft_meta_bridge nft_nat'
+    8021q vrf vhost_net fuse nf_conntrack_bridge nf_conntrack_netlink
+    nf_log_syslog nft_chain_nat nft_ct nft_fib_inet nft_fib_ipv4 nft_fib_ipv6
+    nft_limit nft_log nft_masq nft_meta_bridge nft_nat'
 
 # What makes the archives is part of their stamps.
 script_sum()
