@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The I/O engine by threads: each takes the operation that waits the longest
- * and makes its system call.  What is done goes to a list that the loop
- * empties, which is told when there is something in it for the first time.
+ * and makes its system call, or the call that it is.  What is done goes to a
+ * list that the loop empties, which is told when there is something in it for
+ * the first time.
  */
 #include <assert.h>
 #include <errno.h>
