@@ -116,6 +116,13 @@ struct disk_make;
 /* disk_make() of that format. */
 int disk_qcow2_make(int fd, int data, const struct disk_make *m);
 
+/* -EINTR if the making of an image is to end here, else 0. */
+int disk_make_goes_on(const struct disk_make *m);
+
+/* Room on the host's disk for a part of a new file: 0 or -errno. */
+int disk_make_room(int fd, uint64_t off, uint64_t len,
+    const struct disk_make *m);
+
 /* Takes the image over `file`, which it closes on failure, too. */
 struct disk *disk_qcow2_open(struct disk_opening *o, struct disk *file);
 

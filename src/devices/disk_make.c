@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/disk_local.h"
 #include "devices/disk_qcow2.h"
 
 #define NAME_LEN_MAX	1023u
+#define ROOM_PIECE	(UINT64_C(64) << 20)
 
 void
 disk_make_init(struct disk_make *m, enum disk_kind kind, uint64_t size)
@@ -102,6 +104,28 @@ disk_make_check(const struct disk_make *m)
 }
 
 int
+disk_make_goes_on(const struct disk_make *m)
+{
+	return m->stops != NULL && m->stops(m->stops_arg) ? -EINTR : 0;
+}
+
+/* Some file systems write all of it, and take long. */
+int
+disk_make_room(int fd, uint64_t off, uint64_t len, const struct disk_make *m)
+{
+	uint64_t n;
+	int error = 0;
+
+	for (; len != 0 && error == 0; off += n, len -= n) {
+		n = len < ROOM_PIECE ? len : ROOM_PIECE;
+		error = disk_make_goes_on(m);
+		if (error == 0)
+			error = -posix_fallocate(fd, (off_t)off, (off_t)n);
+	}
+	return error;
+}
+
+int
 disk_make(int fd, int data, const struct disk_make *m)
 {
 	if (m->kind == DISK_QCOW2)
@@ -109,6 +133,6 @@ disk_make(int fd, int data, const struct disk_make *m)
 	if (ftruncate(fd, (off_t)m->size) == -1)
 		return -errno;
 	if (m->prealloc == DISK_PREALLOC_FALLOC)
-		return -posix_fallocate(fd, 0, (off_t)m->size);
+		return disk_make_room(fd, 0, m->size, m);
 	return 0;
 }

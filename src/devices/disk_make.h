@@ -31,6 +31,9 @@ struct disk_make {
 	const char	*behind_format;	/* "raw", "qcow2" */
 	const char	*data;		/* name of an external data file, or NULL */
 	bool		 raw_data;	/* which by itself is a raw image */
+	/* Asked between its tables and parts: is it to end?  Or NULL. */
+	bool		(*stops)(void *arg);
+	void		*stops_arg;
 };
 
 /* A raw image, or a qcow2 image, as QEMU makes one without being told how. */
@@ -41,8 +44,8 @@ const char *disk_make_check(const struct disk_make *m);
 
 /*
  * Makes one that has passed the check of an empty file, and of another one if
- * it has a data file.  Blocks; any thread; 0 or -errno.  It is not stable before
- * an fsync(2) of both.
+ * it has a data file.  Blocks; any thread; 0 or -errno, -EINTR if it was to end.
+ * It is not stable before an fsync(2) of both.
  */
 int disk_make(int fd, int data, const struct disk_make *m);
 

@@ -101,7 +101,10 @@ q2_put(const struct q2_making *k, const void *buf, size_t len, uint64_t off)
 static int
 q2_put_cluster(const struct q2_making *k, uint64_t cluster)
 {
-	return q2_put(k, k->buf, k->size, cluster * k->size);
+	int error = disk_make_goes_on(k->m);
+
+	return error != 0 ? error : q2_put(k, k->buf, k->size,
+	    cluster * k->size);
 }
 
 /* A table at the cluster `at`: `n` links to `first` and what follows it. */
@@ -259,7 +262,7 @@ q2_put_room(const struct q2_making *k)
 	}
 	if (m->prealloc != DISK_PREALLOC_FALLOC)
 		return 0;
-	return -posix_fallocate(fd, (off_t)off, (off_t)len);
+	return disk_make_room(fd, off, len, m);
 }
 
 static int

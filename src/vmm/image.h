@@ -31,6 +31,7 @@
 
 struct image_new;
 struct image_verb;
+struct image_work;
 
 /* One call. */
 struct image_call {
@@ -140,11 +141,12 @@ bool image_parse_options(struct image_call *c, char *text,
 void image_options_help(FILE *out);
 
 /*
- * Makes the file, or files, of a new image; false, the error is kept and
- * nothing is left.
+ * Makes the file, or files, of a new image, unless interrupted; false, the
+ * error is kept and nothing is left.  The work, which has the interrupts, begins
+ * before it and ends after image_new_end().
  */
-bool image_begin(struct image_call *c, struct image_new *n, const char *path,
-    const struct disk_make *m);
+bool image_begin(struct image_call *c, struct image_work *w,
+    struct image_new *n, const char *path, const struct disk_make *m);
 
 /* The verbs. */
 void image_create(struct image_call *c);

@@ -91,7 +91,7 @@ convert_from(struct image_call *c, const struct convert_args *a,
 	struct image_new n;
 	int error;
 
-	if (!image_begin(c, &n, a->to, m)) {
+	if (!image_begin(c, w, &n, a->to, m)) {
 		disk_close(from);
 		return;
 	}

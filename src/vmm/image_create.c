@@ -288,69 +288,98 @@ try_open(struct image_call *c, const char *path, enum disk_kind kind)
 
 /* Writes zeroes to the new image. */
 static int
-fill(struct image_call *c, const char *path, enum disk_kind kind)
+fill(struct image_call *c, struct image_work *w, const char *path,
+    enum disk_kind kind)
 {
 	struct disk_how how = { .kind = kind };
-	struct image_work w;
-	struct disk *d;
+	struct disk *d = image_open(c, path, &how);
 	int error, closed;
 
-	d = image_open(c, path, &how);
 	if (d == NULL)
 		return -EINVAL;
-	error = image_work_begin(&w, !c->json);
+	disk_attach(d, w->aio, w->tables);
+	w->total = disk_info(d)->size;
+	error = image_fill(w, d);
+	closed = image_work_close(w, d, false);
+	return error != 0 ? error : closed;
+}
+
+static bool
+work_stops(void *arg)
+{
+	return image_work_ends(arg);
+}
+
+/* Makes what the files are to have. */
+static int
+make_files(struct image_call *c, struct image_work *w, struct image_new *n,
+    const struct disk_make *m)
+{
+	struct disk_make own = *m;
+	int error;
+
+	own.stops = work_stops;
+	own.stops_arg = w;
+	error = m->data != NULL ? image_new_data(n, m->data) : 0;
 	if (error != 0) {
-		disk_close(d);
+		image_fail(c, m->data, error);
 		return error;
 	}
-	disk_attach(d, w.aio, w.tables);
-	w.total = disk_info(d)->size;
-	error = image_fill(&w, d);
-	closed = image_work_close(&w, d, false);
-	if (error == 0)
-		error = closed != 0 ? closed : image_work_ends(&w) ? -EINTR : 0;
-	image_work_end(&w);
+	error = disk_make(n->fd, n->data_fd, &own);
+	if (error != 0)
+		image_fail(c, n->path, error);
 	return error;
 }
 
 bool
-image_begin(struct image_call *c, struct image_new *n, const char *path,
-    const struct disk_make *m)
+image_begin(struct image_call *c, struct image_work *w, struct image_new *n,
+    const char *path, const struct disk_make *m)
 {
 	int error = image_new_begin(n, path);
 
 	if (error != 0)
 		return image_fail(c, path, error);
-	if (m->data != NULL)
-		error = image_new_data(n, m->data);
-	if (error != 0) {
-		image_fail(c, m->data, error);
-	} else {
-		error = disk_make(n->fd, n->data_fd, m);
-		if (error == 0)
-			return true;
+	error = make_files(c, w, n, m);
+	if (error != 0)
+		(void)image_new_end(n, error, false);
+	return error == 0;
+}
+
+static void
+create(struct image_call *c, struct image_work *w, const char *path,
+    const struct disk_make *m)
+{
+	struct image_new n;
+	int error = 0;
+
+	if (!image_begin(c, w, &n, path, m))
+		return;
+	if (m->behind != NULL && !try_open(c, n.temp, m->kind))
+		error = -EINVAL;
+	else if (m->prealloc == DISK_PREALLOC_FULL)
+		error = fill(c, w, n.temp, m->kind);
+	if (error == 0 && image_work_ends(w))
+		error = -EINTR;
+	error = image_new_end(&n, error, true);
+	if (error != 0)
 		image_fail(c, path, error);
-	}
-	(void)image_new_end(n, error, false);
-	return false;
 }
 
 void
 image_create(struct image_call *c)
 {
 	struct create_args a = { 0 };
+	struct image_work w;
 	struct disk_make m;
-	struct image_new n;
-	int error = 0;
+	int error;
 
-	if (!parse_args(c, &a) || !parse_make(c, &a, &m) ||
-	    !image_begin(c, &n, a.file, &m))
+	if (!parse_args(c, &a) || !parse_make(c, &a, &m))
 		return;
-	if (m.behind != NULL && !try_open(c, n.temp, m.kind))
-		error = -EINVAL;
-	else if (m.prealloc == DISK_PREALLOC_FULL)
-		error = fill(c, n.temp, m.kind);
-	error = image_new_end(&n, error, true);
-	if (error != 0)
+	error = image_work_begin(&w, !c->json);
+	if (error != 0) {
 		image_fail(c, a.file, error);
+		return;
+	}
+	create(c, &w, a.file, &m);
+	image_work_end(&w);
 }

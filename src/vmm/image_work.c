@@ -49,9 +49,13 @@ work_show(struct image_work *w)
 static void
 work_tick(struct ev_loop *ev, ev_timer *t, int revents)
 {
+	struct image_work *w = t->data;
+
 	(void)ev;
 	(void)revents;
-	work_show(t->data);
+	/* Before that is known, a new image's tables are made. */
+	if (w->total != 0)
+		work_show(w);
 }
 
 static void

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -610,19 +611,51 @@ START_TEST(broken_source)
 }
 END_TEST
 
-/* Ctrl-C: nothing is left. */
+/* Bytes of the host's disk that a file takes. */
+static long long
+taken(int fd)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	return (long long)st.st_blocks * 512;
+}
+
+/* Opens the new image, which has no name yet. */
+static int
+open_unnamed(void)
+{
+	glob_t found;
+	int fd;
+
+	while (glob("b.qcow2.*", 0, NULL, &found) != 0)
+		usleep(10000);
+	fd = open(found.gl_pathv[0], O_RDONLY);
+	globfree(&found);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* Ctrl-C, while tables are made as well: it ends then, and nothing is left. */
 START_TEST(interrupted)
 {
 	static const char *const words[] = {
 		"convert a.qcow2 b.qcow2",
 		"create -o preallocation=full,data_file=data -s 8G b.qcow2",
+		"convert -o preallocation=metadata,cluster_size=4K h.qcow2 "
+		    "b.qcow2",
+		"create -o preallocation=metadata,cluster_size=4K -s 1T "
+		    "b.qcow2",
+		"create -o data_file=data,data_file_raw=on,cluster_size=4K "
+		    "-s 1T b.qcow2",
 	};
+	long long had;
 	pid_t pid;
-	int status;
+	int status, fd;
 
 	/* Much to read, though it takes no room. */
 	rig_sh(&g, "qemu-img create -f qcow2 -o preallocation=metadata "
-	    "a.qcow2 64G");
+	    "a.qcow2 64G && qemu-img create -f qcow2 h.qcow2 1T");
 	pid = fork();
 	if (pid == 0) {
 		bool ok = imagerig_try(&g, "%s", words[_i]);
@@ -630,15 +663,62 @@ START_TEST(interrupted)
 		_exit(ok ? 0 : strstr(g.cn.error, "Interrupted") != NULL ?
 		    3 : 4);
 	}
-	while (rig_run(&g, "ls b.qcow2.*") != 0)
-		usleep(10000);
+	fd = open_unnamed();
 	usleep(100000);
+	had = taken(fd);
 	kill(pid, SIGINT);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 3);
+	/* The tables alone of the large ones take 2 GiB. */
+	ck_assert_int_lt(taken(fd) - had, 512 << 20);
+	close(fd);
 	ck_assert(!imagerig_has("b.qcow2") && !imagerig_has("data"));
 	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* What is asked more often than it has an answer, ends. */
+static bool
+counts_down(void *arg)
+{
+	return (*(int *)arg)-- == 0;
+}
+
+/* The making of an image is asked for each table, and each 64 MiB of room. */
+START_TEST(stopped)
+{
+	static const struct {
+		enum disk_kind	 kind;
+		enum disk_prealloc prealloc;
+		int		 asks;
+	} kinds[] = {
+		{ DISK_RAW, DISK_PREALLOC_FALLOC, 3 },
+		/* Header, refcount table, blocks, L1 table, L2 tables. */
+		{ DISK_QCOW2, DISK_PREALLOC_METADATA, 1 + 1 + 21 + 1 + 80 },
+		{ DISK_QCOW2, DISK_PREALLOC_FALLOC, 3 + 1 + 1 + 21 + 1 + 80 },
+	};
+	const int asks = kinds[_i].asks;
+	struct disk_make m;
+	char first[4];
+	int fd, i, left;
+
+	disk_make_init(&m, kinds[_i].kind, 160 << 20);
+	m.cluster = 4096;
+	m.prealloc = kinds[_i].prealloc;
+	m.stops = counts_down;
+	m.stops_arg = &left;
+	for (i = 0; i <= asks; i++) {
+		fd = open("new", O_RDWR | O_CREAT | O_TRUNC, 0600);
+		left = i;
+		ck_assert_int_eq(disk_make(fd, -1, &m), i < asks ? -EINTR : 0);
+		ck_assert_int_eq(left, i < asks ? -1 : 0);
+		ck_assert_int_eq(pread(fd, first, 4, 0), 4);
+		ck_assert_int_eq(memcmp(first, "QFI\xfb", 4) == 0,
+		    i == asks && m.kind == DISK_QCOW2);
+		ck_assert_int_le(taken(fd), (i + 1LL) << 26);
+		close(fd);
+	}
 }
 END_TEST
 
@@ -665,6 +745,7 @@ main(void)
 	tcase_add_test(tc, foreign);
 	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, broken_source);
-	tcase_add_loop_test(tc, interrupted, 0, 2);
+	tcase_add_loop_test(tc, interrupted, 0, 5);
+	tcase_add_loop_test(tc, stopped, 0, 3);
 	return test_main("image", tc);
 }
