@@ -464,6 +464,9 @@ const char *q2_resize_begin(struct disk *d, uint64_t size);
 const char *q2_resize_end(struct disk *d, uint64_t size);
 uint64_t q2_resize_stale(const struct disk *d, uint64_t was);
 
+/* disk_qcow2_check.c */
+int q2_set_flags(struct q2_count *c);
+
 /* disk_qcow2_repair.c */
 int q2_repair(struct q2 *q);
 int q2_count_begin(struct q2_count *c, struct q2 *q);

@@ -5,7 +5,7 @@
  * the only ones.  Blocks; before the disk is attached.
  *
  * What leaks is repaired in place.  Where something else is wrong, refcounts
- * are made anew, and flags set right after that.
+ * are made anew, and flags set right with them.
  */
 #include <stdlib.h>
 
@@ -13,10 +13,10 @@
 #include "devices/disk_qcow2.h"
 
 struct q2_checking {
-	struct q2_count		 c;
+	struct q2_count		*c;
 	struct q2		*q;
 	uint8_t			*block;		/* a cluster */
-	uint64_t		*counts;	/* refcounts, as the file has them */
+	uint64_t		*counts;	/* refcounts that flags go by */
 	struct disk_check	*res;
 	bool			 repair;	/* what is looked at */
 };
@@ -68,17 +68,17 @@ q2_check_block(struct q2_checking *k, uint64_t block)
 	error = q2_read_block(k, block);
 	for (i = 0; i < per && error == 0; i++) {
 		at = block * per + i;
-		if (at >= k->c.n)
+		if (at >= k->c->n)
 			break;
 		v = q2_refcount(q, k->block, i);
 		k->res->used += v != 0;
-		if (v < k->c.links[at])
+		if (v < k->c->links[at])
 			k->res->corruptions++;
-		if (v > k->c.links[at]) {
+		if (v > k->c->links[at]) {
 			k->res->leaks++;
-			q2_set_refcount(q, k->block, i, k->c.links[at]);
+			q2_set_refcount(q, k->block, i, k->c->links[at]);
 			changed = true;
-			v = k->repair ? k->c.links[at] : v;
+			v = k->repair ? k->c->links[at] : v;
 		}
 		k->counts[at] = v;
 	}
@@ -93,9 +93,9 @@ static bool
 q2_check_flag(struct q2_checking *k, uint64_t off, uint64_t *link)
 {
 	uint64_t i = off >> k->q->cluster_bits;
-	bool own = i < k->c.n && k->counts[i] == 1;
+	bool own = i < k->c->n && k->counts[i] == 1;
 
-	if (i >= k->c.n || own == ((*link & Q2_COPIED) != 0))
+	if (i >= k->c->n || own == ((*link & Q2_COPIED) != 0))
 		return true;
 	k->res->corruptions++;
 	*link ^= Q2_COPIED;
@@ -152,7 +152,7 @@ q2_check_l1_entry(struct q2_checking *k, uint64_t i)
 	int error = 0;
 
 	if (off == 0 || off % q2_cluster_size(q) != 0 ||
-	    off >> q->cluster_bits >= k->c.n)
+	    off >> q->cluster_bits >= k->c->n)
 		return 0;
 	if (!q2_check_flag(k, off, &link) && k->repair) {
 		q->l1[i] = link;
@@ -177,44 +177,60 @@ q2_check_flags(struct q2_checking *k)
 	return error;
 }
 
+/* Of all links, by what is counted. */
+int
+q2_set_flags(struct q2_count *c)
+{
+	struct disk_check res = { 0 };
+	struct q2_checking k = {
+		.c = c, .q = c->q, .block = c->table, .counts = c->links,
+		.res = &res, .repair = true,
+	};
+
+	return q2_check_flags(&k);
+}
+
 static int
 q2_check_all(struct q2_checking *k)
 {
 	uint64_t per = UINT64_C(1) << k->q->rb_bits, i;
 	int error;
 
-	k->c.goes_on = true;
-	error = q2_count_all(&k->c);
+	k->c->goes_on = true;
+	error = q2_count_all(k->c);
 	if (error == 0)
-		error = q2_count_refcounts(&k->c);
-	for (i = 0; i * per < k->c.n && error == 0; i++)
+		error = q2_count_refcounts(k->c);
+	for (i = 0; i * per < k->c->n && error == 0; i++)
 		error = q2_check_block(k, i);
 	if (error == 0)
 		error = q2_check_flags(k);
-	k->res->corruptions += k->c.wrong;
+	k->res->corruptions += k->c->wrong;
 	return error;
 }
 
-/* One look, which may set right what leaks and what flags say. */
+/* One look, which may set right what leaks. */
 static int
 q2_check_once(struct q2 *q, bool repair, struct disk_check *res)
 {
-	struct q2_checking k = { .q = q, .res = res, .repair = repair };
+	struct q2_count c;
+	struct q2_checking k = {
+		.c = &c, .q = q, .res = res, .repair = repair,
+	};
 	int error;
 
 	memset(res, 0, sizeof(*res));
 	error = q2_load_reftable(q);
 	if (error != 0)
 		return error;
-	error = q2_count_begin(&k.c, q);
+	error = q2_count_begin(&c, q);
 	k.block = malloc(q2_cluster_size(q));
-	k.counts = calloc(k.c.n + 1, sizeof(*k.counts));
+	k.counts = calloc(c.n + 1, sizeof(*k.counts));
 	if (k.block == NULL || k.counts == NULL)
 		error = -ENOMEM;
 	if (error == 0)
 		error = q2_check_all(&k);
-	res->clusters = k.c.n;
-	q2_count_end(&k.c);
+	res->clusters = c.n;
+	q2_count_end(&c);
 	free(k.block);
 	free(k.counts);
 	return error;
@@ -252,7 +268,7 @@ q2_check_repair(struct q2 *q, enum disk_repair repair, struct disk_check *res)
 		error = q2_repair(q);
 	else if (before.corruptions != 0)
 		return -EUCLEAN;
-	if (error == 0)
+	else
 		error = q2_check_once(q, true, res);
 	if (error == 0)
 		error = disk_raw_sync(q->file);

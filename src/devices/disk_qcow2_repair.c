@@ -2,8 +2,9 @@
 /*
  * qcow2: refcounts anew, for an image whose writer kept them back and did not
  * come to write them.  All links are counted, of snapshots and bitmaps, too;
- * what is counted goes behind the file's end, and one write of the header
- * makes it the image's and clears the mark.  Cut off before, nothing is lost.
+ * what is counted goes behind the file's end, links are said to be the only
+ * ones, or not, and one write of the header makes it the image's and clears the
+ * mark.  Cut off before, nothing is lost.
  *
  * The old refcount table is no longer counted, and thus free.  Blocks; before
  * the disk is attached.
@@ -173,9 +174,9 @@ q2_write_block(struct q2_count *c, uint64_t block, uint64_t n, uint64_t off)
 
 /* The part of the header from the L1 table to the features. */
 static int
-q2_write_header(struct q2 *q, uint64_t off, uint64_t clusters)
+q2_write_header(struct q2 *q)
 {
-	uint32_t n = htobe32((uint32_t)clusters);
+	uint64_t clusters = q->rt_size * 8 >> q->cluster_bits;
 	struct q2_header h;
 	const size_t from = offsetof(struct q2_header, l1_size);
 	size_t to = offsetof(struct q2_header, incompatible);
@@ -188,8 +189,8 @@ q2_write_header(struct q2 *q, uint64_t off, uint64_t clusters)
 		return error;
 	h.l1_size = htobe32((uint32_t)q->l1_size);
 	h.l1_offset = htobe64(q->l1_offset);
-	q2_put_be64(&h.reftable_offset, off);
-	h.reftable_clusters = n;
+	h.reftable_offset = htobe64(q->rt_offset);
+	h.reftable_clusters = htobe32((uint32_t)clusters);
 	if (q->version >= 3) {
 		h.incompatible &= ~htobe64(Q2_INCOMPAT_DIRTY);
 		to = offsetof(struct q2_header, compatible);
@@ -226,8 +227,6 @@ q2_write_refcounts(struct q2_count *c)
 	at = c->n << q->cluster_bits;
 	if (error == 0)
 		error = disk_raw_write(q->file, table, clusters * size, at);
-	if (error == 0)
-		error = q2_write_header(q, at, clusters);
 	free(table);
 	q->rt_offset = at;
 	q->rt_size = clusters * size / 8;
@@ -273,6 +272,11 @@ q2_repair(struct q2 *q)
 		error = q2_count_all(&c);
 	if (error == 0)
 		error = q2_write_refcounts(&c);
+	/* Or else the image would be made valid with flags that are not. */
+	if (error == 0)
+		error = q2_set_flags(&c);
+	if (error == 0)
+		error = q2_write_header(q);
 	q2_count_end(&c);
 	return error;
 }
