@@ -17,6 +17,7 @@ struct q2_checking {
 	struct q2		*q;
 	uint8_t			*block;		/* a cluster */
 	uint64_t		*counts;	/* refcounts that flags go by */
+	bool			*seen;		/* L2 tables, by cluster */
 	struct disk_check	*res;
 	bool			 repair;	/* what is looked at */
 };
@@ -161,9 +162,11 @@ q2_check_l1_entry(struct q2_checking *k, uint64_t i)
 		    q->l1_offset + i * 8);
 	}
 	/* All links to an external file say that they are the only ones. */
-	if (error == 0 && !q2_has_data_file(q))
-		error = q2_check_l2(k, off);
-	return error;
+	if (error != 0 || k->seen[off >> q->cluster_bits] ||
+	    q2_has_data_file(q))
+		return error;
+	k->seen[off >> q->cluster_bits] = true;
+	return q2_check_l2(k, off);
 }
 
 static int
@@ -172,8 +175,12 @@ q2_check_flags(struct q2_checking *k)
 	uint64_t i;
 	int error = 0;
 
+	k->seen = calloc(k->c->n + 1, sizeof(*k->seen));
+	if (k->seen == NULL)
+		return -ENOMEM;
 	for (i = 0; i < k->q->l1_size && error == 0; i++)
 		error = q2_check_l1_entry(k, i);
+	free(k->seen);
 	return error;
 }
 

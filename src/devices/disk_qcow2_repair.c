@@ -14,10 +14,10 @@
 #include "devices/disk_qcow2.h"
 
 /*
- * Bytes of tables read in a repair: a file that is nearly all holes has room
+ * Bytes of tables read to count: a file that is nearly all holes has room
  * for more than anybody would wait for.
  */
-#define REPAIR_BYTES_MAX	(UINT64_C(64) << 30)
+#define COUNT_BYTES_MAX	(UINT64_C(64) << 30)
 
 /* Something is where nothing can be: the end, unless all such are counted. */
 int
@@ -243,7 +243,7 @@ q2_count_begin(struct q2_count *c, struct q2 *q)
 		.q = q,
 		.n = q->fresh_from / q2_cluster_size(q),
 		.most = UINT64_MAX >> (64 - (1u << q->rc_order)),
-		.left = UINT64_MAX,
+		.left = COUNT_BYTES_MAX,
 	};
 	/* More than any table of refcounts tells of. */
 	if (c->n >> q->rb_bits > Q2_REFTABLE_MAX / 8)
@@ -267,7 +267,6 @@ q2_repair(struct q2 *q)
 	int error;
 
 	error = q2_count_begin(&c, q);
-	c.left = REPAIR_BYTES_MAX;
 	if (error == 0)
 		error = q2_count_all(&c);
 	if (error == 0)

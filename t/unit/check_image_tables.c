@@ -417,6 +417,29 @@ START_TEST(bitmaps_written)
 }
 END_TEST
 
+/* An L2 table that an L1 table links to all over, read once nevertheless. */
+START_TEST(one_table)
+{
+	static uint64_t l1[1 << 20];
+	const uint64_t at = 64 << 20;
+	uint64_t link;
+	size_t i;
+
+	rig_sh(&g, "qemu-img create -f qcow2 -o cluster_size=2M a.qcow2 6M && "
+	    "qemu-io -c 'write -q -P 3 0 2M' a.qcow2");
+	link = htobe64(peek64(peek64(40)));
+	ck_assert_uint_ne(link, 0);
+	for (i = 0; i < sizeof(l1) / sizeof(l1[0]); i++)
+		l1[i] = link;
+	poke(at, l1, sizeof(l1));
+	poke(36, &(uint32_t){ htobe32(1 << 20) }, 4);
+	poke(40, &(uint64_t){ htobe64(at) }, 8);
+	imagerig_do(&g, "check a.qcow2");
+	ck_assert_int_eq(g.status, 4);
+	imagerig_fails(&g, "too damaged", "check -r all a.qcow2");
+}
+END_TEST
+
 /* A link to where nothing can be is found, and not guessed at. */
 START_TEST(nowhere)
 {
@@ -586,6 +609,7 @@ main(void)
 	tcase_add_test(tc, bitmaps_repaired);
 	tcase_add_test(tc, bitmaps_broken);
 	tcase_add_test(tc, bitmaps_written);
+	tcase_add_test(tc, one_table);
 	tcase_add_test(tc, nowhere);
 	tcase_add_loop_test(tc, resized, 0, NFORMS);
 	tcase_add_test(tc, resized_others);
