@@ -204,15 +204,14 @@ q2_child_start(struct q2_child *c, struct disk *on)
 	disk_submit(on, &c->io);
 }
 
-/* Zeroes, aligned for files that are written past the host's cache. */
 uint8_t *
-q2_alloc_bytes(size_t len)
+q2_alloc_bytes(size_t len, size_t from)
 {
 	void *p;
 
 	if (posix_memalign(&p, DISK_SLICE_MAX, len) != 0)
 		return NULL;
-	memset(p, 0, len);
+	memset((uint8_t *)p + from, 0, len - from);
 	return p;
 }
 

@@ -192,6 +192,7 @@ struct q2_fill {
 	unsigned		 index;		/* of the first entry in it */
 	uint64_t		 start, pos, stop, end; /* guest's: see write.c */
 	uint8_t			*head, *tail;
+	uint64_t		 rests;		/* bytes of both */
 	struct iovec		 head_iov, tail_iov;
 	struct disk_req		 head_req, tail_req;
 	unsigned		 reads;
@@ -297,6 +298,8 @@ struct q2 {
 	struct q2_table	*growing;	/* refcount blocks, or NULL */
 	struct q2_table	*tables;	/* L2, being made */
 	struct q2_fill	*fills;
+	uint64_t	 rests;		/* bytes of their heads and tails */
+	struct disk_queue crowded;	/* writes, for room for theirs */
 
 	uint64_t	 seq;
 	struct q2_req	*oldest, *newest;
@@ -383,7 +386,11 @@ struct q2_child *q2_child_create(struct q2_req *r, enum disk_op op,
 void q2_child_ended(struct q2_req *r, int res);
 unsigned q2_iov_take(struct q2_req *r, uint64_t len, struct iovec *out);
 unsigned q2_iov_count(const struct q2_req *r, uint64_t len);
-uint8_t *q2_alloc_bytes(size_t len);
+/*
+ * Bytes for files that are written past the host's cache, too: zeroes from
+ * `from` on, before that whatever the memory had.  NULL without memory.
+ */
+uint8_t *q2_alloc_bytes(size_t len, size_t from);
 void q2_iov_zero(struct q2_req *r, uint64_t len);
 int q2_corrupt(struct q2 *q, const char *what, uint64_t where);
 int q2_add_run(struct q2_runs *rs, uint64_t first, uint64_t n);

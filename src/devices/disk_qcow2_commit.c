@@ -19,7 +19,7 @@ q2_write_add(struct q2 *q, unsigned phase, uint64_t off, size_t len)
 
 	if (w == NULL)
 		return NULL;
-	w->data = q2_alloc_bytes(len);
+	w->data = q2_alloc_bytes(len, 0);
 	if (w->data == NULL) {
 		free(w);
 		return NULL;

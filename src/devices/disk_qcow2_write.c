@@ -11,7 +11,8 @@
  * of it that has a state of its own.  They are read as the guest would read
  * them, by requests of our own, and written with the guest's bytes at once.
  * The tables change when that is done.  Meanwhile whoever else wants to fill
- * one of the clusters waits.
+ * one of the clusters waits; and since a sector of the guest's may need a
+ * cluster of ours, so does who comes when heads and tails have their room.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@
 #include "devices/disk_qcow2.h"
 
 #define ALL_SUBS	UINT64_C(0xffffffff)
+
+/* Bytes of heads and tails in memory with which no filling begins any more. */
+#define RESTS_FULL	(4u << 20)
 
 static int
 q2_write_in_place(struct q2_req *r, const struct q2_extent *x)
@@ -91,6 +95,18 @@ q2_fill_undo(struct q2 *q, const struct q2_fill *f)
 		q2_unlink(q, f->host, f->n);
 }
 
+/* Who waits for room goes on in order, as far as there is room. */
+static void
+q2_rests_wake(struct q2 *q)
+{
+	struct disk_wait *w;
+
+	while (q->rests < RESTS_FULL && (w = q->crowded.first) != NULL) {
+		q->crowded.first = w->next;
+		w->fn(w, 0);
+	}
+}
+
 static void
 q2_fill_end(struct q2_fill *f, int res)
 {
@@ -108,9 +124,11 @@ q2_fill_end(struct q2_fill *f, int res)
 		continue;
 	*p = f->next;
 	disk_slice_put(f->s);
-	disk_queue_wake(&f->waiters, 0);
 	free(f->head);
 	free(f->tail);
+	q->rests -= f->rests;
+	q2_rests_wake(q);
+	disk_queue_wake(&f->waiters, 0);
 	free(f);
 	q2_commit_if_due(q);
 	q2_child_ended(r, res);
@@ -214,26 +232,39 @@ q2_rest_is_zero(struct q2_req *r, const struct q2_fill *f, uint64_t pos)
 	    q2_reads_zero(r->q, &x, pos);
 }
 
-/* Room for head and tail where they must be written; zeroes at first. */
+/* Room for such bytes: zeroes where no read is to put others. */
+static int
+q2_rest_create(struct q2_fill *f, uint8_t **rest, uint64_t from, uint64_t to,
+    bool read)
+{
+	uint64_t size = f->r->q->d.info.size;
+
+	*rest = q2_alloc_bytes(to - from, !read || size <= from ? 0 :
+	    q2_min(size, to) - from);
+	if (*rest == NULL)
+		return -ENOMEM;
+	f->rests += to - from;
+	return 0;
+}
+
+/* Room for head and tail where they must be written. */
 static int
 q2_fill_rest(struct q2_req *r, struct q2_fill *f, bool *read_head,
     bool *read_tail)
 {
+	int error = 0;
+
 	*read_head = f->start < f->pos && (f->whole_first ||
 	    !q2_rest_is_zero(r, f, f->start));
 	*read_tail = f->stop < f->end && (f->whole_last ||
 	    !q2_rest_is_zero(r, f, f->stop));
-	if (f->start < f->pos && (*read_head || !f->fresh)) {
-		f->head = q2_alloc_bytes(f->pos - f->start);
-		if (f->head == NULL)
-			return -ENOMEM;
-	}
-	if (f->stop < f->end && (*read_tail || !f->fresh)) {
-		f->tail = q2_alloc_bytes(f->end - f->stop);
-		if (f->tail == NULL)
-			return -ENOMEM;
-	}
-	return 0;
+	if (f->start < f->pos && (*read_head || !f->fresh))
+		error = q2_rest_create(f, &f->head, f->start, f->pos,
+		    *read_head);
+	if (error == 0 && f->stop < f->end && (*read_tail || !f->fresh))
+		error = q2_rest_create(f, &f->tail, f->stop, f->end,
+		    *read_tail);
+	return error;
 }
 
 /* What the filling covers, beside the guest's bytes. */
@@ -274,6 +305,7 @@ q2_fill_start(struct q2_req *r, const struct q2_fill *want)
 	disk_slice_pin(f->s);
 	f->next = r->q->fills;
 	r->q->fills = f;
+	r->q->rests += f->rests;
 	r->children++;
 	r->pos = f->stop;
 	/* One more, so that the write starts when both have been started. */
@@ -354,6 +386,10 @@ q2_fill(struct q2_req *r, struct disk_slice *s, unsigned index,
 
 	if (other != NULL) {
 		disk_queue_add(&other->waiters, &r->wait);
+		return -EINPROGRESS;
+	}
+	if (q->rests >= RESTS_FULL) {
+		disk_queue_add(&q->crowded, &r->wait);
 		return -EINPROGRESS;
 	}
 	error = q2_fill_place(r, &want, x);

@@ -175,6 +175,110 @@ START_TEST(packed_bytes_are_bounded)
 }
 END_TEST
 
+#define WIDE	(2 * MIB)
+#define WIDES	12u
+
+/* Those that are being filled, as bits; each has begun after those before. */
+static uint32_t
+wides_filled(uint32_t *begun)
+{
+	uint32_t now = 0;
+	unsigned i;
+
+	for (i = 0; i < WIDES; i++)
+		if (q2_fill_at((struct q2 *)r.d, i) != NULL)
+			now |= 1u << i;
+	*begun |= now;
+	ck_assert_uint_eq(*begun & (*begun + 1), 0);
+	return now;
+}
+
+/* A sector here and one there, of which each cluster needs all of 2 MiB. */
+START_TEST(rests_are_bounded)
+{
+	static const char *const create[] = {
+		/* What is behind; what is packed; what others have left. */
+		"qemu-img create -f raw behind 24M && qemu-io -f raw -c "
+		    "'write -P 7 0 24M' behind && qemu-img create -f qcow2 "
+		    "-o cluster_size=2M -b behind -F raw disk.qcow2",
+		"qemu-img create -f raw behind 24M && qemu-io -f raw -c "
+		    "'write -P 7 0 24M' behind && qemu-img convert -c -O "
+		    "qcow2 -o cluster_size=2M behind disk.qcow2",
+		"qemu-img create -f qcow2 -o cluster_size=2M disk.qcow2 24M "
+		    "&& qemu-io -c 'write -P 7 0 24M' -c 'write -z -u 0 24M' "
+		    "disk.qcow2",
+	};
+	static struct rig_req q[2 * WIDES];
+	static uint8_t sector[512], got[WIDE];
+	uint32_t begun = 0;
+	unsigned i, at, failed = 0, kind = (unsigned)_i % 3;
+
+	setup();
+	rig_sh(&r, "%s", create[kind]);
+	rig_open(&r);
+	memset(sector, 9, sizeof(sector));
+	/* Behind a fill that fails, others go on, too. */
+	fakeaio_of(r.aio)->fail_at = _i < 3 ? 0 : 9;
+	fakeaio_of(r.aio)->fail_with = -EIO;
+	for (i = 0; i < 2 * WIDES; i++) {
+		at = i % WIDES * WIDE + (i < WIDES ? 4096 : MIB);
+		rig_submit(&r, &q[i], DISK_WRITE, at, sector, 512);
+	}
+	do
+		ck_assert_int_le(__builtin_popcount(wides_filled(&begun)), 4);
+	while (fakeaio_step(r.aio));
+	for (i = 0; i < 2 * WIDES; i++) {
+		ck_assert(q[i].done && (q[i].res == 0 || _i >= 3));
+		failed += q[i].res != 0;
+	}
+	ck_assert_uint_eq(failed, _i < 3 ? 0 : 1);
+	for (i = 0; failed == 0 && i < WIDES; i++) {
+		ck_assert_int_eq(rig_do(&r, DISK_READ, i * WIDE, got, WIDE),
+		    0);
+		for (at = 0; at < WIDE; at++)
+			if (got[at] != (at / 512 == 4096 / 512 ||
+			    at / 512 == MIB / 512 ? 9 : kind < 2 ? 7 : 0))
+				ck_abort_msg("cluster %u at %u", i, at);
+	}
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* Each needs two clusters, which others fill at the same time. */
+START_TEST(rests_of_neighbours)
+{
+	static struct rig_req q[WIDES];
+	static uint8_t buf[WIDES][WIDE], got[WIDE];
+	unsigned i, at;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f raw behind 26M && qemu-io -f raw -c "
+	    "'write -P 99 0 26M' behind && qemu-img create -f qcow2 -o "
+	    "cluster_size=2M -b behind -F raw disk.qcow2");
+	rig_open(&r);
+	for (i = 0; i < WIDES; i++) {
+		memset(buf[i], (int)i, WIDE);
+		at = (i * 7 + (unsigned)_i) % WIDES * WIDE + 512;
+		rig_submit(&r, &q[i], DISK_WRITE, at, buf[i], WIDE);
+	}
+	fakeaio_run(r.aio);
+	for (i = 0; i < WIDES; i++) {
+		ck_assert(q[i].done && q[i].res == 0);
+		ck_assert_int_eq(rig_do(&r, DISK_READ, q[i].req.offset, got,
+		    WIDE), 0);
+		ck_assert_mem_eq(got, buf[i], WIDE);
+	}
+	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, got, 512), 0);
+	ck_assert_uint_eq(got[0], 99);
+	ck_assert_uint_eq(got[511], 99);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
 /* A frame of a cluster that may look back 2^log bytes; its length. */
 static size_t
 pack(uint8_t *to, size_t room, int log, uint8_t fill)
@@ -259,6 +363,8 @@ main(void)
 	tcase_add_test(tc, repair_of_one_table);
 	tcase_add_test(tc, repair_is_bounded);
 	tcase_add_test(tc, packed_bytes_are_bounded);
+	tcase_add_loop_test(tc, rests_are_bounded, 0, 6);
+	tcase_add_loop_test(tc, rests_of_neighbours, 0, 3);
 	tcase_add_loop_test(tc, window_is_bounded, 0, 3);
 	tcase_add_test(tc, tables_are_as_long_as_needed);
 	return test_main("qcow2_hostile", tc);
