@@ -286,6 +286,9 @@ struct q2 {
 	uint64_t	 scan;		/* cluster that may be free */
 	uint64_t	 fresh_from;	/* host offset: never written since */
 	struct q2_runs	 reuse;		/* known to be free */
+	struct q2_run	 reuse_run;	/* one of those, whose count is read */
+	struct disk_wait reuse_wait;
+	struct disk_queue reuse_waiters;
 	struct q2_runs	 unlinked;	/* since the last commit */
 	struct q2_runs	 freed;		/* links are gone, counts are not */
 	uint64_t	 freed_seq;	/* requests that may still use them */

@@ -280,6 +280,40 @@ q2_count_free(const struct q2 *q, const struct disk_slice *s, unsigned i,
 	return k;
 }
 
+/* A run whose refcounts cannot be read stays off the list: others may do. */
+static void
+q2_reuse_read(struct disk_wait *w, int res)
+{
+	struct q2 *q = (struct q2 *)((char *)w -
+	    offsetof(struct q2, reuse_wait));
+
+	if (res == 0)
+		(void)q2_add_run(&q->reuse, q->reuse_run.first,
+		    q->reuse_run.n);
+	q->reuse_run.n = 0;
+	disk_queue_wake(&q->reuse_waiters, 0);
+}
+
+/* The refcounts of the last run in the list, which goes if there are none. */
+static int
+q2_reuse_slice(struct q2 *q, struct disk_wait *w, struct disk_slice **sp,
+    unsigned *index)
+{
+	const struct q2_run *run = &q->reuse.run[q->reuse.n - 1];
+	int error;
+
+	q->reuse_wait.fn = q2_reuse_read;
+	error = q2_refcount_slice(q, run->first, &q->reuse_wait, sp, index);
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	q->reuse.n--;
+	if (error != -EINPROGRESS)
+		return -EAGAIN;
+	q->reuse_run = *run;
+	disk_queue_add(&q->reuse_waiters, w);
+	return error;
+}
+
 /*
  * From the list of what was given back, of which the scan may have taken some:
  * -EAGAIN.  -ENOENT if there is nothing in it.
@@ -294,12 +328,16 @@ q2_alloc_known(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
 	uint64_t used;
 	int error;
 
+	if (q->reuse_run.n != 0) {
+		disk_queue_add(&q->reuse_waiters, w);
+		return -EINPROGRESS;
+	}
 	if (q->reuse.n == 0)
 		return -ENOENT;
-	run = &q->reuse.run[q->reuse.n - 1];
-	error = q2_refcount_slice(q, run->first, w, &s, &index);
+	error = q2_reuse_slice(q, w, &s, &index);
 	if (error != 0)
 		return error;
+	run = &q->reuse.run[q->reuse.n - 1];
 	*got = q2_count_free(q, s, index, q2_min(n, run->n));
 	error = *got == 0 ? -EAGAIN :
 	    q2_take(q, s, index, run->first, *got, host);
