@@ -37,12 +37,10 @@ static const struct disk_foreign {
 struct disk *
 disk_refuse(const struct disk_opening *o, const char *fmt, ...)
 {
-	const struct disk_opening *top = o;
+	const struct disk_opening *top = disk_opening_first(o);
 	va_list ap;
 	int n;
 
-	while (top->up != NULL)
-		top = top->up;
 	n = snprintf(o->err, o->errlen, "disk %s: ", top->path);
 	if (o != top && n >= 0 && (size_t)n < o->errlen)
 		n += snprintf(o->err + n, o->errlen - (size_t)n, "%s: ",

@@ -128,6 +128,9 @@ struct disk_how {
 	bool		check;		/* for disk_check() alone */
 	/* How users say that it is raw, or ""; NULL is "format=raw". */
 	const char	*say_raw;
+	/* How they see one that is in use, of all of its files; or NULL. */
+	const char	*say_unlocked;
+	bool		tool;		/* a user's, whose rights count */
 	struct disk_about *about;	/* to be filled in, or NULL */
 };
 
@@ -156,6 +159,9 @@ void disk_about_clear(struct disk_about *about);
  * it.  To be freed; NULL without memory.
  */
 char *disk_path_beside(const char *path, const char *name);
+
+/* Names in an image like nbd://host or json:{...} are of no file. */
+bool disk_is_file_name(const char *name);
 
 /* What the image turned out to be.  Any thread; valid until the close. */
 enum disk_kind disk_kind(const struct disk *d);

@@ -64,8 +64,14 @@ enum disk_kind disk_probe_bytes(const char first[4]);
 /* The format, none of ours, of a file that begins so; or NULL. */
 const char *disk_foreign(const void *first, size_t len);
 
-/* Names in an image like nbd://host or json:{...} are of no file. */
-bool disk_is_file_name(const char *name);
+/* That of the whole chain: what the caller asked for. */
+static inline const struct disk_opening *
+disk_opening_first(const struct disk_opening *o)
+{
+	while (o->up != NULL)
+		o = o->up;
+	return o;
+}
 
 /* Says why an image cannot be opened; always NULL. */
 struct disk *disk_refuse(const struct disk_opening *o, const char *fmt, ...)

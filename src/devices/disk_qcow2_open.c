@@ -391,8 +391,9 @@ q2_open_other(const struct q2_opening *p, const char *name,
 	char *path;
 
 	if (!disk_is_file_name(name))
-		return disk_refuse(p->o, "is behind `%s', which is no file",
-		    name);
+		return disk_refuse(p->o, "the %s, `%s', is named by something "
+		    "else than a file", image ? "image behind it" :
+		    "data file of it", name);
 	if (other.depth >= DISK_DEPTH_MAX)
 		return disk_refuse(p->o, "more than %d images stand behind "
 		    "each other", DISK_DEPTH_MAX);

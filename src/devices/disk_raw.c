@@ -104,6 +104,20 @@ raw_check(struct disk_raw *r, bool unlocked)
 	return NULL;
 }
 
+/* In the words of whoever opens it; always NULL. */
+static struct disk *
+raw_refuse(const struct disk_opening *o, int error)
+{
+	const struct disk_how *how = &disk_opening_first(o)->how;
+
+	if (error == EBUSY && how->say_unlocked != NULL)
+		return disk_refuse(o, "%s; %s", in_use, how->say_unlocked);
+	if (error == EBUSY)
+		return disk_refuse(o, "%s", in_use);
+	return disk_refuse(o, "%s", how->tool ? strerror(error) :
+	    confine_strerror(error));
+}
+
 struct disk *
 disk_raw_open(struct disk_opening *o)
 {
@@ -121,13 +135,15 @@ disk_raw_open(struct disk_opening *o)
 	/* O_EXCL: not a block device that the host has mounted. */
 	r->fd = confine_open(o->in, o->path, flags | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {
-		disk_refuse(o, "%s", r->fd == -EBUSY ? in_use :
-		    confine_strerror(-r->fd));
+		raw_refuse(o, -r->fd);
 		goto fail_open;
 	}
 	why = raw_check(r, o->how.unlocked);
 	if (why != NULL) {
-		disk_refuse(o, "%s", why);
+		if (why == in_use)
+			raw_refuse(o, EBUSY);
+		else
+			disk_refuse(o, "%s", why);
 		goto fail_check;
 	}
 	return &r->d;

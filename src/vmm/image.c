@@ -18,20 +18,20 @@
 static const struct image_verb verbs[] = {
 	{ "check", "[-f FORMAT] [-r leaks|all] FILE",
 	    "look whether an image's tables are right, and repair them",
-	    image_check },
+	    image_check, false },
 	{ "commit", "[-f FORMAT] FILE",
-	    "write what an image has to the one behind it", image_commit },
+	    "write what an image has to the one behind it", image_commit, false },
 	{ "convert", "[-f FORMAT] [-O FORMAT] [-o OPTIONS] SRC DST",
-	    "copy all that a disk has to a new image", image_convert },
+	    "copy all that a disk has to a new image", image_convert, true },
 	{ "create", "[-f FORMAT] [-o OPTIONS] [-b FILE [-F FORMAT]] "
 	    "[-s SIZE] FILE", "make an image of zeroes, or before another",
-	    image_create },
+	    image_create, true },
 	{ "info", "[-f FORMAT] [-U] FILE",
-	    "show what an image is, and its snapshots", image_info },
+	    "show what an image is, and its snapshots", image_info, false },
 	{ "map", "[-f FORMAT] [-U] FILE",
-	    "show what there is of a disk, and where", image_map },
+	    "show what there is of a disk, and where", image_map, false },
 	{ "resize", "[-f FORMAT] [--shrink] FILE [+|-]SIZE",
-	    "give a disk another size", image_resize },
+	    "give a disk another size", image_resize, false },
 };
 
 #define NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
@@ -149,7 +149,26 @@ image_run(struct image_call *c, char *program)
 bool
 image_fail(struct image_call *c, const char *path, int error)
 {
-	conn_fail(c->cn, "failed", "image: %s: %s", path, strerror(-error));
+	if (error == -EINTR && c->verb->makes)
+		conn_fail(c->cn, "failed", "image: interrupted, %s has not "
+		    "been made", c->argv[c->argc - 1]);
+	else if (error == -EINTR)
+		conn_fail(c->cn, "failed", "image: interrupted, begin again");
+	else if (error == -EEXIST)
+		conn_fail(c->cn, "failed", "image: %s: is there already, and "
+		    "is never overwritten; remove it first", path);
+	else
+		conn_fail(c->cn, "failed", "image: %s: %s", path,
+		    strerror(-error));
+	return false;
+}
+
+bool
+image_has_bytes(struct image_call *c, const char *path, const struct disk *d)
+{
+	if (disk_info(d)->size != 0)
+		return true;
+	conn_fail(c->cn, "failed", "image: %s: is empty", path);
 	return false;
 }
 
@@ -298,15 +317,18 @@ image_parse_size(struct image_call *c, const char *text, uint64_t *v)
 struct disk *
 image_open(struct image_call *c, const char *path, const struct disk_how *how)
 {
-	char err[CONN_ERROR_MAX - 8];
+	char err[CONN_ERROR_MAX];
 	struct disk_how own = *how;
 	struct disk *d;
 
+	own.tool = true;
 	if (own.say_raw == NULL)
 		own.say_raw = "-f raw";
 	d = disk_open(NULL, path, &own, err, sizeof(err));
+	/* All that is opened here are disks. */
 	if (d == NULL)
-		conn_fail(c->cn, "failed", "image: %s", err);
+		conn_fail(c->cn, "failed", "image: %.*s",
+		    CONN_ERROR_MAX - 8, err + strlen("disk "));
 	return d;
 }
 
@@ -315,6 +337,7 @@ image_open_to_look(struct image_call *c, struct disk_how *how)
 {
 	int ch;
 
+	how->say_unlocked = "-U looks at it nevertheless";
 	while ((ch = image_next(c, "Uf:", NULL)) != -1) {
 		if (ch == 'U')
 			how->unlocked = true;

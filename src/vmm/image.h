@@ -55,6 +55,7 @@ struct image_verb {
 	const char	*what;		/* it does */
 	/* Prints, unless it is JSON that is asked for. */
 	void		(*run)(struct image_call *c);
+	bool		makes;		/* a file, named by the last word */
 };
 
 /*
@@ -78,8 +79,14 @@ int image_help_row(struct buf *b, unsigned i);
 void image_usage_exit(const struct image_call *c)
     __attribute__((__noreturn__));
 
-/* Keeps what is wrong with a file; always false. */
+/*
+ * Keeps what is wrong with a file, or that an interrupt was it; always false.
+ */
 bool image_fail(struct image_call *c, const char *path, int error);
+
+/* The same for a disk without a byte; else it does nothing, and is true. */
+bool image_has_bytes(struct image_call *c, const char *path,
+    const struct disk *d);
 
 /* Has anything gone wrong? */
 bool image_failed(const struct image_call *c);

@@ -88,7 +88,7 @@ image_check(struct image_call *c)
 		return;
 	how.readonly = repair == DISK_REPAIR_NOT;
 	d = image_open(c, c->argv[optind], &how);
-	if (d != NULL)
+	if (d != NULL && image_has_bytes(c, c->argv[optind], d))
 		check(c, c->argv[optind], d, repair);
 	disk_close(d);
 }

@@ -134,7 +134,8 @@ image_convert(struct image_call *c)
 	from = image_open(c, a.from, &how);
 	if (from == NULL)
 		return;
-	if (!parse_make(c, &a, from, &m)) {
+	if (!image_has_bytes(c, a.from, from) ||
+	    !parse_make(c, &a, from, &m)) {
 		disk_close(from);
 		return;
 	}

@@ -226,29 +226,52 @@ parse_args(struct image_call *c, struct create_args *a)
 	return true;
 }
 
+/* Will those who open the image later take that name for a file's, too? */
+static bool
+is_file_behind(struct image_call *c, const struct create_args *a,
+    const char *path)
+{
+	if (disk_is_file_name(a->behind))
+		return true;
+	if (access(path, F_OK) == 0)
+		conn_fail(c->cn, "syntax", "image: %s: the image behind it, "
+		    "`%s', would be taken for a protocol, write ./%s",
+		    a->file, a->behind, a->behind);
+	else
+		conn_fail(c->cn, "syntax", "image: %s: the image behind it, "
+		    "`%s', is named by something else than a file", a->file,
+		    a->behind);
+	return false;
+}
+
 /* The format of the image behind, and its size if no other is asked for. */
 static bool
 look_behind(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
 	struct disk_how how = { .readonly = true, .say_raw = "-F raw" };
-	char *path = disk_path_beside(a->file, a->behind);
-	struct disk *d;
+	struct disk *d = NULL;
+	char *path;
+	bool ok;
 
+	if (a->behind_format != NULL &&
+	    !image_parse_kind(c, a->behind_format, &how.kind))
+		return false;
+	path = disk_path_beside(a->file, a->behind);
 	if (path == NULL)
 		return image_fail(c, a->behind, -ENOMEM);
-	d = a->behind_format != NULL &&
-	    !image_parse_kind(c, a->behind_format, &how.kind) ? NULL :
-	    image_open(c, path, &how);
-	free(path);
-	if (d == NULL)
-		return false;
-	m->behind = a->behind;
-	m->behind_format = image_kind_name(disk_kind(d));
-	if (a->size == NULL)
+	if (is_file_behind(c, a, path))
+		d = image_open(c, path, &how);
+	ok = d != NULL && (a->size != NULL || image_has_bytes(c, path, d));
+	if (ok) {
+		m->behind = a->behind;
+		m->behind_format = image_kind_name(disk_kind(d));
+	}
+	if (ok && a->size == NULL)
 		m->size = disk_info(d)->size;
 	disk_close(d);
-	return true;
+	free(path);
+	return ok;
 }
 
 static bool

@@ -170,8 +170,13 @@ START_TEST(created_behind)
 	imagerig_fails(&g, "nothing is preallocated",
 	    "create -b b.qcow2 -o preallocation=metadata c.qcow2");
 	/* It is no file for those who open it later. */
-	rig_sh(&g, "cp b.qcow2 x:y");
-	imagerig_fails(&g, "is no file", "create -b x:y c.qcow2");
+	rig_sh(&g, "cp sub/base x:y && truncate -s 0 empty");
+	imagerig_fails(&g, "image: c.qcow2: the image behind it, `x:y', would "
+	    "be taken for a protocol, write ./x:y", "create -b x:y c.qcow2");
+	imagerig_fails(&g, "image: c.qcow2: the image behind it, `nbd://x', is "
+	    "named by something else than a file", "create -b nbd://x c.qcow2");
+	imagerig_do(&g, "create -b ./x:y d.qcow2");
+	imagerig_fails(&g, "image: empty: is empty", "create -b empty c.qcow2");
 	ck_assert(!imagerig_has("c.qcow2") && !imagerig_has("c.img"));
 	imagerig_no_rest(&g);
 }
@@ -251,17 +256,18 @@ START_TEST(created_data_refused)
 	static const struct {
 		const char *words, *text;
 	} bad[] = {
-		{ "-o data_file=base -s 1M a.qcow2", "base: File exists" },
+		{ "-o data_file=base -s 1M a.qcow2", "base: is there already, and is never "
+		    "overwritten; remove it first" },
 		{ "-o data_file=no/x -s 1M a.qcow2", "no/x: No such file" },
 		{ "-o data_file=x:y -s 1M a.qcow2", "that of no file" },
 		{ "-o data_file= -s 1M a.qcow2", "must be the name of" },
-		{ "-o data_file=a.qcow2 -s 1M a.qcow2", "File exists" },
+		{ "-o data_file=a.qcow2 -s 1M a.qcow2", "is there already" },
 		{ "-o data_file=x -s 1M a.raw", "no option `data_file'" },
 		{ "-o data_file=x,compat=0.10 -s 1M a.qcow2", "0.10 has" },
 		{ "-o data_file_raw=on -s 1M a.qcow2", "needs a data_file" },
 		{ "-o data_file=x,data_file_raw=on -b base a.qcow2",
 		    "cannot be raw" },
-		{ "-o data_file=x -b b:c a.qcow2", "is no file" },
+		{ "-o data_file=x -b b:c a.qcow2", "for a protocol" },
 		{ "-o data_file=x -s 1E a.qcow2", "no size" },
 		{ "-o data_file=x,cluster_size=512 -s 1T a.qcow2",
 		    "too large for" },
@@ -278,7 +284,7 @@ START_TEST(created_data_refused)
 	/* QEMU looks for it from where it is itself. */
 	rig_sh(&g, "cd sub && [ -f x ] && qemu-img check a.qcow2 && "
 	    "qemu-img info a.qcow2 | grep 'backing file: ../base'");
-	imagerig_fails(&g, "x: File exists", "convert -o data_file=x base "
+	imagerig_fails(&g, "x: is there already", "convert -o data_file=x base "
 	    "sub/b.qcow2");
 }
 END_TEST
@@ -293,8 +299,8 @@ START_TEST(created_raw)
 	ck_assert_int_lt(st.st_blocks, 64);
 	ck_assert_int_eq(st.st_mode & 0777, 0600);
 	/* What is there stays as it is. */
-	imagerig_fails(&g, "a: File exists", "create -f raw -s 512 a");
-	imagerig_fails(&g, "a: File exists", "convert -O raw a a");
+	imagerig_fails(&g, "a: is there already", "create -f raw -s 512 a");
+	imagerig_fails(&g, "a: is there already", "convert -O raw a a");
 	ck_assert_int_eq(stat("a", &st), 0);
 	ck_assert_int_eq(st.st_size, 1 << 30);
 	imagerig_do(&g, "create -s 2M -o preallocation=falloc b.img");
@@ -308,7 +314,7 @@ START_TEST(created_raw)
 	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c.raw");
 	imagerig_fails(&g, "c.raw: ", "create -s 9223372036854775296 c.raw");
 	ck_assert_int_eq(symlink("none", "c.raw"), 0);
-	imagerig_fails(&g, "c.raw: File exists", "create -s 512 c.raw");
+	imagerig_fails(&g, "c.raw: is there already", "create -s 512 c.raw");
 	ck_assert(!imagerig_has("none"));
 	imagerig_fails(&g, "No such file", "create -s 512 none/c.raw");
 	imagerig_no_rest(&g);
@@ -347,7 +353,9 @@ START_TEST(refused)
 		    "at least 16K" },
 		{ "create -s 1024T -o cluster_size=512 a.qcow2",
 		    "too large for" },
-		{ "convert a.qcow2 b.img", "No such file" },
+		{ "convert a.qcow2 b.img", "image: a.qcow2: No such file" },
+		{ "convert empty b.img", "image: empty: is empty" },
+		{ "check empty", "image: empty: is empty" },
 		{ "info a.qcow2", "No such file" },
 		{ "info -f qcow2 base", "is not a qcow2 image" },
 		{ "info .", "neither a regular file" },
@@ -355,12 +363,28 @@ START_TEST(refused)
 	};
 	size_t i;
 
-	rig_sh(&g, "truncate -s 1M base");
+	rig_sh(&g, "truncate -s 1M base && truncate -s 0 empty");
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
 	ck_assert(!imagerig_has("a") && !imagerig_has("a.qcow2") &&
 	    !imagerig_has("a.raw"));
 	imagerig_no_rest(&g);
+}
+END_TEST
+
+/* Rights are the caller's, whoever that is. */
+START_TEST(denied)
+{
+	ck_assert_int_eq(chmod(g.dir, 0777), 0);
+	rig_sh(&g, "truncate -s 1M base && chmod 600 base");
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	else
+		rig_sh(&g, "chmod 0 base");
+	imagerig_fails(&g, "image: base: Permission denied", "info base");
+	ck_assert_ptr_null(strstr(g.cn.error, "daemon"));
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
 }
 END_TEST
 
@@ -533,7 +557,9 @@ START_TEST(in_use)
 	d = disk_open(NULL, "a.qcow2", &how, err, sizeof(err));
 	ck_assert_msg(d != NULL, "%s", err);
 	imagerig_fails(&g, "in use by another", "convert a.qcow2 b.raw");
-	imagerig_fails(&g, "in use by another", "info a.qcow2");
+	ck_assert_ptr_null(strstr(g.cn.error, "-U"));
+	imagerig_fails(&g, "in use by another guest or process; -U looks at "
+	    "it nevertheless", "info a.qcow2");
 	imagerig_fails(&g, "in use by another", "create -b a.qcow2 b.qcow2");
 	imagerig_do(&g, "info -U a.qcow2");
 	disk_close(d);
@@ -547,7 +573,7 @@ START_TEST(foreign)
 	static const struct {
 		const char *words, *text;
 	} bad[] = {
-		{ "info v.vmdk", "image: disk v.vmdk: looks like a VMDK image, "
+		{ "info v.vmdk", "image: v.vmdk: looks like a VMDK image, "
 		    "which is not supported; convert it by qemu-img, or say "
 		    "-f raw" },
 		{ "convert v.vmdk a.qcow2", "or say -f raw" },
@@ -660,8 +686,8 @@ START_TEST(interrupted)
 	if (pid == 0) {
 		bool ok = imagerig_try(&g, "%s", words[_i]);
 
-		_exit(ok ? 0 : strstr(g.cn.error, "Interrupted") != NULL ?
-		    3 : 4);
+		_exit(ok ? 0 : strcmp(g.cn.error, "image: interrupted, "
+		    "b.qcow2 has not been made") == 0 ? 3 : 4);
 	}
 	fd = open_unnamed();
 	usleep(100000);
@@ -736,6 +762,7 @@ main(void)
 	tcase_add_test(tc, created_data_refused);
 	tcase_add_test(tc, created_raw);
 	tcase_add_test(tc, refused);
+	tcase_add_test(tc, denied);
 	tcase_add_test(tc, unclear);
 	tcase_add_test(tc, helped);
 	tcase_add_test(tc, told);

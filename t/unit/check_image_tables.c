@@ -573,7 +573,8 @@ START_TEST(commit_refused)
 	d = disk_open(NULL, "behind", &how, err, sizeof(err));
 	ck_assert_msg(d != NULL, "%s", err);
 	imagerig_fails(&g, "behind: is in use", "commit a.qcow2");
-	imagerig_fails(&g, "behind: is in use", "map a.qcow2");
+	imagerig_fails(&g, "behind: is in use by another guest or process; "
+	    "-U looks", "map a.qcow2");
 	imagerig_do(&g, "check a.qcow2");
 	disk_close(d);
 	d = disk_open(NULL, "a.qcow2", &how, err, sizeof(err));

@@ -341,7 +341,8 @@ START_TEST(what_is_behind)
 		{ "-u -b gone -F vmdk",
 		    "the format `vmdk' of the image behind is unknown" },
 		{ "-u -b nbd://x/y -F raw",
-		    "is behind `nbd://x/y', which is no file" },
+		    "the image behind it, `nbd://x/y', is named by "
+		    "something else than a file" },
 		{ "-u -b ./disk.qcow2 -F qcow2", "is in use by another guest "
 		    "or process" },
 	};
