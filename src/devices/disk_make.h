@@ -44,8 +44,8 @@ const char *disk_make_check(const struct disk_make *m);
 
 /*
  * Makes one that has passed the check of an empty file, and of another one if
- * it has a data file.  Blocks; any thread; 0 or -errno, -EINTR if it was to end.
- * It is not stable before an fsync(2) of both.
+ * it has a data file.  Blocks; any thread; 0 or -errno, -EINTR if it was to
+ * end.  It is not stable before an fsync(2) of both.
  */
 int disk_make(int fd, int data, const struct disk_make *m);
 

@@ -149,8 +149,8 @@ void image_options_help(FILE *out);
 
 /*
  * Makes the file, or files, of a new image, unless interrupted; false, the
- * error is kept and nothing is left.  The work, which has the interrupts, begins
- * before it and ends after image_new_end().
+ * error is kept and nothing is left.  The work, which has the interrupts,
+ * begins before it and ends after image_new_end().
  */
 bool image_begin(struct image_call *c, struct image_work *w,
     struct image_new *n, const char *path, const struct disk_make *m);
