@@ -160,6 +160,11 @@ option_unknown(const struct options *t, const char *name, char *err,
 	size_t n;
 	unsigned i;
 
+	if (*name == '\0') {
+		snprintf(err, errlen, "a comma at the end, or an option "
+		    "without a name");
+		return;
+	}
 	if (near != NULL) {
 		snprintf(err, errlen, "unknown option `%s', did you mean "
 		    "`%s'?", name, near);
