@@ -76,18 +76,6 @@ disk_path_beside(const char *path, const char *name)
 	return where;
 }
 
-/* Does an image above stand on the same file? */
-static bool
-disk_is_loop(const struct disk_opening *o)
-{
-	const struct disk_opening *up;
-
-	for (up = o->up; up != NULL; up = up->up)
-		if (up->dev == o->dev && up->ino == o->ino)
-			return true;
-	return false;
-}
-
 enum disk_kind
 disk_probe_bytes(const char first[4])
 {
@@ -185,20 +173,10 @@ disk_open_image(struct disk_opening *o)
 {
 	enum disk_kind kind = o->how.kind;
 	struct disk *file;
-	int error;
 
 	file = disk_raw_open(o);
 	if (file == NULL)
 		return NULL;
-	error = disk_raw_id(file, &o->dev, &o->ino);
-	if (error != 0) {
-		disk_close(file);
-		return disk_refuse(o, "%s", strerror(-error));
-	}
-	if (disk_is_loop(o)) {
-		disk_close(file);
-		return disk_refuse(o, "is behind itself");
-	}
 	if (kind == DISK_AUTO)
 		kind = disk_probe(o, file);
 	if (kind == DISK_AUTO) {

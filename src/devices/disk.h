@@ -116,6 +116,23 @@ struct disk_about {
 	unsigned	nsnapshots;
 };
 
+/* A file that a disk is made of. */
+struct disk_seen {
+	const char	*path;
+	uint64_t	dev, ino;	/* alike only of the same one */
+	bool		written;	/* by whoever has the disk */
+};
+
+/*
+ * For those who only ask whether a disk could be opened so.  Each file that it
+ * is made of is told of, from the image itself on, and of each the header is
+ * read: nothing is locked, repaired or otherwise changed.
+ */
+struct disk_look {
+	void		(*file)(struct disk_look *look,
+			    const struct disk_seen *seen);
+};
+
 /* How a disk is to be opened. */
 struct disk_how {
 	enum disk_kind	kind;
@@ -125,6 +142,7 @@ struct disk_how {
 	bool		unlocked;	/* readonly, whoever writes it */
 	bool		alone;		/* without what stands behind it */
 	bool		header;		/* no other file; for no request */
+	struct disk_look *look;		/* or NULL; for no request */
 	bool		check;		/* for disk_check() alone */
 	/* How users say that it is raw, or ""; NULL is "format=raw". */
 	const char	*say_raw;

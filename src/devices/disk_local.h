@@ -52,7 +52,7 @@ struct disk_opening {
 	unsigned		 depth;		/* 0: the guest's disk */
 	struct disk_opening	*up;		/* who names it, or NULL */
 	uint64_t		 table_bytes;	/* kept, of it and those above */
-	uint64_t		 dev, ino;	/* its file's, once open */
+	uint64_t		 dev, ino;	/* as in disk_seen, once open */
 };
 
 /* Opens an image and all behind it; NULL and o->err. */
@@ -78,9 +78,9 @@ struct disk *disk_refuse(const struct disk_opening *o, const char *fmt, ...)
     __attribute__((__format__(__printf__, 2, 3)));
 
 /*
- * Opens and locks a file of an image as a raw disk of any size; after what the
- * open reads and writes, it is made ready for requests: as a `part` it may have
- * any size, and grow.  False and o->err.
+ * Opens and locks a file of an image, none of those above, as a raw disk of any
+ * size; after what the open reads and writes, it is made ready for requests: as
+ * a `part` it may have any size, and grow.  NULL or false, and o->err.
  */
 struct disk *disk_raw_open(struct disk_opening *o);
 bool disk_raw_ready(struct disk *file, struct disk_opening *o, bool part);
@@ -90,9 +90,6 @@ bool disk_raw_ready(struct disk *file, struct disk_opening *o, bool part);
  * reads zero.  Once it is ready, before requests, and for reading alone.
  */
 void disk_raw_round(struct disk *file);
-
-/* Which file it is, of the host's. */
-int disk_raw_id(const struct disk *file, uint64_t *dev, uint64_t *ino);
 
 /* Is it a regular file, which grows and reads zero where never written? */
 bool disk_raw_grows(const struct disk *file);

@@ -360,6 +360,8 @@ q2_prepare_writes(struct q2_opening *p)
 		    "read");
 		return false;
 	}
+	if (p->o->how.look != NULL)
+		return true;
 	error = q2_clear_features(p->q, h);
 	if (error == 0 && (h->incompatible & Q2_INCOMPAT_DIRTY) != 0)
 		error = q2_repair(p->q);
@@ -413,6 +415,7 @@ q2_open_backing(struct q2_opening *p)
 		.readonly = true,
 		.cache = p->o->how.cache,
 		.unlocked = p->o->how.unlocked,
+		.look = p->o->how.look,
 	};
 	struct q2 *q = p->q;
 
@@ -442,6 +445,7 @@ q2_open_data(struct q2_opening *p)
 		.readonly = p->o->how.readonly,
 		.cache = p->o->how.cache,
 		.unlocked = p->o->how.unlocked,
+		.look = p->o->how.look,
 	};
 	struct q2 *q = p->q;
 
@@ -514,7 +518,7 @@ q2_open_l1(struct q2_opening *p)
 	bool all = how->check || (!how->readonly &&
 	    (p->h.incompatible & Q2_INCOMPAT_DIRTY) != 0);
 	uint64_t n = all ? p->h.l1_size : p->need;
-	int error;
+	int error = 0;
 
 	p->o->table_bytes += n * 8;
 	if (p->o->table_bytes > Q2_CHAIN_MAX) {
@@ -522,7 +526,8 @@ q2_open_l1(struct q2_opening *p)
 		    "before it, is too large");
 		return false;
 	}
-	error = q2_load_l1(p->q, n);
+	if (how->look == NULL)
+		error = q2_load_l1(p->q, n);
 	if (error != 0)
 		disk_refuse(p->o, "%s", strerror(-error));
 	return error == 0;

@@ -78,17 +78,45 @@ raw_measure(struct disk_raw *r)
 	return NULL;
 }
 
+/* Which file it is; of a device any name will do. */
+static int
+raw_identify(const struct disk_raw *r, struct disk_opening *o)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st) == -1)
+		return -errno;
+	o->dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	o->ino = S_ISBLK(st.st_mode) ? 0 : st.st_ino;
+	return 0;
+}
+
+/* Does an image above stand on the same file? */
+static bool
+raw_is_loop(const struct disk_opening *o)
+{
+	const struct disk_opening *up;
+
+	for (up = o->up; up != NULL; up = up->up)
+		if (up->dev == o->dev && up->ino == o->ino)
+			return true;
+	return false;
+}
+
 /* Says why the file that is open is of no use, or NULL; fills in the info. */
 static const char *
-raw_check(struct disk_raw *r, bool unlocked)
+raw_check(struct disk_raw *r, struct disk_opening *o)
 {
 	const char *why;
-	int error = 0;
+	int error;
 
 	why = raw_measure(r);
 	if (why != NULL)
 		return why;
-	if (!unlocked)
+	error = raw_identify(r, o);
+	if (error == 0 && raw_is_loop(o))
+		return "is behind itself";
+	if (error == 0 && !o->how.unlocked && o->how.look == NULL)
 		error = disk_lock(r->fd, r->d.info.readonly);
 	if (error == -EAGAIN)
 		return in_use;
@@ -118,10 +146,54 @@ raw_refuse(const struct disk_opening *o, int error)
 	    confine_strerror(error));
 }
 
+/*
+ * For one who only looks: a descriptor, or -errno as if all were opened that
+ * may be asked for.  An open of some devices does something, so none is that
+ * cannot be a disk.
+ */
+static int
+raw_open_to_look(const struct disk_opening *o)
+{
+	struct stat st;
+	int error, fd;
+
+	error = confine_access(o->in, o->path, R_OK | (o->how.readonly ? 0 :
+	    W_OK));
+	if (error != 0)
+		return error;
+	fd = confine_open(o->in, o->path, O_PATH);
+	if (fd < 0 || fstat(fd, &st) == -1 ||
+	    (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+		return fd;
+	close(fd);
+	return confine_open(o->in, o->path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+}
+
+/* O_EXCL: not a block device that the host has mounted. */
+static int
+raw_open(const struct disk_opening *o)
+{
+	int flags = o->how.readonly ? O_RDONLY : O_RDWR | O_EXCL;
+
+	if (o->how.look != NULL)
+		return raw_open_to_look(o);
+	return confine_open(o->in, o->path, flags | O_NOCTTY | O_NONBLOCK);
+}
+
+static void
+raw_tell(const struct disk_opening *o)
+{
+	struct disk_seen seen = {
+		.path = o->path, .dev = o->dev, .ino = o->ino,
+		.written = !o->how.readonly,
+	};
+
+	o->how.look->file(o->how.look, &seen);
+}
+
 struct disk *
 disk_raw_open(struct disk_opening *o)
 {
-	int flags = o->how.readonly ? O_RDONLY : O_RDWR | O_EXCL;
 	struct disk_raw *r;
 	const char *why;
 
@@ -132,13 +204,12 @@ disk_raw_open(struct disk_opening *o)
 	r->d.info.readonly = o->how.readonly;
 	r->d.info.writethrough = o->how.cache == DISK_WRITETHROUGH;
 	r->unsafe = o->how.cache == DISK_UNSAFE;
-	/* O_EXCL: not a block device that the host has mounted. */
-	r->fd = confine_open(o->in, o->path, flags | O_NOCTTY | O_NONBLOCK);
+	r->fd = raw_open(o);
 	if (r->fd < 0) {
 		raw_refuse(o, -r->fd);
 		goto fail_open;
 	}
-	why = raw_check(r, o->how.unlocked);
+	why = raw_check(r, o);
 	if (why != NULL) {
 		if (why == in_use)
 			raw_refuse(o, EBUSY);
@@ -146,6 +217,8 @@ disk_raw_open(struct disk_opening *o)
 			disk_refuse(o, "%s", why);
 		goto fail_check;
 	}
+	if (o->how.look != NULL)
+		raw_tell(o);
 	return &r->d;
 
 fail_check:
@@ -196,18 +269,6 @@ disk_raw_round(struct disk *file)
 
 	raw_of(file)->odd = size % DISK_SECTOR != 0;
 	file->info.size = (size + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
-}
-
-int
-disk_raw_id(const struct disk *file, uint64_t *dev, uint64_t *ino)
-{
-	struct stat st;
-
-	if (fstat(raw_of(file)->fd, &st) == -1)
-		return -errno;
-	*dev = st.st_dev;
-	*ino = st.st_ino;
-	return 0;
 }
 
 bool

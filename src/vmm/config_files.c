@@ -6,6 +6,8 @@
 #include <net/if.h>
 
 #include <errno.h>
+#include <search.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,45 +16,147 @@
 #include "vmm/config.h"
 #include "vmm/config_fw.h"
 
-/* False if it cannot be used. */
-static bool
+/* A file that some disk is made of; one that writes it, if there is any. */
+struct image {
+	struct disk_seen	 seen;		/* its path: a copy */
+	const struct vm_config	*vm;
+	const struct vm_disk	*disk;
+};
+
+/* A look at all disks, one after the other. */
+struct look {
+	struct disk_look	 head;
+	const struct confine	*in;
+	const struct vm_config	*vm;		/* whose disk it is now */
+	const struct vm_disk	*disk;
+	void			*images;	/* a tree, by file */
+	struct buf		*warnings;
+};
+
+static void
 check_file(const struct confine *in, const struct vm_config *vm,
     const char *key, const char *path, int mode, struct buf *warnings)
 {
 	int ret;
 
 	if (path == NULL)
-		return true;
+		return;
 	ret = confine_access(in, path, mode);
 	if (ret != 0)
 		(void)buf_printf(warnings, "warning: vm %s: %s %s: %s\n",
 		    vm->name, key, path, confine_strerror(-ret));
-	return ret == 0;
+}
+
+static int
+image_compare(const void *a, const void *b)
+{
+	const struct disk_seen *x = &((const struct image *)a)->seen;
+	const struct disk_seen *y = &((const struct image *)b)->seen;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino == y->ino ? 0 : x->ino < y->ino ? -1 : 1;
+}
+
+static void
+image_free(void *p)
+{
+	struct image *image = p;
+
+	free((char *)(uintptr_t)image->seen.path);
+	free(image);
+}
+
+/* Is it what the configuration names, and not what that one names? */
+static bool
+image_is_named(const struct image *image)
+{
+	return strcmp(image->seen.path, image->disk->path) == 0;
+}
+
+/* Two that the locks would keep from running at the same time. */
+static void
+warn_of_two(const struct image *first, const struct image *second,
+    struct buf *warnings)
+{
+	(void)buf_printf(warnings, "warning: vm %s: disk %s: ",
+	    second->vm->name, second->disk->path);
+	if (!image_is_named(second))
+		(void)buf_printf(warnings, "%s: ", second->seen.path);
+	if (!image_is_named(first))
+		(void)buf_printf(warnings, "is what disk %s of [vm %s] stands "
+		    "on already", first->disk->path, first->vm->name);
+	else
+		(void)buf_printf(warnings, "is the disk of [vm %s] already",
+		    first->vm->name);
+	if (strcmp(first->seen.path, second->seen.path) != 0)
+		(void)buf_printf(warnings, ", by another name, %s",
+		    first->seen.path);
+	(void)buf_printf(warnings, "\n");
+}
+
+/* Looks for the file among those of the disks before. */
+static void
+look_at_file(struct disk_look *head, const struct disk_seen *seen)
+{
+	struct look *l = (struct look *)head;
+	struct image *image = malloc(sizeof(*image)), **there;
+	char *path = strdup(seen->path);
+
+	if (image == NULL || path == NULL)
+		goto out;
+	*image = (struct image){ *seen, l->vm, l->disk };
+	image->seen.path = path;
+	there = tsearch(image, &l->images, image_compare);
+	if (there == NULL)
+		goto out;
+	if (*there == image)
+		return;
+	if ((*there)->seen.written || seen->written)
+		warn_of_two(*there, image, l->warnings);
+	if (!(*there)->seen.written && seen->written) {
+		image_free(*there);
+		*there = image;
+		return;
+	}
+out:
+	free(path);
+	free(image);
+}
+
+/* White space in a name is mostly what was meant to be something else. */
+static bool
+is_no_name(const struct look *l, const char *path)
+{
+	return strpbrk(path, " \t") != NULL &&
+	    confine_access(l->in, path, F_OK) == -ENOENT;
 }
 
 /* What the start would say of the image, which a guest may have open now. */
 static void
-check_disk(const struct confine *in, const struct vm_config *vm,
-    const struct vm_disk *d, struct buf *warnings)
+check_disk(struct look *l, const struct vm_disk *d)
 {
 	struct disk_how how = d->how;
 	struct disk *image;
 	char err[512];
 
-	if (!check_file(in, vm, "disk", d->path, R_OK |
-	    (d->how.readonly ? 0 : W_OK), warnings))
-		return;
-	how.readonly = how.unlocked = how.header = true;
-	image = disk_open(in, d->path, &how, err, sizeof(err));
+	l->disk = d;
+	how.look = &l->head;
+	image = disk_open(l->in, d->path, &how, err, sizeof(err));
 	if (image == NULL)
-		(void)buf_printf(warnings, "warning: vm %s: %s\n", vm->name,
-		    err);
+		(void)buf_printf(l->warnings, "warning: vm %s: %s%s\n",
+		    l->vm->name, err, is_no_name(l, d->path) ? " (options "
+		    "follow a comma, comments begin with `;')" : "");
+	else if (disk_info(image)->size == 0)
+		(void)buf_printf(l->warnings, "warning: vm %s: disk %s: is "
+		    "empty\n", l->vm->name, d->path);
 	disk_close(image);
 }
 
 void
 config_check_files(const struct config *c, struct buf *warnings)
 {
+	struct look l = { .head.file = look_at_file, .warnings = warnings };
 	struct confine *in;
 	const struct vm_config *vm;
 	char err[512];
@@ -62,12 +166,15 @@ config_check_files(const struct config *c, struct buf *warnings)
 		(void)buf_printf(warnings, "warning: %s\n", err);
 		return;
 	}
+	l.in = in;
 	for (vm = c->vm; vm < c->vm + c->nvms; vm++) {
 		check_file(in, vm, "kernel", vm->kernel, R_OK, warnings);
 		check_file(in, vm, "initrd", vm->initrd, R_OK, warnings);
+		l.vm = vm;
 		for (i = 0; i < vm->ndisks; i++)
-			check_disk(in, vm, &vm->disk[i], warnings);
+			check_disk(&l, &vm->disk[i]);
 	}
+	tdestroy(l.images, image_free);
 	confine_destroy(in);
 }
 
