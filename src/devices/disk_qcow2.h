@@ -479,6 +479,7 @@ int q2_set_flags(struct q2_count *c);
 
 /* disk_qcow2_repair.c */
 int q2_repair(struct q2 *q);
+int q2_unused_from(struct q2 *q, uint64_t *off);
 int q2_count_begin(struct q2_count *c, struct q2 *q);
 void q2_count_end(struct q2_count *c);
 int q2_count_wrong(struct q2_count *c);

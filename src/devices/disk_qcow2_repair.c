@@ -2,9 +2,10 @@
 /*
  * qcow2: refcounts anew, for an image whose writer kept them back and did not
  * come to write them.  All links are counted, of snapshots and bitmaps, too;
- * what is counted goes behind the file's end, links are said to be the only
- * ones, or not, and one write of the header makes it the image's and clears the
- * mark.  Cut off before, nothing is lost.
+ * what is counted goes behind the file's end, or on a device behind all that is
+ * in use, links are said to be the only ones, or not, and one write of the
+ * header makes it the image's and clears the mark.  Cut off before, nothing is
+ * lost.
  *
  * The old refcount table is no longer counted, and thus free.  Blocks; before
  * the disk is attached.
@@ -156,6 +157,45 @@ q2_count_all(struct q2_count *c)
 	return error != 0 ? error : q2_count_bitmaps(c);
 }
 
+/* The clusters up to the end of something at `off`, or `n` if that is more. */
+static uint64_t
+q2_up_to(const struct q2_count *c, uint64_t n, uint64_t off, uint64_t len)
+{
+	unsigned bits = c->q->cluster_bits;
+	uint64_t end;
+
+	if (off >> bits >= c->n)
+		return n;
+	end = (off + len + q2_cluster_size(c->q) - 1) >> bits;
+	return end > n && end <= c->n ? end : n;
+}
+
+/*
+ * Once all links are counted: leaves out what is behind the last cluster in use,
+ * by the refcounts that the header still names, too, where new tables go then.
+ * A device has no room behind its end; other files go on there.
+ */
+static int
+q2_count_used(struct q2_count *c)
+{
+	struct q2 *q = c->q;
+	uint64_t n = c->n, i;
+	int error;
+
+	if (disk_raw_grows(q->file))
+		return 0;
+	error = q2_load_reftable(q);
+	if (error != 0)
+		return error;
+	while (n > 0 && c->links[n - 1] == 0)
+		n--;
+	n = q2_up_to(c, n, q->rt_offset, q->rt_size * 8);
+	for (i = 0; i < q->rt_size; i++)
+		n = q2_up_to(c, n, q->rt[i], q2_cluster_size(q));
+	c->n = n;
+	return 0;
+}
+
 /* Writes one block of refcounts; `n` clusters at `own` are the new ones. */
 static int
 q2_write_block(struct q2_count *c, uint64_t block, uint64_t n, uint64_t off)
@@ -260,6 +300,26 @@ q2_count_end(struct q2_count *c)
 	free(c->table);
 }
 
+/* From where on nothing is in use. */
+int
+q2_unused_from(struct q2 *q, uint64_t *off)
+{
+	struct q2_count c;
+	int error;
+
+	*off = q->fresh_from;
+	if (disk_raw_grows(q->file))
+		return 0;
+	error = q2_count_begin(&c, q);
+	if (error == 0)
+		error = q2_count_all(&c);
+	if (error == 0)
+		error = q2_count_used(&c);
+	*off = c.n << q->cluster_bits;
+	q2_count_end(&c);
+	return error;
+}
+
 int
 q2_repair(struct q2 *q)
 {
@@ -269,6 +329,8 @@ q2_repair(struct q2 *q)
 	error = q2_count_begin(&c, q);
 	if (error == 0)
 		error = q2_count_all(&c);
+	if (error == 0)
+		error = q2_count_used(&c);
 	if (error == 0)
 		error = q2_write_refcounts(&c);
 	/* Or else the image would be made valid with flags that are not. */

@@ -3,7 +3,7 @@
  * qcow2: another size.  See disk_check.h.  The header's size changes last; what
  * has changed before that is without harm if it does not come to it.
  *
- * A longer L1 table goes behind the file's end, as new refcounts do, and the
+ * A longer L1 table goes where nothing is in use, as new refcounts do, and the
  * same write of the header makes both the image's.
  */
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include "devices/disk_check.h"
 #include "devices/disk_qcow2.h"
 
-/* The L1 table with `n` entries, at the file's end. */
+/* The L1 table with `n` entries, where nothing is. */
 static int
-q2_longer_l1(struct q2 *q, uint64_t n)
+q2_longer_l1(struct q2 *q, uint64_t n, uint64_t at)
 {
 	uint64_t size = q2_cluster_size(q), len = (n * 8 + size - 1) / size *
 	    size, *l1, i;
@@ -29,7 +29,7 @@ q2_longer_l1(struct q2 *q, uint64_t n)
 	}
 	for (i = 0; i < q->l1_size; i++)
 		q2_put_be64(&l1[i], q->l1[i]);
-	error = disk_raw_write(q->file, l1, len, q->fresh_from);
+	error = disk_raw_write(q->file, l1, len, at);
 	for (i = 0; i < q->l1_size; i++)
 		l1[i] = q->l1[i];
 	free(q->l1);
@@ -38,19 +38,23 @@ q2_longer_l1(struct q2 *q, uint64_t n)
 	q->l1_dirty = dirty;
 	q->l1_size = n;
 	q->l1_whole = n;
-	q->l1_offset = q->fresh_from;
-	q->fresh_from += len;
+	q->l1_offset = at;
+	if (q->fresh_from < at + len)
+		q->fresh_from = at + len;
 	return error;
 }
 
 static const char *
 q2_lengthen(struct q2 *q, uint64_t entries)
 {
+	uint64_t at;
 	int error;
 
 	if (entries * 8 > Q2_L1_MAX)
 		return "that is too large for clusters of this size";
-	error = q2_longer_l1(q, entries);
+	error = q2_unused_from(q, &at);
+	if (error == 0)
+		error = q2_longer_l1(q, entries, at);
 	if (error == 0)
 		error = q2_repair(q);
 	if (error == 0)

@@ -487,6 +487,105 @@ START_TEST(resized)
 }
 END_TEST
 
+/*
+ * A block device made of the file "device" of so many KiB, in "loop"; it goes
+ * when this process ends.  False where this host gives none.
+ */
+static bool
+make_device(char loop[32], unsigned kib)
+{
+	FILE *f;
+
+	if (rig_run(&g, "truncate -s %uK device && losetup -f --show device "
+	    ">loop", kib) != 0)
+		return false;
+	f = fopen("loop", "r");
+	ck_assert_int_eq(fscanf(f, "%31s", loop), 1);
+	fclose(f);
+	/* Kept by the open file alone. */
+	ck_assert_int_ne(open(loop, O_RDONLY | O_CLOEXEC), -1);
+	rig_sh(&g, "losetup -d %s", loop);
+	return true;
+}
+
+/* An image there that QEMU did not close. */
+static void
+make_unclosed(const char *loop, unsigned mib, unsigned kib)
+{
+	rig_sh(&g, "qemu-img create -f qcow2 -o lazy_refcounts=on %s %uM",
+	    loop, mib);
+	(void)rig_run(&g, "qemu-io -c 'write -q -P 3 0 %uK' -c flush "
+	    "-c abort %s", kib, loop);
+	/* Incompatible features: dirty. */
+	rig_sh(&g, "[ $(od -An -tu1 -j79 -N1 %s) = 1 ]", loop);
+	rig_sh(&g, "qemu-img convert -O qcow2 %s was.qcow2", loop);
+}
+
+static void
+open_closed(const char *loop)
+{
+	struct disk_how how = { 0 };
+	struct disk *d;
+	char err[512];
+
+	d = disk_open(NULL, loop, &how, err, sizeof(err));
+	ck_assert_msg(d != NULL, "%s", err);
+	disk_close(d);
+}
+
+static void
+is_whole(const char *loop)
+{
+	rig_sh(&g, "qemu-img check %s && qemu-img compare %s was.qcow2 && "
+	    "qemu-io -c 'write -q -P 3 1M 64K' %s && qemu-io -c "
+	    "'write -q -P 3 1M 64K' was.qcow2 && qemu-img check %s && "
+	    "qemu-img compare %s was.qcow2", loop, loop, loop, loop, loop);
+}
+
+/* A device has an end: new tables go behind what is in use. */
+START_TEST(on_a_device)
+{
+	char loop[32];
+
+	if (!make_device(loop, (64 << 10) + 1))
+		return;
+	make_unclosed(loop, 32, 1024);
+	open_closed(loop);
+	is_whole(loop);
+	make_unclosed(loop, 32, 1024);
+	imagerig_do(&g, "check -r all %s", loop);
+	is_whole(loop);
+	/* Twice: the tables in use are not overwritten by new ones. */
+	imagerig_do(&g, "resize %s 3G", loop);
+	is_whole(loop);
+	rig_sh(&g, "qemu-img snapshot -c one %s", loop);
+	imagerig_do(&g, "resize %s 3000G", loop);
+	is_whole(loop);
+}
+END_TEST
+
+/* And where they have no room there, all stays as it is. */
+START_TEST(on_a_full_device)
+{
+	char loop[32];
+
+	if (!make_device(loop, (2 << 10) + 32))
+		return;
+	/* 27 clusters, and 5 of tables. */
+	make_unclosed(loop, 2, 27 * 64);
+	rig_sh(&g, "cp device kept");
+	imagerig_fails(&g, "No space", "check -r all %s", loop);
+	imagerig_fails(&g, "No space", "resize %s 3G", loop);
+	rig_sh(&g, "cmp device kept");
+	/* Nor are those lost of one that was closed. */
+	rig_sh(&g, "qemu-img create -f qcow2 %s 2M && "
+	    "qemu-io -c 'write -q -P 3 0 1728K' %s && cp device kept", loop,
+	    loop);
+	imagerig_fails(&g, "No space", "resize %s 3G", loop);
+	rig_sh(&g, "cmp -n 2M device kept && qemu-img check %s", loop);
+}
+END_TEST
+
 START_TEST(resized_others)
 {
 	struct stat st;
@@ -613,6 +712,8 @@ main(void)
 	tcase_add_test(tc, one_table);
 	tcase_add_test(tc, nowhere);
 	tcase_add_loop_test(tc, resized, 0, NFORMS);
+	tcase_add_test(tc, on_a_device);
+	tcase_add_test(tc, on_a_full_device);
 	tcase_add_test(tc, resized_others);
 	tcase_add_loop_test(tc, mapped, 0, NFORMS);
 	tcase_add_loop_test(tc, committed, 0, NFORMS);
