@@ -429,6 +429,8 @@ q2_close(struct disk *d)
 	free(q->freed.run);
 	free(q->giving.run);
 	free(q->commit.frees.run);
+	free(q->fixed.run);
+	free(q->tables_were.run);
 	q2_unpacker_destroy(q->unpacker);
 	free(q->path);
 	free(q);

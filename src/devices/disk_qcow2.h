@@ -308,6 +308,10 @@ struct q2 {
 	struct q2_req	*oldest, *newest;
 	struct q2_req	 detach;
 	struct q2_last	 last[3];	/* file, data, backing */
+	uint64_t	 incompatible;	/* i: features of the header */
+	struct q2_runs	 fixed;		/* i: snapshots' tables, in order */
+	struct q2_runs	 tables_were;	/* i: others at the open, in order */
+	bool		 refused;	/* a cluster: none is given any more */
 	uint64_t	 snapshots_offset;	/* i */
 	uint32_t	 nsnapshots;	/* i */
 	uint32_t	 nbitmaps;	/* i: 0 unless they are true */

@@ -76,7 +76,42 @@ q2_slice_dirty(struct q2 *q, struct disk_slice *s, bool refcounts)
 	q->ndirty++;
 }
 
-/* A refcount of zero is wrong for what the header names. */
+/* Is one of these clusters in a list that is in order? */
+static bool
+q2_runs_meet(const struct q2_runs *rs, uint64_t first, uint64_t n)
+{
+	size_t low = 0, high = rs->n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (rs->run[mid].first + rs->run[mid].n <= first)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < rs->n && rs->run[low].first < first + n;
+}
+
+/* Does a table that is in memory link to one of these clusters? */
+static bool
+q2_links_meet(const struct q2 *q, const uint64_t *table, uint64_t size,
+    uint64_t first, uint64_t n)
+{
+	uint64_t i;
+
+	for (i = 0; i < size; i++)
+		if ((table[i] & Q2_OFFSET) != 0 && ((table[i] & Q2_OFFSET) >>
+		    q->cluster_bits) - first < n)
+			return true;
+	return false;
+}
+
+/*
+ * A refcount of zero is wrong for what the header names, for tables of
+ * snapshots, and for L2 tables and refcount blocks: those of the open, unless
+ * they have moved since.  What was made since has the refcount that was given
+ * to it.
+ */
 static bool
 q2_is_known(const struct q2 *q, uint64_t cluster, uint64_t n)
 {
@@ -85,7 +120,19 @@ q2_is_known(const struct q2 *q, uint64_t cluster, uint64_t n)
 
 	return cluster == 0 ||
 	    (off < q->l1_offset + q->l1_whole * 8 && q->l1_offset < end) ||
-	    (off < q->rt_offset + q->rt_size * 8 && q->rt_offset < end);
+	    (off < q->rt_offset + q->rt_size * 8 && q->rt_offset < end) ||
+	    q2_runs_meet(&q->fixed, cluster, n) ||
+	    (q2_runs_meet(&q->tables_were, cluster, n) &&
+	    (q2_links_meet(q, q->l1, q->l1_size, cluster, n) ||
+	    q2_links_meet(q, q->rt, q->rt_size, cluster, n)));
+}
+
+/* -EUCLEAN, for q2_alloc(). */
+static int
+q2_refuse(struct q2 *q, const char *what, uint64_t cluster)
+{
+	(void)q2_corrupt(q, what, cluster << q->cluster_bits);
+	return -EUCLEAN;
 }
 
 static int
@@ -95,8 +142,7 @@ q2_take(struct q2 *q, struct disk_slice *s, unsigned index, uint64_t cluster,
 	uint64_t i;
 
 	if (q2_is_known(q, cluster, n))
-		return q2_corrupt(q, "a table's refcount is 0 at",
-		    cluster << q->cluster_bits);
+		return q2_refuse(q, "a table's refcount is 0 at", cluster);
 	for (i = 0; i < n; i++)
 		q2_set_refcount(q, s->data, index + i, 1);
 	q2_slice_dirty(q, s, true);
@@ -186,8 +232,7 @@ q2_make_block(struct q2 *q, uint64_t block, struct disk_wait *w)
 	struct q2_table *t;
 
 	if (q2_is_known(q, cluster, 1))
-		return q2_corrupt(q, "no refcount block is for",
-		    cluster << q->cluster_bits);
+		return q2_refuse(q, "no refcount block is for", cluster);
 	t = q2_table_create(q, q2_cluster_size(q));
 	if (t == NULL)
 		return -ENOMEM;
@@ -245,11 +290,14 @@ static int
 q2_make_longer(struct q2 *q, struct disk_wait *w)
 {
 	uint64_t size = q2_cluster_size(q), clusters, blocks, i;
+	uint64_t end = q->rt_size << q->rb_bits;
 	struct q2_table *t;
 
 	q2_measure_longer(q, &clusters, &blocks);
 	if (clusters * size > Q2_REFTABLE_MAX)
 		return -EFBIG;
+	if (q2_is_known(q, end, clusters + blocks))
+		return q2_refuse(q, "no refcount block is for", end);
 	t = q2_table_create(q, blocks * size);
 	if (t == NULL)
 		return -ENOMEM;
@@ -262,7 +310,7 @@ q2_make_longer(struct q2 *q, struct disk_wait *w)
 	for (i = 0; i < clusters + blocks; i++)
 		q2_set_refcount(q, t->data, i, 1);
 	t->longer_clusters = clusters;
-	t->host = ((q->rt_size << q->rb_bits) + clusters) << q->cluster_bits;
+	t->host = (end + clusters) << q->cluster_bits;
 	t->made = q2_longer_made;
 	return q2_grow(t, w);
 }
@@ -395,15 +443,52 @@ q2_alloc_next(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
 	return q2_alloc_scan(q, n, w, host, got);
 }
 
-/* Looks at one slice: -EAGAIN if nothing was free there, and others may be. */
+static void
+q2_marked(struct disk_req *req, int res)
+{
+	struct q2_table *t = (struct q2_table *)((char *)req -
+	    offsetof(struct q2_table, io));
+
+	/* The request fails in any case. */
+	(void)res;
+	disk_queue_wake(&t->waiters, -EIO);
+	q2_table_free(t);
+}
+
+/* Nobody is to write to the image any more until it is repaired. */
+static int
+q2_mark(struct q2 *q, struct disk_wait *w)
+{
+	struct q2_table *t;
+
+	q->refused = true;
+	if (q->version < 3)
+		return -EIO;
+	t = q2_table_create(q, sizeof(uint64_t));
+	if (t == NULL)
+		return -EIO;
+	q2_put_be64(t->data, q->incompatible | Q2_INCOMPAT_CORRUPT);
+	t->host = offsetof(struct q2_header, incompatible);
+	t->io.done = q2_marked;
+	disk_queue_add(&t->waiters, w);
+	q2_table_write(t);
+	return -EINPROGRESS;
+}
+
+/*
+ * Looks at one slice: -EAGAIN if nothing was free there, and others may be.
+ * Once a refcount was wrong, none is believed: -EIO.
+ */
 int
 q2_alloc(struct q2 *q, uint64_t n, struct disk_wait *w, uint64_t *host,
     uint64_t *got)
 {
 	int error;
 
+	if (q->refused)
+		return -EIO;
 	error = q2_alloc_known(q, n, w, host, got);
 	if (error == -ENOENT)
 		error = q2_alloc_next(q, n, w, host, got);
-	return error;
+	return error == -EUCLEAN ? q2_mark(q, w) : error;
 }

@@ -270,6 +270,7 @@ q2_take_header(struct q2 *q, const struct q2_header *h)
 	q->l1_whole = h->l1_size;
 	q->rt_offset = h->reftable_offset;
 	q->rt_size = (uint64_t)h->reftable_clusters << q->cluster_bits >> 3;
+	q->incompatible = h->incompatible & ~Q2_INCOMPAT_DIRTY;
 	q->snapshots_offset = h->snapshots_offset;
 	q->nsnapshots = h->nsnapshots;
 	q->d.info.size = h->size - h->size % DISK_SECTOR;
@@ -348,6 +349,88 @@ q2_clear_features(struct q2 *q, const struct q2_header *h)
 	return error != 0 ? error : disk_raw_sync(q->file);
 }
 
+static int
+q2_run_order(const void *a, const void *b)
+{
+	const struct q2_run *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+/* In order, and none in another, so that one can be looked for. */
+static void
+q2_sort_runs(struct q2_runs *rs)
+{
+	struct q2_run *last = rs->run;
+	uint64_t end;
+	size_t i;
+
+	if (rs->n == 0)
+		return;
+	qsort(rs->run, rs->n, sizeof(*rs->run), q2_run_order);
+	for (i = 1; i < rs->n; i++) {
+		end = rs->run[i].first + rs->run[i].n;
+		if (rs->run[i].first > last->first + last->n)
+			*++last = rs->run[i];
+		else if (end > last->first + last->n)
+			last->n = end - last->first;
+	}
+	rs->n = (size_t)(last - rs->run) + 1;
+}
+
+/* The clusters of a table; where a file cannot have any there are none. */
+static int
+q2_learn_bytes(const struct q2 *q, struct q2_runs *rs, uint64_t off,
+    uint64_t len)
+{
+	uint64_t first = off >> q->cluster_bits;
+
+	if (off == 0 || len == 0 || off > INT64_MAX - len)
+		return 0;
+	return q2_add_run(rs, first,
+	    ((off + len - 1) >> q->cluster_bits) - first + 1);
+}
+
+/* The table of snapshots, as far as it makes sense, and their L1 tables. */
+static int
+q2_learn_snapshots(struct q2 *q)
+{
+	uint64_t at = q->snapshots_offset;
+	struct q2_snapshot s;
+	int error = 0;
+	uint32_t i;
+
+	for (i = 0; i < q->nsnapshots && error == 0; i++) {
+		if (q2_snapshot_read(q, &at, &s) != 0)
+			break;
+		error = q2_learn_bytes(q, &q->fixed, s.l1_offset,
+		    s.l1_size * 8);
+	}
+	return error != 0 ? error : q2_learn_bytes(q, &q->fixed,
+	    q->snapshots_offset, at - q->snapshots_offset);
+}
+
+/*
+ * Where tables are, so that none is taken for free by a refcount that is
+ * wrong: see q2_is_known().
+ */
+static int
+q2_learn_tables(struct q2 *q)
+{
+	uint64_t size = q2_cluster_size(q), i;
+	int error;
+
+	error = q2_learn_snapshots(q);
+	for (i = 0; i < q->l1_size && error == 0; i++)
+		error = q2_learn_bytes(q, &q->tables_were,
+		    q->l1[i] & Q2_OFFSET, size);
+	for (i = 0; i < q->rt_size && error == 0; i++)
+		error = q2_learn_bytes(q, &q->tables_were, q->rt[i], size);
+	q2_sort_runs(&q->fixed);
+	q2_sort_runs(&q->tables_were);
+	return error;
+}
+
 /* What only a disk that is written needs; false once it is refused. */
 static bool
 q2_prepare_writes(struct q2_opening *p)
@@ -367,6 +450,8 @@ q2_prepare_writes(struct q2_opening *p)
 		error = q2_repair(p->q);
 	if (error == 0)
 		error = q2_load_reftable(p->q);
+	if (error == 0)
+		error = q2_learn_tables(p->q);
 	if (error == 0)
 		return true;
 	disk_refuse(p->o, "%s", error == -EILSEQ ?

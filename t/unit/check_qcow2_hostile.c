@@ -128,6 +128,135 @@ START_TEST(repair_is_bounded)
 }
 END_TEST
 
+/* What is logged goes to a file, until the old stderr, an fd, is back. */
+static int
+log_begin(void)
+{
+	char path[160];
+	int old = dup(STDERR_FILENO), fd;
+
+	snprintf(path, sizeof(path), "%s/warnings", r.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	close(fd);
+	return old;
+}
+
+static void
+log_end(int old)
+{
+	ck_assert_int_eq(dup2(old, STDERR_FILENO), STDERR_FILENO);
+	close(old);
+}
+
+/* The cluster of a table: L2, refcount block, snapshots, a snapshot's L1. */
+static uint64_t
+table_at(int kind)
+{
+	switch (kind) {
+	case 0:
+		return (rig_peek(&r, rig_peek(&r, 40)) & Q2_OFFSET) / 65536;
+	case 1:
+		return rig_peek(&r, rig_peek(&r, 48)) / 65536;
+	case 2:
+		return rig_peek(&r, 64) / 65536;
+	default:
+		return rig_peek(&r, rig_peek(&r, 64)) / 65536;
+	}
+}
+
+/* A refcount says that a table's cluster is free: nothing takes it. */
+START_TEST(tables_are_not_free)
+{
+	static uint8_t buf[65536];
+	int kind = _i % 4, v3 = _i < 4, old;
+	uint64_t at;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o compat=%s disk.qcow2 64M && "
+	    "qemu-io -c 'write -P 7 0 1M' disk.qcow2 && { [ %d -lt 2 ] || "
+	    "qemu-img snapshot -c s disk.qcow2; }", v3 ? "1.1" : "0.10", kind);
+	at = table_at(kind);
+	rig_poke(&r, rig_peek(&r, rig_peek(&r, 48)) + at * 2, 2, 0);
+	rig_sh(&r, "cp disk.qcow2 was");
+	rig_open(&r);
+	old = log_begin();
+	memset(buf, 9, sizeof(buf));
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 32 * MIB, buf, 65536), -EIO);
+	ck_assert(!v3 || rig_peek(&r, 72) == Q2_INCOMPAT_CORRUPT);
+	/* From now on no refcount is believed ... */
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 40 * MIB, buf, 512), -EIO);
+	log_end(old);
+	rig_sh(&r, "[ $(wc -l <warnings) = 1 ] && grep 'the image is corrupt: "
+	    "a table.s refcount is 0 at offset 0x%lx$' warnings",
+	    (unsigned long)at * 65536);
+	/* ... but what is there is read, and written in place. */
+	ck_assert_int_eq(rig_do(&r, DISK_READ, MIB - 65536, buf, 65536), 0);
+	ck_assert(buf[0] == 7 && buf[65535] == 7);
+	if (kind < 2)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 65536), 0);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "cmp -i 80 disk.qcow2 was");
+	if (v3) {
+		ck_assert_ptr_null(open_image(false));
+		ck_assert_ptr_nonnull(strstr(r.err, "is marked as corrupt"));
+	}
+	rig_sh(&r, "qemu-img check -r all disk.qcow2 && qemu-io -c "
+	    "'read -P 7 0 1M' -c 'read -P 0 1M 63M' disk.qcow2");
+	rig_open(&r);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 32 * MIB, buf, 65536), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* A new refcount block would be in the place of a table. */
+START_TEST(no_block_over_a_table)
+{
+	static uint8_t buf[200 * 1024];
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=512 disk.qcow2 "
+	    "4M");
+	/* The first cluster of the second block. */
+	rig_poke(&r, rig_peek(&r, 40) + 100 * 8, 8, Q2_COPIED | 256 * 512);
+	rig_open(&r);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, sizeof(buf)), -EIO);
+	ck_assert_uint_eq(rig_peek(&r, 72), Q2_INCOMPAT_CORRUPT);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
+/* Where a table was at the open is free once it has moved. */
+START_TEST(tables_move)
+{
+	static uint8_t buf[512];
+	uint64_t l1, at;
+	struct q2 *q;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 disk.qcow2 64M && "
+	    "qemu-io -c 'write -P 7 0 1M' disk.qcow2");
+	/* It does not say that the table is its own, which is copied so. */
+	l1 = rig_peek(&r, 40);
+	at = rig_peek(&r, l1) & Q2_OFFSET;
+	rig_poke(&r, l1, 8, at);
+	rig_open(&r);
+	q = (struct q2 *)r.d;
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 2 * MIB, buf, 512), 0);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert(q->reuse.n == 1 && q->reuse.run[0].first == at / 65536);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 3 * MIB, buf, 512), 0);
+	ck_assert_uint_eq(q->reuse.n, 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	ck_assert_uint_eq(rig_peek(&r, 72), 0);
+	teardown();
+}
+END_TEST
+
 /* Entries claim 4 MiB each, of which each read of a sector needs all. */
 START_TEST(packed_bytes_are_bounded)
 {
@@ -362,6 +491,9 @@ main(void)
 	tcase_add_loop_test(tc, detach_without_memory, 0, 2);
 	tcase_add_test(tc, repair_of_one_table);
 	tcase_add_test(tc, repair_is_bounded);
+	tcase_add_loop_test(tc, tables_are_not_free, 0, 8);
+	tcase_add_test(tc, no_block_over_a_table);
+	tcase_add_test(tc, tables_move);
 	tcase_add_test(tc, packed_bytes_are_bounded);
 	tcase_add_loop_test(tc, rests_are_bounded, 0, 6);
 	tcase_add_loop_test(tc, rests_of_neighbours, 0, 3);
