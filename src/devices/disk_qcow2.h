@@ -91,6 +91,9 @@
 #define Q2_DIRTY_MAX		1024u
 #define Q2_FREES_DUE		4096u
 
+/* Fills, by the piece of an L2 table that they are in. */
+#define Q2_FILL_BUCKETS		64u
+
 /* A header as it is in the file, big-endian; v2 ends before `incompatible`. */
 struct q2_header {
 	uint32_t	magic;
@@ -181,7 +184,7 @@ struct q2_last {
 /* Clusters being filled, which the tables do not have yet. */
 struct q2_fill {
 	struct q2_req		*r;
-	struct q2_fill		*next;
+	struct q2_fill		*above, *below;	/* in its bucket */
 	uint64_t		 first;		/* guest's, in clusters */
 	uint64_t		 n;
 	uint64_t		 host;		/* bytes */
@@ -300,7 +303,7 @@ struct q2 {
 	struct disk_queue free_waiters;
 	struct q2_table	*growing;	/* refcount blocks, or NULL */
 	struct q2_table	*tables;	/* L2, being made */
-	struct q2_fill	*fills;
+	struct q2_fill	*fills[Q2_FILL_BUCKETS]; /* the highest of each */
 	uint64_t	 rests;		/* bytes of their heads and tails */
 	struct disk_queue crowded;	/* writes, for room for theirs */
 
@@ -418,12 +421,12 @@ uint64_t q2_bitmap(const struct q2 *q, const struct disk_slice *s,
     unsigned index);
 void q2_set_entry(struct q2 *q, struct disk_slice *s, unsigned index,
     uint64_t entry, uint64_t bitmap);
-struct q2_fill *q2_fill_at(struct q2 *q, uint64_t cluster);
 
 /* disk_qcow2_read.c, _write.c, _zero.c: steps of requests */
 int q2_read_step(struct q2_req *r);
 int q2_status_step(struct q2_req *r);
 int q2_write_step(struct q2_req *r);
+struct q2_fill *q2_fill_from(struct q2 *q, uint64_t cluster);
 int q2_zero_step(struct q2_req *r);
 
 /* disk_qcow2_compress.c */

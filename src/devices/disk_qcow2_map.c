@@ -182,16 +182,6 @@ q2_reads_zero(const struct q2 *q, const struct q2_extent *x, uint64_t pos)
 	    (x->kind == Q2_UNALLOCATED && pos >= q->backing_size);
 }
 
-struct q2_fill *
-q2_fill_at(struct q2 *q, uint64_t cluster)
-{
-	struct q2_fill *f = q->fills;
-
-	while (f != NULL && (cluster < f->first || cluster - f->first >= f->n))
-		f = f->next;
-	return f;
-}
-
 /* The L2 table is in the file; the L1 entry follows with the next commit. */
 static void
 q2_table_made(struct q2_table *t)

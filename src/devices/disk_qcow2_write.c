@@ -87,6 +87,55 @@ q2_fill_entry(struct q2 *q, struct q2_fill *f, uint64_t i)
 		q2_unlink_entry(q, old);
 }
 
+/* Where those in the same piece of a table are, the highest first. */
+static struct q2_fill **
+q2_fill_bucket(struct q2 *q, uint64_t cluster)
+{
+	return &q->fills[cluster / (q->slice_len / q->entry_len) %
+	    Q2_FILL_BUCKETS];
+}
+
+/*
+ * The lowest one that has the cluster or is above it; NULL if none is near
+ * it.  Who goes up finds his place at the begin of the list.
+ */
+struct q2_fill *
+q2_fill_from(struct q2 *q, uint64_t cluster)
+{
+	struct q2_fill *f, *found = NULL;
+
+	for (f = *q2_fill_bucket(q, cluster);
+	    f != NULL && f->first + f->n > cluster; f = f->below)
+		found = f;
+	return found;
+}
+
+static void
+q2_fill_insert(struct q2 *q, struct q2_fill *f)
+{
+	struct q2_fill **bucket = q2_fill_bucket(q, f->first);
+
+	f->above = q2_fill_from(q, f->first);
+	f->below = f->above != NULL ? f->above->below : *bucket;
+	if (f->above != NULL)
+		f->above->below = f;
+	else
+		*bucket = f;
+	if (f->below != NULL)
+		f->below->above = f;
+}
+
+static void
+q2_fill_remove(struct q2 *q, struct q2_fill *f)
+{
+	if (f->above != NULL)
+		f->above->below = f->below;
+	else
+		*q2_fill_bucket(q, f->first) = f->below;
+	if (f->below != NULL)
+		f->below->above = f->above;
+}
+
 /* The host's clusters, whose filling failed, are nobody's. */
 static void
 q2_fill_undo(struct q2 *q, const struct q2_fill *f)
@@ -112,7 +161,6 @@ q2_fill_end(struct q2_fill *f, int res)
 {
 	struct q2 *q = f->r->q;
 	struct q2_req *r = f->r;
-	struct q2_fill **p;
 	uint64_t i;
 
 	if (res == 0)
@@ -120,9 +168,7 @@ q2_fill_end(struct q2_fill *f, int res)
 			q2_fill_entry(q, f, i);
 	else
 		q2_fill_undo(q, f);
-	for (p = &q->fills; *p != f; p = &(*p)->next)
-		continue;
-	*p = f->next;
+	q2_fill_remove(q, f);
 	disk_slice_put(f->s);
 	free(f->head);
 	free(f->tail);
@@ -303,8 +349,7 @@ q2_fill_start(struct q2_req *r, const struct q2_fill *want)
 	}
 	f->niov = q2_iov_take(r, f->stop - f->pos, f->iov + 1);
 	disk_slice_pin(f->s);
-	f->next = r->q->fills;
-	r->q->fills = f;
+	q2_fill_insert(r->q, f);
 	r->q->rests += f->rests;
 	r->children++;
 	r->pos = f->stop;
@@ -322,22 +367,25 @@ q2_fill_start(struct q2_req *r, const struct q2_fill *want)
 	return 0;
 }
 
-/* How many clusters from the first one on have no place of their own. */
+/*
+ * How many clusters from the first one on have no place of their own; at most
+ * those that are left of the piece of the table, and of what is below others'.
+ */
 static uint64_t
 q2_count_placeless(struct q2_req *r, const struct disk_slice *s,
     unsigned index)
 {
 	struct q2 *q = r->q;
 	uint64_t first = r->pos >> q->cluster_bits, n;
-	uint64_t last = (r->end - 1) >> q->cluster_bits;
-	unsigned entries = q->slice_len / q->entry_len;
+	uint64_t end = ((r->end - 1) >> q->cluster_bits) + 1;
+	const struct q2_fill *other = q2_fill_from(q, first);
 
-	for (n = 1; first + n <= last && index + n < entries; n++) {
-		uint64_t entry = q2_entry(q, s, index + (unsigned)n);
-
-		if (q2_can_reuse(entry) || q2_fill_at(q, first + n) != NULL)
+	end = q2_min(end, first + q->slice_len / q->entry_len - index);
+	if (other != NULL)
+		end = q2_min(end, other->first);
+	for (n = 1; first + n < end; n++)
+		if (q2_can_reuse(q2_entry(q, s, index + (unsigned)n)))
 			break;
-	}
 	return n;
 }
 
@@ -381,10 +429,10 @@ q2_fill(struct q2_req *r, struct disk_slice *s, unsigned index,
 		.index = index,
 		.first = r->pos >> q->cluster_bits,
 		.pos = r->pos,
-	}, *other = q2_fill_at(q, want.first);
+	}, *other = q2_fill_from(q, want.first);
 	int error;
 
-	if (other != NULL) {
+	if (other != NULL && other->first <= want.first) {
 		disk_queue_add(&other->waiters, &r->wait);
 		return -EINPROGRESS;
 	}

@@ -186,7 +186,7 @@ q2_zero_cluster(struct q2_req *r, struct disk_slice *s, unsigned index,
 	return 0;
 }
 
-/* As many clusters as one piece of the table has. */
+/* As many clusters as one piece of the table has, below those being filled. */
 static int
 q2_zero_clusters(struct q2_req *r, uint64_t end)
 {
@@ -201,15 +201,15 @@ q2_zero_clusters(struct q2_req *r, uint64_t end)
 		error = q2_table_slice(q, r->pos, &r->wait, &s, &index);
 	if (error != 0)
 		return error;
-	for (; error == 0 && r->pos < end && index < entries; index++) {
-		f = q2_fill_at(q, r->pos >> q->cluster_bits);
-		if (f != NULL) {
-			disk_queue_add(&f->waiters, &r->wait);
-			error = -EINPROGRESS;
-		} else {
-			error = q2_zero_cluster(r, s, index, end);
-		}
+	f = q2_fill_from(q, r->pos >> q->cluster_bits);
+	if (f != NULL)
+		end = q2_min(end, f->first << q->cluster_bits);
+	if (r->pos >= end) {
+		disk_queue_add(&f->waiters, &r->wait);
+		error = -EINPROGRESS;
 	}
+	for (; error == 0 && r->pos < end && index < entries; index++)
+		error = q2_zero_cluster(r, s, index, end);
 	disk_slice_put(s);
 	return error;
 }

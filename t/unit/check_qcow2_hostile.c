@@ -3,6 +3,7 @@
  * qcow2 images that somebody made to cost as much as they can, and disks for
  * which there is no memory: what is needed is bounded, and a detach needs none.
  */
+#include <time.h>
 #include <zstd.h>
 
 #include "devices/disk_qcow2.h"
@@ -311,12 +312,11 @@ END_TEST
 static uint32_t
 wides_filled(uint32_t *begun)
 {
+	const struct q2_fill *f;
 	uint32_t now = 0;
-	unsigned i;
 
-	for (i = 0; i < WIDES; i++)
-		if (q2_fill_at((struct q2 *)r.d, i) != NULL)
-			now |= 1u << i;
+	for (f = q2_fill_from((struct q2 *)r.d, 0); f != NULL; f = f->above)
+		now |= 1u << f->first;
 	*begun |= now;
 	ck_assert_uint_eq(*begun & (*begun + 1), 0);
 	return now;
@@ -402,6 +402,57 @@ START_TEST(rests_of_neighbours)
 	ck_assert_int_eq(rig_do(&r, DISK_READ, 0, got, 512), 0);
 	ck_assert_uint_eq(got[0], 99);
 	ck_assert_uint_eq(got[511], 99);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
+/* What the loop's thread has taken, in microseconds. */
+static uint64_t
+used_up(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/*
+ * A place is found for each cluster alone, while more and more are filled: for
+ * sixteen times as many it takes some thirty times as long, not the square.
+ */
+START_TEST(fills_do_not_add_up)
+{
+	static uint8_t buf[4 * MIB];
+	static struct rig_req q[256];
+	uint64_t took[2];
+	unsigned i, n, most = 16;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=512 disk.qcow2 "
+	    "64M");
+	rig_open(&r);
+	for (i = 0; i < 16 * MIB; i += 4 * MIB)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i, buf, 4 * MIB), 0);
+	/* The tables for what comes then. */
+	for (i = 32 * MIB; i < 48 * MIB; i += 32768)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, i, buf, 512), 0);
+	for (i = 0; i < 16 * MIB; i += 1024)
+		ck_assert_int_eq(rig_do(&r, DISK_DISCARD, i, NULL, 512), 0);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	for (n = 0; n < 2; n++, most *= 16) {
+		took[n] = used_up();
+		for (i = 0; i < most; i++)
+			rig_submit(&r, &q[i], DISK_WRITE, (32 + n * 8) * MIB +
+			    i * 16384, buf, 16384);
+		took[n] = used_up() - took[n];
+		fakeaio_run(r.aio);
+		for (i = 0; i < most; i++)
+			ck_assert(q[i].done && q[i].res == 0);
+	}
+	ck_assert_uint_le(took[1], 120 * took[0]);
 	ck_assert_int_eq(rig_close(&r), 0);
 	rig_sh(&r, "qemu-img check disk.qcow2");
 	teardown();
@@ -497,6 +548,7 @@ main(void)
 	tcase_add_test(tc, packed_bytes_are_bounded);
 	tcase_add_loop_test(tc, rests_are_bounded, 0, 6);
 	tcase_add_loop_test(tc, rests_of_neighbours, 0, 3);
+	tcase_add_test(tc, fills_do_not_add_up);
 	tcase_add_loop_test(tc, window_is_bounded, 0, 3);
 	tcase_add_test(tc, tables_are_as_long_as_needed);
 	return test_main("qcow2_hostile", tc);
