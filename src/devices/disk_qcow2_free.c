@@ -10,6 +10,9 @@
 
 #define REUSE_MAX	1024u	/* runs */
 
+/* Runs that are put in order at once; more are another thread's work. */
+#define SORT_MAX	4096u
+
 int
 q2_add_run(struct q2_runs *rs, uint64_t first, uint64_t n)
 {
@@ -235,6 +238,42 @@ q2_free_woken(struct disk_wait *w, int res)
 	q2_free_more(q);
 }
 
+static int
+q2_compare_runs(const void *va, const void *vb)
+{
+	const struct q2_run *a = va, *b = vb;
+
+	if (a->first != b->first)
+		return a->first < b->first ? -1 : 1;
+	return 0;
+}
+
+/* In order, those beside each other as one: each is an operation on the file. */
+static void
+q2_sort_runs(struct q2_runs *rs)
+{
+	size_t n = rs->n, i;
+	struct q2_run run;
+
+	qsort(rs->run, n, sizeof(rs->run[0]), q2_compare_runs);
+	rs->n = 0;
+	for (i = 0; i < n; i++) {
+		run = rs->run[i];
+		/* There is room for as many. */
+		(void)q2_add_run(rs, run.first, run.n);
+	}
+}
+
+static int
+q2_giving_sort(struct aio_op *op)
+{
+	struct q2 *q = (struct q2 *)((char *)op -
+	    offsetof(struct q2, free_req.file.aio));
+
+	q2_sort_runs(&q->giving);
+	return 0;
+}
+
 void
 q2_free(struct q2 *q)
 {
@@ -247,5 +286,11 @@ q2_free(struct q2 *q)
 	q->freed = empty;
 	q->freeing = true;
 	q->free_wait.fn = q2_free_woken;
+	if (q->giving.n > SORT_MAX) {
+		q->free_req.file.aio.done = q2_free_yielded;
+		aio_call(q->d.aio, q2_giving_sort, &q->free_req.file.aio);
+		return;
+	}
+	q2_sort_runs(&q->giving);
 	q2_free_more(q);
 }

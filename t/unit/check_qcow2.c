@@ -540,6 +540,37 @@ START_TEST(unreadable_free_space)
 }
 END_TEST
 
+/* Clusters that lie beside each other go back as one, however they came. */
+START_TEST(discards_merge)
+{
+	const unsigned clusters = _i == 0 ? 2048 : 8192;
+	static uint8_t buf[4096];
+	struct stat st;
+	unsigned i, before;
+
+	setup();
+	rig_sh(&r, "qemu-img create -f qcow2 -o cluster_size=4k disk.qcow2 "
+	    "64M");
+	rig_open(&r);
+	for (i = 0; i < clusters; i++)
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE,
+		    (i * 1237ull) % clusters * sizeof(buf), buf, sizeof(buf)),
+		    0);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	before = fakeaio_of(r.aio)->ops;
+	ck_assert_int_eq(rig_do(&r, DISK_DISCARD, 0, NULL,
+	    clusters * sizeof(buf)), 0);
+	ck_assert_int_eq(rig_do(&r, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	ck_assert_uint_lt(fakeaio_of(r.aio)->ops - before, clusters / 16);
+	ck_assert_int_eq(stat(r.path, &st), 0);
+	ck_assert_int_lt(st.st_blocks, (long)(clusters * sizeof(buf) / 512 /
+	    4));
+	rig_sh(&r, "qemu-img check disk.qcow2");
+	teardown();
+}
+END_TEST
+
 /* Writes over the whole disk; which of them failed. */
 static unsigned
 write_all(uint8_t *model, uint8_t fill, bool *unsure)
@@ -788,6 +819,7 @@ main(void)
 	tcase_add_loop_test(tc, broken_cluster, 0, 2);
 	tcase_add_test(tc, discards_free_space);
 	tcase_add_test(tc, unreadable_free_space);
+	tcase_add_loop_test(tc, discards_merge, 0, 2);
 	tcase_add_loop_test(tc, errors, 0, 2);
 	tcase_add_loop_test(tc, one_that_hangs, 0, 3);
 	tcase_add_loop_test(tc, cache_is_bounded, 0, 2);
