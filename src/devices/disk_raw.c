@@ -492,6 +492,19 @@ disk_flushed(struct disk_raw *r, int res)
 	return r->lost != 0 ? r->lost : res;
 }
 
+/*
+ * Cannot the host do this by itself?  Of devices with blocks of 4096 bytes it
+ * wants whole ones, which guests, whose sectors have 512, do not know.
+ */
+static bool
+disk_is_refused(const struct disk_req *req, int res)
+{
+	if (req->op != DISK_ZERO && req->op != DISK_DISCARD)
+		return false;
+	return res == -EOPNOTSUPP || res == -EINVAL || res == -ENODEV ||
+	    res == -ENOSYS;
+}
+
 /* The operation is over by what it returned: tells the caller so. */
 static bool
 disk_finish(struct disk_req *req, int res)
@@ -499,7 +512,7 @@ disk_finish(struct disk_req *req, int res)
 	bool moves = req->op == DISK_READ || req->op == DISK_WRITE ||
 	    req->written;
 
-	if (res == -EOPNOTSUPP && req->op == DISK_DISCARD)
+	if (disk_is_refused(req, res) && req->op == DISK_DISCARD)
 		res = 0;
 	if (req->op == DISK_FLUSH)
 		res = disk_flushed(raw_of(req->disk), res);
@@ -533,7 +546,7 @@ disk_piece_done(struct disk_file_op *op, int res)
 
 	if (disk_retry(req, res)) {
 		disk_continue(req, 0);
-	} else if (res == -EOPNOTSUPP && req->op == DISK_ZERO &&
+	} else if (disk_is_refused(req, res) && req->op == DISK_ZERO &&
 	    !req->written) {
 		req->written = true;
 		disk_continue(req, 0);
