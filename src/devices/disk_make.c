@@ -40,6 +40,14 @@ make_l2_span(const struct disk_make *m)
 	return (uint64_t)m->cluster * (m->cluster / (m->extended ? 16 : 8));
 }
 
+uint64_t
+disk_make_end(const struct disk_make *m)
+{
+	if (m->kind == DISK_QCOW2 && m->cluster <= 2 << 20)
+		return make_l2_span(m) * (Q2_L1_MAX / 8);
+	return UINT64_C(1) << 63;
+}
+
 static const char *
 make_check_data(const struct disk_make *m)
 {
@@ -82,7 +90,7 @@ make_check_qcow2(const struct disk_make *m)
 	if (!make_names_fit(m))
 		return "the names of other files are too long for the first "
 		    "cluster";
-	if (m->size / make_l2_span(m) >= Q2_L1_MAX / 8)
+	if (m->size >= disk_make_end(m))
 		return "that is too large for clusters of this size";
 	return make_check_data(m);
 }

@@ -39,6 +39,9 @@ struct disk_make {
 /* A raw image, or a qcow2 image, as QEMU makes one without being told how. */
 void disk_make_init(struct disk_make *m, enum disk_kind kind, uint64_t size);
 
+/* The size, in bytes, that a disk like that cannot have any more. */
+uint64_t disk_make_end(const struct disk_make *m);
+
 /* NULL, or why there can be none like that. */
 const char *disk_make_check(const struct disk_make *m);
 

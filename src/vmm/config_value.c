@@ -12,12 +12,15 @@
 
 #define WORD_MAX	31
 
-/* The tables run from the largest unit to the smallest. */
+/*
+ * The tables run from the largest unit to the smallest, the name that is
+ * printed before others of the same.
+ */
 const struct value_unit value_size_units[] = {
-	{ "T", 1ull << 40 },
-	{ "G", 1ull << 30 },
-	{ "M", 1ull << 20 },
-	{ "K", 1ull << 10 },
+	{ "T", 1ull << 40 }, { "t", 1ull << 40 },
+	{ "G", 1ull << 30 }, { "g", 1ull << 30 },
+	{ "M", 1ull << 20 }, { "m", 1ull << 20 },
+	{ "K", 1ull << 10 }, { "k", 1ull << 10 },
 	{ "", 1 },
 	{ NULL, 0 },
 };

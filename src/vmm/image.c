@@ -4,6 +4,7 @@
  */
 #include "vmm/image.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,19 @@ is_help(const char *word)
 	    strcmp(word, "--help") == 0;
 }
 
+static void
+fail_verb(struct image_call *c, const char *name)
+{
+	char all[128] = "";
+	size_t i, len = 0;
+
+	for (i = 0; i < NVERBS; i++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s",
+		    i > 0 ? ", " : "", verbs[i].name);
+	conn_fail(c->cn, "syntax", "image: no verb `%s', there are %s", name,
+	    all);
+}
+
 void
 image_run(struct image_call *c, char *program)
 {
@@ -141,9 +155,12 @@ image_run(struct image_call *c, char *program)
 		verbs[i].run(c);
 		return;
 	}
-	fprintf(stderr, "usage: vmmctl [-j] image VERB\nverbs:\n");
-	image_usage(stderr, "\t");
-	exit(EXIT_USAGE);
+	if (c->argc == 0) {
+		fprintf(stderr, "usage: vmmctl [-j] image VERB\nverbs:\n");
+		image_usage(stderr, "\t");
+		exit(EXIT_USAGE);
+	}
+	fail_verb(c, name);
 }
 
 bool
@@ -255,12 +272,35 @@ image_parsed(const struct image_call *c)
 	return !image_failed(c) && !c->printed;
 }
 
+/* Not "-1G", and not "-". */
+static bool
+is_option(const char *word)
+{
+	return word[0] == '-' && (word[1] == '-' ||
+	    isalpha((unsigned char)word[1]));
+}
+
 bool
 image_words(const struct image_call *c, int n)
 {
-	if (image_parsed(c) && c->argc - optind != n)
+	int i;
+
+	if (!image_parsed(c) || c->argc - optind == n)
+		return image_parsed(c);
+	if (c->argc - optind < n)
 		image_usage_exit(c);
-	return image_parsed(c);
+	for (i = optind + 1; i < c->argc; i++)
+		if (is_option(c->argv[i]))
+			break;
+	if (i < c->argc)
+		conn_fail(c->cn, "syntax", "image: %s: options stand before "
+		    "%s", c->argv[i], c->verb->makes && n > 1 ? "SRC" : "FILE");
+	else if (n == 1)
+		conn_fail(c->cn, "syntax", "image: `%s': one FILE only",
+		    c->argv[optind + 1]);
+	else
+		image_usage_exit(c);
+	return false;
 }
 
 bool
@@ -304,13 +344,34 @@ image_parse_kind(struct image_call *c, const char *name, enum disk_kind *kind)
 }
 
 bool
-image_parse_size(struct image_call *c, const char *text, uint64_t *v)
+image_parse_size(struct image_call *c, const char *path, const char *text,
+    uint64_t *v)
 {
 	if (value_parse(text, value_size_units, v) == 0 && *v != 0 &&
 	    *v % DISK_SECTOR == 0)
 		return true;
-	conn_fail(c->cn, "syntax", "image: `%s' is no size, write a number "
-	    "and K, M, G or T, a multiple of %d bytes", text, DISK_SECTOR);
+	conn_fail(c->cn, "syntax", "image: %s: `%s' is no size: a whole number "
+	    "of bytes, a multiple of %d, or with K, M, G or T behind it", path,
+	    text, DISK_SECTOR);
+	return false;
+}
+
+bool
+image_check_make(struct image_call *c, const char *path,
+    const struct disk_make *m)
+{
+	uint64_t end = disk_make_end(m);
+	const char *why = disk_make_check(m);
+	char limit[32];
+
+	if (why == NULL)
+		return true;
+	value_format(limit, sizeof(limit), value_size_units, end);
+	if (m->size >= end)
+		conn_fail(c->cn, "syntax", "image: %s: %s: a disk like that "
+		    "is smaller than %s", path, why, limit);
+	else
+		conn_fail(c->cn, "syntax", "image: %s: %s", path, why);
 	return false;
 }
 

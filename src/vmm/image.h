@@ -125,8 +125,13 @@ const char *image_kind_name(enum disk_kind kind);
 bool image_kind_by_name(struct image_call *c, const char *path,
     const char *option, enum disk_kind *kind);
 
-/* "10G", of whole sectors; false, and the error is kept. */
-bool image_parse_size(struct image_call *c, const char *text, uint64_t *v);
+/* "10G" for that file, of whole sectors; false, and the error is kept. */
+bool image_parse_size(struct image_call *c, const char *path,
+    const char *text, uint64_t *v);
+
+/* Can there be such an image?  False, and the error is kept. */
+bool image_check_make(struct image_call *c, const char *path,
+    const struct disk_make *m);
 
 /* NULL, and the error is kept. */
 struct disk *image_open(struct image_call *c, const char *path,

@@ -81,7 +81,8 @@ image_check(struct image_call *c)
 		} else if (strcmp(optarg, "all") == 0) {
 			repair = DISK_REPAIR_ALL;
 		} else {
-			image_usage_exit(c);
+			conn_fail(c->cn, "syntax", "image: -r: `%s' is neither "
+			    "leaks nor all", optarg);
 		}
 	}
 	if (!image_words(c, 1))

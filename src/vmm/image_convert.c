@@ -107,15 +107,10 @@ static bool
 parse_make(struct image_call *c, const struct convert_args *a,
     const struct disk *from, struct disk_make *m)
 {
-	const char *why;
-
 	disk_make_init(m, a->to_kind, disk_info(from)->size);
 	if (a->options != NULL && !image_parse_options(c, a->options, m))
 		return false;
-	why = disk_make_check(m);
-	if (why != NULL)
-		conn_fail(c->cn, "syntax", "image: %s: %s", a->to, why);
-	return why == NULL;
+	return image_check_make(c, a->to, m);
 }
 
 void

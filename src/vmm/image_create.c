@@ -25,7 +25,8 @@ set_cluster(struct disk_make *m, const char *value)
 {
 	uint64_t v;
 
-	if (value_parse(value, value_size_units, &v) != 0 || v > UINT32_MAX)
+	if (value_parse(value, value_size_units, &v) != 0 || v < 512 ||
+	    v > 2 << 20 || (v & (v - 1)) != 0)
 		return false;
 	m->cluster = (uint32_t)v;
 	return true;
@@ -36,7 +37,8 @@ set_refcount(struct disk_make *m, const char *value)
 {
 	uint64_t v;
 
-	if (value_parse(value, value_no_units, &v) != 0 || v > 64)
+	if (value_parse(value, value_no_units, &v) != 0 || v == 0 || v > 64 ||
+	    (v & (v - 1)) != 0)
 		return false;
 	m->refcount_bits = (unsigned)v;
 	return true;
@@ -124,9 +126,19 @@ static const struct option_name option_names[] = {
 	{ "data_file_raw", set_raw_data, "on or off" },
 	{ "extended_l2", set_extended, "on or off" },
 	{ "lazy_refcounts", set_lazy, "on or off" },
-	{ "refcount_bits", set_refcount, "a number" },
+	{ "refcount_bits", set_refcount, "1, 2, 4, 8, 16, 32 or 64" },
 };
 
+/* Of qemu-img(1), for which there are options of the verb here. */
+static const struct {
+	const char	*name, *write;
+} other_names[] = {
+	{ "backing_file", "-b" },
+	{ "backing_fmt", "-F" },
+	{ "size", "-s" },
+};
+
+#define NOTHERS		(sizeof(other_names) / sizeof(other_names[0]))
 #define NOPTIONS	(sizeof(option_names) / sizeof(option_names[0]))
 
 void
@@ -137,6 +149,24 @@ image_options_help(FILE *out)
 	for (i = 0; i < NOPTIONS; i++)
 		fprintf(out, "\t%-17s %s\n", option_names[i].name,
 		    option_names[i].values);
+}
+
+/* What there is instead of an option that is none; always false. */
+static bool
+fail_option(struct image_call *c, const char *name, enum disk_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < NOTHERS; i++)
+		if (strcmp(other_names[i].name, name) == 0)
+			break;
+	if (i < NOTHERS)
+		conn_fail(c->cn, "syntax", "image: no option `%s', write %s",
+		    name, other_names[i].write);
+	else
+		conn_fail(c->cn, "syntax", "image: %s images have no option "
+		    "`%s'", image_kind_name(kind), name);
+	return false;
 }
 
 static bool
@@ -155,11 +185,8 @@ parse_option(struct image_call *c, char *text, struct disk_make *m,
 	for (i = 0; i < NOPTIONS; i++)
 		if (strcmp(option_names[i].name, text) == 0)
 			break;
-	if (i == NOPTIONS || (i > 0 && m->kind != DISK_QCOW2)) {
-		conn_fail(c->cn, "syntax", "image: %s images have no option "
-		    "`%s'", image_kind_name(m->kind), text);
-		return false;
-	}
+	if (i == NOPTIONS || (i > 0 && m->kind != DISK_QCOW2))
+		return fail_option(c, text, m->kind);
 	if ((*seen & 1u << i) != 0) {
 		conn_fail(c->cn, "syntax", "image: %s: given twice", text);
 		return false;
@@ -195,6 +222,7 @@ struct create_args {
 static bool
 parse_args(struct image_call *c, struct create_args *a)
 {
+	uint64_t size;
 	int ch;
 
 	while ((ch = image_next(c, "f:s:o:b:F:", NULL)) != -1) {
@@ -215,15 +243,19 @@ parse_args(struct image_call *c, struct create_args *a)
 			a->behind_format = optarg;
 		}
 	}
-	if (image_parsed(c) && optind < c->argc && a->size == NULL &&
-	    a->behind == NULL)
-		conn_fail(c->cn, "syntax", "image: a size is missing: -s 10G");
+	if (image_parsed(c) && c->argc - optind == 2 && a->size == NULL &&
+	    value_parse(c->argv[optind + 1], value_size_units, &size) == 0)
+		conn_fail(c->cn, "syntax", "image: write the size as -s %s, "
+		    "before %s", c->argv[optind + 1], c->argv[optind]);
 	if (!image_words(c, 1))
 		return false;
-	if (a->behind == NULL && a->behind_format != NULL)
-		image_usage_exit(c);
 	a->file = c->argv[optind];
-	return true;
+	if (a->behind == NULL && a->behind_format != NULL)
+		conn_fail(c->cn, "syntax", "image: -F needs -b");
+	else if (a->behind == NULL && a->size == NULL)
+		conn_fail(c->cn, "syntax", "image: %s: a size is missing: "
+		    "-s 10G", a->file);
+	return image_parsed(c);
 }
 
 /* Will those who open the image later take that name for a file's, too? */
@@ -244,12 +276,32 @@ is_file_behind(struct image_call *c, const struct create_args *a,
 	return false;
 }
 
+/*
+ * Only who has written an image knows that it is qcow2: a guest can make a raw
+ * disk look like one that names the host's files.
+ */
+static bool
+is_sure(struct image_call *c, const struct create_args *a, const char *path,
+    const struct disk *d)
+{
+	if (a->behind_format != NULL || disk_kind(d) == DISK_RAW)
+		return true;
+	conn_fail(c->cn, "syntax", "image: write -F and the format of %s, which "
+	    "looks like %s", path, image_kind_name(disk_kind(d)));
+	return false;
+}
+
 /* The format of the image behind, and its size if no other is asked for. */
 static bool
 look_behind(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
-	struct disk_how how = { .readonly = true, .say_raw = "-F raw" };
+	struct disk_how how = {
+		.readonly = true,
+		.say_raw = "-F raw",
+		/* What only looks like one may name any file. */
+		.header = a->behind_format == NULL,
+	};
 	struct disk *d = NULL;
 	char *path;
 	bool ok;
@@ -262,7 +314,7 @@ look_behind(struct image_call *c, const struct create_args *a,
 		return image_fail(c, a->behind, -ENOMEM);
 	if (is_file_behind(c, a, path))
 		d = image_open(c, path, &how);
-	ok = d != NULL && (a->size != NULL || image_has_bytes(c, path, d));
+	ok = d != NULL && is_sure(c, a, path, d) && (a->size != NULL || image_has_bytes(c, path, d));
 	if (ok) {
 		m->behind = a->behind;
 		m->behind_format = image_kind_name(disk_kind(d));
@@ -279,23 +331,20 @@ parse_make(struct image_call *c, const struct create_args *a,
     struct disk_make *m)
 {
 	enum disk_kind kind = DISK_AUTO;
-	const char *why;
 
 	if (a->format != NULL && !image_parse_kind(c, a->format, &kind))
 		return false;
 	if (!image_kind_by_name(c, a->file, "-f", &kind))
 		return false;
 	disk_make_init(m, kind, 0);
-	if (a->size != NULL && !image_parse_size(c, a->size, &m->size))
+	if (a->size != NULL && !image_parse_size(c, a->file, a->size,
+	    &m->size))
 		return false;
 	if (a->behind != NULL && !look_behind(c, a, m))
 		return false;
 	if (a->options != NULL && !image_parse_options(c, a->options, m))
 		return false;
-	why = disk_make_check(m);
-	if (why != NULL)
-		conn_fail(c->cn, "syntax", "image: %s: %s", a->file, why);
-	return why == NULL;
+	return image_check_make(c, a->file, m);
 }
 
 /* Can the new image be opened, with all that is behind it? */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "devices/disk_check.h"
+#include "vmm/config_value.h"
 #include "vmm/image.h"
 #include "vmm/image_resize.h"
 
@@ -66,19 +67,21 @@ image_resize_disk(struct image_call *c, struct image_work *w,
 
 /* "10G", "+1G", "-512M"; false, and the error is kept. */
 static bool
-parse_new_size(struct image_call *c, const char *text, uint64_t was,
-    uint64_t *size)
+parse_new_size(struct image_call *c, const char *path, const char *text,
+    uint64_t was, uint64_t *size)
 {
 	bool more = *text == '+', less = *text == '-';
+	char now[32];
 	uint64_t v;
 
-	if (!image_parse_size(c, text + (more || less), &v))
+	if (!image_parse_size(c, path, text + (more || less), &v))
 		return false;
 	*size = more ? was + v : less ? was - v : v;
 	if ((!more || *size > was) && (!less || v < was) && *size <= INT64_MAX)
 		return true;
-	conn_fail(c->cn, "syntax", "image: `%s' makes no size of the one that "
-	    "is", text);
+	value_format(now, sizeof(now), value_size_units, was);
+	conn_fail(c->cn, "syntax", "image: %s: has %s, of which `%s' makes no "
+	    "size", path, now, text);
 	return false;
 }
 
@@ -90,7 +93,7 @@ resize(struct image_call *c, const char *path, struct disk *d,
 	struct image_work w;
 	int error;
 
-	if (!parse_new_size(c, text, was, &size) || size == was)
+	if (!parse_new_size(c, path, text, was, &size) || size == was)
 		return;
 	if (size < was && !shrink) {
 		conn_fail(c->cn, "failed", "image: %s: what is behind the new "

@@ -388,6 +388,8 @@ image(struct request *rq, int argc, char *argv[])
 	else
 		status = finish(&cn, rq, &rs);
 	rows_free(&rs);
+	if (strcmp(cn.code, "syntax") == 0)
+		return EXIT_USAGE;
 	return status != EXIT_SUCCESS ? status : call.status;
 }
 
@@ -422,10 +424,13 @@ parse_verb(struct request *rq, int argc, char *argv[])
 int
 main(int argc, char *argv[])
 {
+	static char name[] = "vmmctl";
 	struct request rq = { .socket = PROTO_SOCKET };
 	const char *verb;
 	int ch;
 
+	/* getopt() begins its messages with it. */
+	argv[0] = name;
 	while ((ch = getopt(argc, argv, "+js:")) != -1) {
 		if (ch == 'j')
 			rq.json = true;
@@ -438,8 +443,7 @@ main(int argc, char *argv[])
 		usage();
 	argc -= optind;
 	verb = argv[optind];
-	/* getopt() begins its messages with it. */
-	argv[optind] = argv[0];
+	argv[optind] = name;
 	argv += optind;
 	if (strcmp(verb, "image") == 0)
 		return image(&rq, argc, argv);

@@ -159,16 +159,23 @@ START_TEST(created_behind)
 	theirs_says("sub/a.qcow2", "backing file format: raw");
 	theirs_says("sub/a.qcow2", "virtual size: 3 MiB");
 	rig_sh(&g, "qemu-io -c 'read -q -P 1 0 3M' sub/a.qcow2");
-	/* The format by what is in it, and a size of its own. */
-	imagerig_do(&g, "create -b sub/a.qcow2 -s 5M b.qcow2");
+	/* Raw by what is in it; a guest may have made what looks like more. */
+	imagerig_do(&g, "create -b base sub/r.qcow2");
+	theirs_says("sub/r.qcow2", "backing file format: raw");
+	rig_sh(&g, "cp sub/a.qcow2 sub/lost && "
+	    "qemu-img rebase -u -b none -F raw sub/lost");
+	imagerig_fails(&g, "image: write -F and the format of sub/lost, which "
+	    "looks like qcow2", "create -b sub/lost b.qcow2");
+	/* A size of its own. */
+	imagerig_do(&g, "create -b sub/a.qcow2 -F qcow2 -s 5M b.qcow2");
 	theirs_says("b.qcow2", "backing file format: qcow2");
 	rig_sh(&g, "qemu-io -c 'read -q -P 1 0 3M' -c 'read -q -P 0 3M 2M' "
 	    "b.qcow2");
 	rig_sh(&g, "qemu-img check b.qcow2");
 	imagerig_fails(&g, "none: No such file", "create -b none c.qcow2");
-	imagerig_fails(&g, "raw image has none", "create -b b.qcow2 c.img");
+	imagerig_fails(&g, "raw image has none", "create -b b.qcow2 -F qcow2 c.img");
 	imagerig_fails(&g, "nothing is preallocated",
-	    "create -b b.qcow2 -o preallocation=metadata c.qcow2");
+	    "create -b b.qcow2 -F qcow2 -o preallocation=metadata c.qcow2");
 	/* It is no file for those who open it later. */
 	rig_sh(&g, "cp sub/base x:y && truncate -s 0 empty");
 	imagerig_fails(&g, "image: c.qcow2: the image behind it, `x:y', would "
@@ -306,12 +313,13 @@ START_TEST(created_raw)
 	imagerig_do(&g, "create -s 2M -o preallocation=falloc b.img");
 	ck_assert_int_eq(stat("b.img", &st), 0);
 	ck_assert_int_ge(st.st_blocks, 4096);
-	imagerig_do(&g, "create -s 2500K -o preallocation=full c.img");
+	imagerig_do(&g, "create -s 2500k -o preallocation=full c.img");
 	ck_assert_int_eq(stat("c.img", &st), 0);
 	ck_assert_int_ge(st.st_blocks, 5000);
 	rig_sh(&g, "head -c 2560000 /dev/zero | cmp - c.img");
 	/* Neither too long nor a dangling link leaves a file behind. */
-	imagerig_fails(&g, "too large", "create -s 9223372036854775808 c.raw");
+	imagerig_fails(&g, "too large: a disk like that is smaller than "
+	    "8388608T", "create -s 9223372036854775808 c.raw");
 	imagerig_fails(&g, "c.raw: ", "create -s 9223372036854775296 c.raw");
 	ck_assert_int_eq(symlink("none", "c.raw"), 0);
 	imagerig_fails(&g, "c.raw: is there already", "create -s 512 c.raw");
@@ -326,7 +334,7 @@ START_TEST(refused)
 	static const struct {
 		const char *words, *text;
 	} bad[] = {
-		{ "create -s 0 a.raw", "no size" },
+		{ "create -s 0 a.raw", "image: a.raw: `0' is no size: a" },
 		{ "create -s 513 a.raw", "no size" },
 		{ "create -s 1X a.raw", "no size" },
 		{ "create -f vmdk -s 1M a.raw", "`vmdk' is no format" },
@@ -338,21 +346,21 @@ START_TEST(refused)
 		{ "create -s 1M -o nonsense a.qcow2", "not OPTION=VALUE" },
 		{ "create -s 1M -o lazy=on a.qcow2", "have no option `lazy'" },
 		{ "create -s 1M -o cluster_size=3K a.qcow2", "a power of" },
-		{ "create a.qcow2", "a size is missing: -s 10G" },
-		{ "create a.qcow2 10G", "a size is missing: -s 10G" },
-		{ "create -s 1M -o cluster_size=3k a.qcow2", "must be 512 to" },
+		{ "create -s 1M -o cluster_size=3k a.qcow2", "cluster_size is "
+		    "`3k', must be 512 to" },
 		{ "create -s 1M -o compat=1.1,compat=1.1 a.qcow2",
 		    "compat: given twice" },
-		{ "create -s 1M -o cluster_size=256 a.qcow2", "512 bytes to" },
-		{ "create -s 1M -o cluster_size=4M a.qcow2", "512 bytes to" },
+		{ "create -s 1M -o cluster_size=256 a.qcow2", "must be 512 to 2M" },
+		{ "create -s 1M -o cluster_size=4M a.qcow2", "must be 512 to 2M" },
 		{ "create -s 1M -o refcount_bits=3 a.qcow2", "1, 2, 4" },
-		{ "create -s 1M -o refcount_bits=128 a.qcow2", "a number" },
+		{ "create -s 1M -o refcount_bits=128 a.qcow2", "must be 1, 2" },
 		{ "create -s 1M -o compat=0.10,lazy_refcounts=on a.qcow2",
 		    "0.10 has" },
 		{ "create -s 1M -o extended_l2=on,cluster_size=8K a.qcow2",
 		    "at least 16K" },
-		{ "create -s 1024T -o cluster_size=512 a.qcow2",
-		    "too large for" },
+		{ "create -s 128G -o cluster_size=512 a.qcow2",
+		    "a.qcow2: that is too large for clusters of this size: a "
+		    "disk like that is smaller than 128G" },
 		{ "convert a.qcow2 b.img", "image: a.qcow2: No such file" },
 		{ "convert empty b.img", "image: empty: is empty" },
 		{ "check empty", "image: empty: is empty" },
@@ -560,7 +568,7 @@ START_TEST(in_use)
 	ck_assert_ptr_null(strstr(g.cn.error, "-U"));
 	imagerig_fails(&g, "in use by another guest or process; -U looks at "
 	    "it nevertheless", "info a.qcow2");
-	imagerig_fails(&g, "in use by another", "create -b a.qcow2 b.qcow2");
+	imagerig_fails(&g, "in use by another", "create -b a.qcow2 -F qcow2 b.qcow2");
 	imagerig_do(&g, "info -U a.qcow2");
 	disk_close(d);
 	imagerig_do(&g, "convert a.qcow2 b.raw");

@@ -692,6 +692,42 @@ START_TEST(commit_refused)
 }
 END_TEST
 
+/* What is wrong with the words is said of them. */
+START_TEST(wrong_words)
+{
+	static const struct {
+		const char *words, *text;
+	} bad[] = {
+		{ "create a.qcow2", "a.qcow2: a size is missing: -s 10G" },
+		{ "create -f raw a.raw 10g", "image: write the size as -s 10g, "
+		    "before a.raw" },
+		{ "create -F raw -s 1M a.qcow2", "image: -F needs -b" },
+		{ "create -s 1M -o backing_file=x a.qcow2",
+		    "image: no option `backing_file', write -b" },
+		{ "create -s 1M a.qcow2 b.qcow2", "`b.qcow2': one FILE only" },
+		{ "create a.qcow2 -s 1M", "-s: options stand before FILE" },
+		{ "convert base a.qcow2 -O qcow2", "-O: options stand before "
+		    "SRC" },
+		{ "resize base 1M --shrink", "--shrink: options stand before "
+		    "FILE" },
+		{ "resize base -100T", "image: base: has 1M, of which `-100T' "
+		    "makes no size" },
+		{ "check -r foo base", "image: -r: `foo' is neither leaks nor "
+		    "all" },
+		{ "rebase base", "image: no verb `rebase', there are check, "
+		    "commit, convert, create, info, map, resize" },
+	};
+	size_t i;
+
+	rig_sh(&g, "truncate -s 1M base");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		imagerig_fails(&g, bad[i].text, "%s", bad[i].words);
+		ck_assert_str_eq(g.cn.code, "syntax");
+	}
+	rig_sh(&g, "[ \"$(echo [!l]*)\" = base ]");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -718,5 +754,6 @@ main(void)
 	tcase_add_loop_test(tc, mapped, 0, NFORMS);
 	tcase_add_loop_test(tc, committed, 0, NFORMS);
 	tcase_add_test(tc, commit_refused);
+	tcase_add_test(tc, wrong_words);
 	return test_main("image_tables", tc);
 }
