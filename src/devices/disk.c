@@ -31,6 +31,8 @@ static const struct disk_foreign {
 	{ 0, 8, vhd_magic, "VHD" },		/* dynamic: a copy */
 	{ 0, 8, "vhdxfile", "VHDX" },
 	{ 0, 4, "QED", "QED" },			/* with its '\0' */
+	{ 0, 16, "WithoutFreeSpace", "Parallels" },
+	{ 0, 16, "WithouFreSpacExt", "Parallels" },
 	{ 64, 4, "\x7f\x10\xda\xbe", "VDI" },
 };
 

@@ -172,6 +172,7 @@ START_TEST(foreign)
 		{ "vpc -o subformat=fixed", "VHD" },
 		{ "vhdx", "VHDX" },
 		{ "qed", "QED" },
+		{ "parallels", "Parallels" },
 	};
 	struct disk_how how = { .kind = DISK_RAW };
 	unsigned i;
@@ -220,6 +221,8 @@ START_TEST(foreign_by_guest)
 		{ 0, 8, "conectix" },
 		{ 0, 8, "vhdxfile" },
 		{ 0, 4, "QED" },
+		{ 0, 16, "WithoutFreeSpace" },
+		{ 0, 16, "WithouFreSpacExt" },
 		{ 64, 4, "\x7f\x10\xda\xbe" },
 	};
 	uint8_t buf[1024];
