@@ -53,16 +53,35 @@ q2_swap_header(struct q2_header *h)
 	h->header_len = be32toh(h->header_len);
 }
 
-/* The header alone; NULL, or what is wrong with it. */
+/* Is there less of the header than its version has?  `size` is the file's. */
+static bool
+q2_is_cut(const struct q2_header *h, uint64_t size)
+{
+	switch (h->version) {
+	case 2:
+		return size < V2_HEADER_LEN;
+	case 3:
+		return size < V3_HEADER_LEN;
+	default:
+		return size < offsetof(struct q2_header, backing_offset);
+	}
+}
+
+/* The header alone, of a file of `size` bytes; NULL, or what is wrong. */
 static const char *
-q2_check_header(struct q2_header *h)
+q2_check_header(struct q2_header *h, uint64_t size)
 {
 	if (disk_probe_bytes((const char *)&h->magic) != DISK_QCOW2)
 		return "is not a qcow2 image";
+	if (q2_is_cut(h, size))
+		return "is cut off within its header";
 	if (h->version == 2) {
 		h->incompatible = h->compatible = h->autoclear = 0;
 		h->refcount_order = 4;
 		h->header_len = V2_HEADER_LEN;
+	} else if (h->version == 1) {
+		return "is a qcow image of version 1, which is not supported; "
+		    "convert it by qemu-img";
 	} else if (h->version != 3) {
 		return "this version of qcow2 is unknown";
 	}
@@ -221,7 +240,7 @@ q2_read_header(struct q2_opening *p)
 	if (error != 0)
 		goto fail;
 	q2_swap_header(&p->h);
-	why = q2_check_header(&p->h);
+	why = q2_check_header(&p->h, p->q->file->info.size);
 	if (why != NULL)
 		goto refuse;
 	error = -ENOMEM;

@@ -2,6 +2,7 @@
 /*
  * qcow2 images that somebody made to cost as much as they can, and disks for
  * which there is no memory: what is needed is bounded, and a detach needs none.
+ * Guests that would make their disks images of another format.
  */
 #include <time.h>
 #include <zstd.h>
@@ -533,6 +534,49 @@ START_TEST(tables_are_as_long_as_needed)
 }
 END_TEST
 
+/* No guest makes its disk look like another format; LUKS is its affair. */
+START_TEST(foreign_by_guest)
+{
+	static const struct {
+		unsigned at, len;
+		const char *magic;
+	} row[] = {
+		{ 0, 4, "KDMV" },
+		{ 0, 4, "COWD" },
+		{ 0, 21, "# Disk DescriptorFile" },
+		{ 0, 8, "conectix" },
+		{ 0, 8, "vhdxfile" },
+		{ 0, 4, "QED" },
+		{ 0, 16, "WithoutFreeSpace" },
+		{ 0, 16, "WithouFreSpacExt" },
+		{ 64, 4, "\x7f\x10\xda\xbe" },
+	};
+	uint8_t buf[1024];
+	unsigned i;
+
+	setup();
+	rig_sh(&r, "truncate -s 1M disk.qcow2");
+	rig_open(&r);
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		memset(buf, 0, sizeof(buf));
+		memcpy(buf + row[i].at, row[i].magic, row[i].len);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), -EPERM);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 1024), -EPERM);
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 512, buf, 512), 0);
+		/* All but the last byte. */
+		buf[row[i].at + row[i].len - 1] ^= 1;
+		ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), 0);
+	}
+	memcpy(buf, "LUKS\xba\xbe", 6);
+	ck_assert_int_eq(rig_do(&r, DISK_WRITE, 0, buf, 512), 0);
+	ck_assert_int_eq(rig_close(&r), 0);
+	rig_open(&r);
+	ck_assert_int_eq(disk_kind(r.d), DISK_RAW);
+	ck_assert_int_eq(rig_close(&r), 0);
+	teardown();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -551,5 +595,6 @@ main(void)
 	tcase_add_test(tc, fills_do_not_add_up);
 	tcase_add_loop_test(tc, window_is_bounded, 0, 3);
 	tcase_add_test(tc, tables_are_as_long_as_needed);
+	tcase_add_test(tc, foreign_by_guest);
 	return test_main("qcow2_hostile", tc);
 }
