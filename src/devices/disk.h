@@ -110,6 +110,7 @@ struct disk_about {
 	unsigned	refcount_bits;
 	bool		lazy, extended, zstd, raw_data;
 	bool		dirty, corrupt;
+	uint32_t	nbitmaps;	/* that are true */
 	char		behind[1024], behind_format[16]; /* "" is none */
 	char		data[1024];	/* the external data file, or "" */
 	struct disk_snapshot *snapshot;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "devices/disk_qcow2.h"
 
 #define NAME_MAX_LEN	1023u
@@ -362,10 +363,16 @@ q2_clear_features(struct q2 *q, const struct q2_header *h)
 	if (h->autoclear == keep)
 		return 0;
 	q2_put_be64(be, keep);
-	q->nbitmaps = 0;
 	error = disk_raw_write(q->file, be, sizeof(be),
 	    offsetof(struct q2_header, autoclear));
-	return error != 0 ? error : disk_raw_sync(q->file);
+	if (error == 0)
+		error = disk_raw_sync(q->file);
+	if (error == 0 && q->nbitmaps != 0)
+		log_warn("disk %s: bitmaps in it, %u, are void from now on: "
+		    "the next backup must be a full one", q->path,
+		    q->nbitmaps);
+	q->nbitmaps = 0;
+	return error;
 }
 
 static int
@@ -597,6 +604,7 @@ q2_tell(const struct q2_opening *p)
 	a->extended = (h->incompatible & Q2_INCOMPAT_EXTENDED_L2) != 0;
 	a->zstd = h->compression == 1;
 	a->raw_data = (h->autoclear & Q2_AUTOCLEAR_RAW_DATA) != 0;
+	a->nbitmaps = p->q->nbitmaps;
 	a->dirty = (h->incompatible & Q2_INCOMPAT_DIRTY) != 0;
 	a->corrupt = (h->incompatible & Q2_INCOMPAT_CORRUPT) != 0;
 	q2_copy_name(a->behind, sizeof(a->behind), (const uint8_t *)p->behind,

@@ -28,6 +28,9 @@ put_qcow2(struct buf *b, const struct disk_about *a)
 	ret = ret ?: proto_pair(b, "lazy-refcounts", on_off(a->lazy));
 	ret = ret ?: proto_pair(b, "extended-l2", on_off(a->extended));
 	ret = ret ?: proto_pair(b, "compression", a->zstd ? "zstd" : "zlib");
+	if (a->nbitmaps != 0)
+		ret = ret ?: proto_pairf(b, "bitmaps", "%" PRIu32,
+		    a->nbitmaps);
 	ret = ret ?: proto_pair(b, "dirty", on_off(a->dirty));
 	ret = ret ?: proto_pair(b, "corrupt", on_off(a->corrupt));
 	if (a->behind[0] != '\0')

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "vmm/command_table.h"
 #include "vmm/image.h"
@@ -431,6 +432,7 @@ main(int argc, char *argv[])
 
 	/* getopt() begins its messages with it. */
 	argv[0] = name;
+	log_open(name, false);
 	while ((ch = getopt(argc, argv, "+js:")) != -1) {
 		if (ch == 'j')
 			rq.json = true;
