@@ -314,7 +314,8 @@ look_behind(struct image_call *c, const struct create_args *a,
 		return image_fail(c, a->behind, -ENOMEM);
 	if (is_file_behind(c, a, path))
 		d = image_open(c, path, &how);
-	ok = d != NULL && is_sure(c, a, path, d) && (a->size != NULL || image_has_bytes(c, path, d));
+	ok = d != NULL && is_sure(c, a, path, d) &&
+	    (a->size != NULL || image_has_bytes(c, path, d));
 	if (ok) {
 		m->behind = a->behind;
 		m->behind_format = image_kind_name(disk_kind(d));
