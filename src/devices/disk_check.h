@@ -15,6 +15,14 @@ enum disk_repair {
 	DISK_REPAIR_ALL,
 };
 
+/* What is wrong: words, and the offset in the file that they end in. */
+struct disk_problem {
+	const char	*what;
+	uint64_t	 at;
+};
+
+#define DISK_PROBLEMS_MAX	8
+
 /* What is wrong, in clusters and entries of tables, and what was before. */
 struct disk_check {
 	uint64_t	leaks;		/* room that nothing uses */
@@ -22,6 +30,9 @@ struct disk_check {
 	uint64_t	leaks_fixed, corruptions_fixed;
 	uint64_t	clusters;	/* of the file */
 	uint64_t	used;		/* of them */
+	/* The first corruptions that were found; what was fixed is among them. */
+	struct disk_problem problem[DISK_PROBLEMS_MAX];
+	unsigned	nproblems;
 };
 
 /*

@@ -331,8 +331,7 @@ struct q2_count {
 	uint64_t	 most;		/* what a refcount can say */
 	uint64_t	 left;		/* bytes of tables to be read at most */
 	uint8_t		*table;		/* a cluster */
-	bool		 goes_on;	/* when something is wrong */
-	uint64_t	 wrong;		/* how often it was */
+	struct disk_check *found;	/* what is wrong; NULL: that ends it */
 };
 
 /* An entry of the table of snapshots, as far as it is needed. */
@@ -482,6 +481,7 @@ const char *q2_resize_end(struct disk *d, uint64_t size);
 uint64_t q2_resize_stale(const struct disk *d, uint64_t was);
 
 /* disk_qcow2_check.c */
+void q2_found(struct disk_check *res, const char *what, uint64_t at);
 int q2_set_flags(struct q2_count *c);
 
 /* disk_qcow2_repair.c */
@@ -489,7 +489,7 @@ int q2_repair(struct q2 *q);
 int q2_unused_from(struct q2 *q, uint64_t *off);
 int q2_count_begin(struct q2_count *c, struct q2 *q);
 void q2_count_end(struct q2_count *c);
-int q2_count_wrong(struct q2_count *c);
+int q2_count_wrong(struct q2_count *c, const char *what, uint64_t at);
 int q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len);
 int q2_count_read(struct q2_count *c, uint64_t len);
 int q2_count_all(struct q2_count *c);

@@ -59,6 +59,9 @@ q2_bitmap_read(const struct q2 *q, uint64_t *off, struct q2_bitmap *b)
 	return 0;
 }
 
+static const char table_wrong[] = "a bitmap's table is where none can be, at";
+static const char directory_wrong[] = "the list of bitmaps is wrong at";
+
 static int
 q2_count_bits(struct q2_count *c, uint64_t entry)
 {
@@ -66,7 +69,7 @@ q2_count_bits(struct q2_count *c, uint64_t entry)
 
 	if ((entry & ~(Q2_OFFSET | ALL_ONES)) != 0 || off % size != 0 ||
 	    (off != 0 && (entry & ALL_ONES) != 0))
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, "a bitmap has a wrong link, to", off);
 	return off != 0 ? q2_count_bytes(c, off, size) : 0;
 }
 
@@ -95,12 +98,12 @@ q2_count_bitmap(struct q2_count *c, const struct q2_bitmap *b)
 	int error = 0;
 
 	if (b->table % size != 0 || b->table >= c->n << bits)
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, table_wrong, b->table);
 	for (at = 0; at < b->len && error == 0; at += size) {
 		i = (b->table + at) >> bits;
 		/* Its own alone: thus none is read again and again. */
 		if (i >= c->n || c->links[i] != 0)
-			return q2_count_wrong(c);
+			return q2_count_wrong(c, table_wrong, b->table);
 		error = q2_count_bitmap_part(c, b->table + at,
 		    q2_min(size, b->len - at));
 	}
@@ -121,16 +124,16 @@ q2_count_bitmaps(struct q2_count *c)
 	if (q->nbitmaps > Q2_BITMAPS_MAX ||
 	    q->bitmaps_len > Q2_BITMAPS_BYTES ||
 	    at % q2_cluster_size(q) != 0 || at > INT64_MAX - Q2_BITMAPS_BYTES)
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, directory_wrong, at);
 	error = q2_count_bytes(c, at, q->bitmaps_len);
 	for (i = 0; i < q->nbitmaps && error == 0; i++) {
 		error = q2_bitmap_read(q, &at, &b);
 		if (error == -EILSEQ)
-			return q2_count_wrong(c);
+			return q2_count_wrong(c, directory_wrong, at);
 		if (error == 0)
 			error = q2_count_bitmap(c, &b);
 	}
 	if (error == 0 && at != q->bitmaps_offset + q->bitmaps_len)
-		error = q2_count_wrong(c);
+		error = q2_count_wrong(c, directory_wrong, at);
 	return error;
 }

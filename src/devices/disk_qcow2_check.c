@@ -22,6 +22,15 @@ struct q2_checking {
 	bool			 repair;	/* what is looked at */
 };
 
+void
+q2_found(struct disk_check *res, const char *what, uint64_t at)
+{
+	if (res->nproblems < DISK_PROBLEMS_MAX)
+		res->problem[res->nproblems++] =
+		    (struct disk_problem){ what, at };
+	res->corruptions++;
+}
+
 /* The refcount table and its blocks have links, too. */
 static int
 q2_count_refcounts(struct q2_count *c)
@@ -35,7 +44,8 @@ q2_count_refcounts(struct q2_count *c)
 		if (q->rt[i] == 0)
 			continue;
 		if (q->rt[i] % q2_cluster_size(q) != 0)
-			c->wrong++;
+			(void)q2_count_wrong(c, "a refcount block is where "
+			    "none can be, at", q->rt[i]);
 		else
 			error = q2_count_bytes(c, q->rt[i],
 			    q2_cluster_size(q));
@@ -74,7 +84,8 @@ q2_check_block(struct q2_checking *k, uint64_t block)
 		v = q2_refcount(q, k->block, i);
 		k->res->used += v != 0;
 		if (v < k->c->links[at])
-			k->res->corruptions++;
+			q2_found(k->res, "a refcount is less than the links to",
+			    at << q->cluster_bits);
 		if (v > k->c->links[at]) {
 			k->res->leaks++;
 			q2_set_refcount(q, k->block, i, k->c->links[at]);
@@ -98,7 +109,8 @@ q2_check_flag(struct q2_checking *k, uint64_t off, uint64_t *link)
 
 	if (i >= k->c->n || own == ((*link & Q2_COPIED) != 0))
 		return true;
-	k->res->corruptions++;
+	q2_found(k->res, own ? "a link does not say that it is the only one to" :
+	    "a link says that it is the only one to", off);
 	*link ^= Q2_COPIED;
 	return false;
 }
@@ -106,10 +118,13 @@ q2_check_flag(struct q2_checking *k, uint64_t off, uint64_t *link)
 static bool
 q2_check_entry(struct q2_checking *k, uint64_t *entry)
 {
+	uint64_t off, len;
+
 	if ((*entry & Q2_COMPRESSED_BIT) != 0) {
 		if ((*entry & Q2_COPIED) == 0)
 			return true;
-		k->res->corruptions++;
+		q2_packed_at(k->q, *entry, &off, &len);
+		q2_found(k->res, "a link says that it is the only one to", off);
 		*entry &= ~Q2_COPIED;
 		return false;
 	}
@@ -203,7 +218,7 @@ q2_check_all(struct q2_checking *k)
 	uint64_t per = UINT64_C(1) << k->q->rb_bits, i;
 	int error;
 
-	k->c->goes_on = true;
+	k->c->found = k->res;
 	error = q2_count_all(k->c);
 	if (error == 0)
 		error = q2_count_refcounts(k->c);
@@ -211,7 +226,6 @@ q2_check_all(struct q2_checking *k)
 		error = q2_check_block(k, i);
 	if (error == 0)
 		error = q2_check_flags(k);
-	k->res->corruptions += k->c->wrong;
 	return error;
 }
 
@@ -285,6 +299,8 @@ q2_check_repair(struct q2 *q, enum disk_repair repair, struct disk_check *res)
 		error = q2_clear_marks(q);
 	if (error == 0)
 		error = disk_raw_sync(q->file);
+	memcpy(res->problem, before.problem, sizeof(res->problem));
+	res->nproblems = before.nproblems;
 	res->leaks_fixed = before.leaks - q2_min(before.leaks, res->leaks);
 	res->corruptions_fixed = before.corruptions -
 	    q2_min(before.corruptions, res->corruptions);

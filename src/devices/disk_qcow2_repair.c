@@ -22,10 +22,12 @@
 
 /* Something is where nothing can be: the end, unless all such are counted. */
 int
-q2_count_wrong(struct q2_count *c)
+q2_count_wrong(struct q2_count *c, const char *what, uint64_t at)
 {
-	c->wrong++;
-	return c->goes_on ? 0 : -EILSEQ;
+	if (c->found == NULL)
+		return -EILSEQ;
+	q2_found(c->found, what, at);
+	return 0;
 }
 
 /* Counts `len` bytes of the file, if it has them. */
@@ -39,10 +41,12 @@ q2_count_bytes(struct q2_count *c, uint64_t off, uint64_t len)
 	if (len == 0)
 		return 0;
 	if (off >> bits >= c->n || len > (c->n << bits) - off)
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, "a link leads to where the file has "
+		    "nothing, at", off);
 	for (i = off >> bits; i <= (off + len - 1) >> bits && error == 0; i++) {
 		if (c->links[i] == c->most)
-			error = q2_count_wrong(c);
+			error = q2_count_wrong(c, "there are more links than "
+			    "a refcount can say to", i << bits);
 		else
 			c->links[i]++;
 	}
@@ -72,14 +76,17 @@ q2_count_entry(struct q2_count *c, uint64_t entry)
 		/* The last sector may be cut off with the file. */
 		off -= off % DISK_SECTOR;
 		if (off >> q->cluster_bits >= c->n)
-			return q2_count_wrong(c);
+			return q2_count_wrong(c, "a compressed cluster is "
+			    "behind the end of the file, at", off);
 		len = q2_min(len, (c->n << q->cluster_bits) - off);
 		return q2_count_bytes(c, off, len);
 	}
 	if ((entry & Q2_OFFSET) == 0)
 		return 0;
 	if ((entry & Q2_OFFSET) % q2_cluster_size(q) != 0)
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, "a link leads to no begin of a "
+		    "cluster, at",
+		    entry & Q2_OFFSET);
 	return q2_count_bytes(c, entry & Q2_OFFSET, q2_cluster_size(q));
 }
 
@@ -93,7 +100,7 @@ q2_count_l2(struct q2_count *c, uint64_t off)
 	/* The disk and each snapshot have a link to a table, and no two. */
 	if (off % size != 0 || (off >> q->cluster_bits < c->n &&
 	    c->links[off >> q->cluster_bits] > q->nsnapshots))
-		return q2_count_wrong(c);
+		return q2_count_wrong(c, "a table is where none can be, at", off);
 	error = q2_count_bytes(c, off, size);
 	if (error == 0)
 		error = q2_count_read(c, size);

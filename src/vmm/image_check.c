@@ -33,6 +33,21 @@ put_result(struct buf *b, const char *path, const struct disk_check *r)
 	return ret ?: proto_pairf(b, "clusters-used", "%" PRIu64, r->used);
 }
 
+/* Some lines that tell somebody who may help what it is about. */
+static void
+tell_problems(const char *path, const struct disk_check *r)
+{
+	uint64_t all = r->corruptions + r->corruptions_fixed;
+	unsigned i;
+
+	for (i = 0; i < r->nproblems; i++)
+		fprintf(stderr, "vmmctl: image: %s: %s %#" PRIx64 "\n",
+		    path, r->problem[i].what, r->problem[i].at);
+	if (all > r->nproblems)
+		fprintf(stderr, "vmmctl: image: %s: and %" PRIu64 " more\n",
+		    path, all - r->nproblems);
+}
+
 static void
 check(struct image_call *c, const char *path, struct disk *d,
     enum disk_repair repair)
@@ -42,6 +57,7 @@ check(struct image_call *c, const char *path, struct disk *d,
 	int error;
 
 	error = disk_check(d, repair, &r);
+	tell_problems(path, &r);
 	if (error == -EOPNOTSUPP)
 		conn_fail(c->cn, "failed", "image: %s: a raw image has "
 		    "nothing to check", path);

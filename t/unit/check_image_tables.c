@@ -282,29 +282,6 @@ START_TEST(bitmaps)
 }
 END_TEST
 
-/* Whoever writes without them says so. */
-START_TEST(bitmaps_void)
-{
-	int was = dup(STDERR_FILENO), fd;
-
-	rig_sh(&g, "qemu-img create -f qcow2 a.qcow2 4M && "
-	    "qemu-img bitmap --add a.qcow2 one && "
-	    "qemu-img bitmap --add a.qcow2 two");
-	imagerig_do(&g, "info a.qcow2");
-	ck_assert_str_eq(value("bitmaps"), "2");
-	fd = open("said", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	ck_assert_int_ne(dup2(fd, STDERR_FILENO), -1);
-	imagerig_do(&g, "resize a.qcow2 +1M");
-	imagerig_do(&g, "resize a.qcow2 +1M");
-	dup2(was, STDERR_FILENO);
-	close(was);
-	close(fd);
-	ck_assert_int_eq(g.status, 0);
-	rig_sh(&g, "[ $(grep -c 'disk a.qcow2: bitmaps in it, 2, are void' "
-	    "said) = 1 ] && [ $(grep -c . said) = 1 ]");
-}
-END_TEST
-
 /* Where an image has the header extension of bitmaps. */
 static uint64_t
 bitmaps_extension(void)
@@ -765,7 +742,6 @@ main(void)
 	tcase_add_test(tc, marked);
 	tcase_add_loop_test(tc, flags_with_counts, 0, 3);
 	tcase_add_loop_test(tc, bitmaps, 0, NFORMS);
-	tcase_add_test(tc, bitmaps_void);
 	tcase_add_test(tc, bitmaps_repaired);
 	tcase_add_test(tc, bitmaps_broken);
 	tcase_add_test(tc, bitmaps_written);
