@@ -46,7 +46,7 @@ static const char *const zeroes_modes[] = {
 	.size = sizeof(((struct vm_disk *)NULL)->m)
 #define LIVE(m)		FIELD(policy.m), .live = true
 
-static const struct option rows[] = {
+static const struct conf_option rows[] = {
 	{ .name = "format", FIELD(how.kind), .words = kinds },
 	{ .name = "readonly", FIELD(how.readonly), .words = option_no_yes,
 	    .alone = "yes" },
@@ -63,7 +63,7 @@ static const struct option rows[] = {
 	    .min = MS, .max = HOUR, .advice = "1ms to 1h" },
 };
 
-static const struct options options = {
+static const struct conf_options options = {
 	.row = rows, .n = sizeof(rows) / sizeof(rows[0]),
 };
 

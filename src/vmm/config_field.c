@@ -57,16 +57,12 @@ static int
 parse_word(struct parser *ps, unsigned line, const char *name,
     const char *const *words, const char *value)
 {
-	char list[64] = "";
-	size_t n = 0;
-	int i;
+	int i = value_word(words, value);
+	char list[64];
 
-	for (i = 0; words[i] != NULL; i++) {
-		if (strcmp(words[i], value) == 0)
-			return i;
-		n += snprintf(list + n, sizeof(list) - n, "%s%s",
-		    i == 0 ? "" : ", ", words[i]);
-	}
+	if (i >= 0)
+		return i;
+	value_list_words(words, list, sizeof(list));
 	parser_error(ps, line, "%s: unknown value `%s', write one of %s",
 	    name, value, list);
 	return -1;

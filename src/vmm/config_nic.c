@@ -122,7 +122,7 @@ static const char *const log_words[] = {
 #define PACKETS(m)	LIVE(m), .units = value_no_units, .min = 1, \
 	.max = BUCKET_MAX, .advice = "packets a second, digits only"
 
-static const struct option rows[] = {
+static const struct conf_option rows[] = {
 	{ .name = "lladdr", FIELD(mac), .set = set_lladdr,
 	    .print = print_lladdr },
 	{ .name = "address", LIVE(ip), .set = set_address,
@@ -144,7 +144,7 @@ static const struct option rows[] = {
 	{ .name = "log", LIVE(log), .words = log_words, .alone = "blocked" },
 };
 
-static const struct options options = {
+static const struct conf_options options = {
 	.row = rows, .n = sizeof(rows) / sizeof(rows[0]),
 	.more = nic_rule_names, .nmore = NIC_RULES,
 };

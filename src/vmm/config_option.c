@@ -21,8 +21,8 @@ option_split(char *word, char **value)
 	return name;
 }
 
-static const struct option *
-option_find(const struct options *t, const char *name)
+static const struct conf_option *
+option_find(const struct conf_options *t, const char *name)
 {
 	unsigned i;
 
@@ -34,17 +34,13 @@ option_find(const struct options *t, const char *name)
 
 /* The field is all of the index: an enum, or of two words a bool. */
 static bool
-set_word(const struct option *o, void *field, const char *value)
+set_word(const struct conf_option *o, void *field, const char *value)
 {
-	uint8_t narrow;
-	unsigned i;
+	int i = value_word(o->words, value);
+	uint8_t narrow = (uint8_t)i;
 
-	for (i = 0; o->words[i] != NULL; i++)
-		if (strcmp(o->words[i], value) == 0)
-			break;
-	if (o->words[i] == NULL)
+	if (i < 0)
 		return false;
-	narrow = (uint8_t)i;
 	if (o->size == sizeof(narrow))
 		memcpy(field, &narrow, sizeof(narrow));
 	else
@@ -53,7 +49,7 @@ set_word(const struct option *o, void *field, const char *value)
 }
 
 static const char *
-get_word(const struct option *o, const void *field)
+get_word(const struct conf_option *o, const void *field)
 {
 	uint8_t narrow;
 	unsigned i;
@@ -65,19 +61,8 @@ get_word(const struct option *o, const void *field)
 	return o->words[i];
 }
 
-static void
-list_words(const struct option *o, char *text, size_t size)
-{
-	size_t n = (size_t)snprintf(text, size, "one of");
-	unsigned i;
-
-	for (i = 0; o->words[i] != NULL && n < size; i++)
-		n += (size_t)snprintf(text + n, size - n, "%s %s",
-		    i == 0 ? "" : ",", o->words[i]);
-}
-
 static bool
-set_number(const struct option *o, void *field, const char *value)
+set_number(const struct conf_option *o, void *field, const char *value)
 {
 	uint64_t v;
 
@@ -89,16 +74,18 @@ set_number(const struct option *o, void *field, const char *value)
 
 /* False: `right` says what to write. */
 static bool
-set_value(const struct option *o, void *base, const char *value, char *right,
-    size_t size)
+set_value(const struct conf_option *o, void *base, const char *value,
+    char *right, size_t size)
 {
 	void *field = (char *)base + o->offset;
 	const char *advice = NULL;
+	char list[128];
 
 	if (o->words != NULL) {
 		if (set_word(o, field, value))
 			return true;
-		list_words(o, right, size);
+		value_list_words(o->words, list, sizeof(list));
+		snprintf(right, size, "one of %s", list);
 		return false;
 	}
 	if (o->units != NULL)
@@ -111,10 +98,10 @@ set_value(const struct option *o, void *base, const char *value, char *right,
 }
 
 int
-option_set(const struct options *t, void *base, const char *name,
+option_set(const struct conf_options *t, void *base, const char *name,
     const char *value, unsigned *seen, char *err, size_t errlen)
 {
-	const struct option *o = option_find(t, name);
+	const struct conf_option *o = option_find(t, name);
 	char right[160];
 
 	if (o == NULL)
@@ -138,7 +125,7 @@ option_set(const struct options *t, void *base, const char *name,
 }
 
 static const char *
-option_nearest(const struct options *t, const char *name)
+option_nearest(const struct conf_options *t, const char *name)
 {
 	const char *near = NULL;
 	unsigned best = VALUE_FAR, i;
@@ -153,7 +140,7 @@ option_nearest(const struct options *t, const char *name)
 }
 
 void
-option_unknown(const struct options *t, const char *name, char *err,
+option_unknown(const struct conf_options *t, const char *name, char *err,
     size_t errlen)
 {
 	const char *near = option_nearest(t, name);
@@ -179,7 +166,7 @@ option_unknown(const struct options *t, const char *name, char *err,
 }
 
 static bool
-option_given(const struct option *o, const void *base)
+option_given(const struct conf_option *o, const void *base)
 {
 	const uint8_t *field = (const uint8_t *)base + o->offset;
 	size_t i;
@@ -191,7 +178,8 @@ option_given(const struct option *o, const void *base)
 }
 
 static void
-option_text(const struct option *o, const void *base, char text[OPTION_TEXT])
+option_text(const struct conf_option *o, const void *base,
+    char text[OPTION_TEXT])
 {
 	const char *field = (const char *)base + o->offset;
 	uint64_t v;
@@ -207,9 +195,9 @@ option_text(const struct option *o, const void *base, char text[OPTION_TEXT])
 }
 
 int
-options_print(const struct options *t, const void *base, struct buf *b)
+options_print(const struct conf_options *t, const void *base, struct buf *b)
 {
-	const struct option *o;
+	const struct conf_option *o;
 	char text[OPTION_TEXT];
 	int ret = 0;
 
@@ -226,9 +214,10 @@ options_print(const struct options *t, const void *base, struct buf *b)
 }
 
 bool
-options_equal(const struct options *t, const void *a, const void *b, bool all)
+options_equal(const struct conf_options *t, const void *a, const void *b,
+    bool all)
 {
-	const struct option *o;
+	const struct conf_option *o;
 
 	for (o = t->row; o < t->row + t->n; o++)
 		if ((all || !o->live) && memcmp((const char *)a + o->offset,

@@ -21,7 +21,7 @@ struct buf;
  * number, a uint64_t; others read and write their value themselves.  A field
  * with nothing but zero bytes is as if the option were not given.
  */
-struct option {
+struct conf_option {
 	const char		*name;
 	size_t			 offset, size;	/* its field in the struct */
 	bool			 live;		/* a change counts at once */
@@ -37,8 +37,8 @@ struct option {
 	    char text[OPTION_TEXT]);
 };
 
-struct options {
-	const struct option	*row;
+struct conf_options {
+	const struct conf_option	*row;
 	unsigned		 n;
 	const char *const	*more;		/* names of others, or NULL */
 	unsigned		 nmore;
@@ -57,18 +57,19 @@ char *option_split(char *word, char **value);
  * Sets a field of `base`; `seen` has a bit for each option so far.  0, -ENOENT
  * (no option of the table), or -EINVAL and what is wrong in `err`.
  */
-int option_set(const struct options *t, void *base, const char *name,
+int option_set(const struct conf_options *t, void *base, const char *name,
     const char *value, unsigned *seen, char *err, size_t errlen);
 
 /* Says in `err` what `name` could have been meant to be, or what there is. */
-void option_unknown(const struct options *t, const char *name, char *err,
+void option_unknown(const struct conf_options *t, const char *name, char *err,
     size_t errlen);
 
 /* Appends ",NAME=VALUE" for all that are given; 0 or -errno. */
-int options_print(const struct options *t, const void *base, struct buf *b);
+int options_print(const struct conf_options *t, const void *base,
+    struct buf *b);
 
 /* Are all fields equal, or without `all` those that are not live? */
-bool options_equal(const struct options *t, const void *a, const void *b,
+bool options_equal(const struct conf_options *t, const void *a, const void *b,
     bool all);
 
 #endif /* VMMD_CONFIG_OPTION_H */

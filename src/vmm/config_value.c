@@ -138,3 +138,25 @@ value_nearer(const char *name, const char *word, unsigned *best)
 	*best = d;
 	return true;
 }
+
+int
+value_word(const char *const *words, const char *value)
+{
+	int i;
+
+	for (i = 0; words[i] != NULL; i++)
+		if (strcmp(words[i], value) == 0)
+			return i;
+	return -1;
+}
+
+void
+value_list_words(const char *const *words, char *text, size_t size)
+{
+	size_t n = 0;
+	int i;
+
+	for (i = 0; words[i] != NULL && n < size; i++)
+		n += (size_t)snprintf(text + n, size - n, "%s%s",
+		    i == 0 ? "" : ", ", words[i]);
+}

@@ -39,6 +39,13 @@ char *value_trim(char *s);
 bool value_is_name(const char *s);
 
 /*
+ * Of words of which the last is NULL: the index of one, or -1; and all of them,
+ * "a, b, c", as far as there is room.
+ */
+int value_word(const char *const *words, const char *value);
+void value_list_words(const char *const *words, char *text, size_t size);
+
+/*
  * Is `name` a misspelling or the beginning of `word`, and more like it than
  * what was asked about before?  `best` is VALUE_FAR at first.
  */
