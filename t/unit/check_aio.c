@@ -23,6 +23,7 @@
 
 #include "base/loop.h"
 #include "devices/aio_engine.h"
+#include "nothreads.h"
 #include "testhost.h"
 
 #define MANY	6000
@@ -525,24 +526,9 @@ START_TEST(nothing_at_all)
 }
 END_TEST
 
-static bool no_threads;
 static pthread_t loop_thread;
 static pthread_barrier_t together;
 static atomic_uint waiting_calls;
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg);
-
-/* As where the system gives no more. */
-int
-__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg)
-{
-	return no_threads ? EAGAIN : __real_pthread_create(thread, attr, fn,
-	    arg);
-}
 
 /* Whether a thread other than the loop's has called. */
 static int

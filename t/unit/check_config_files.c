@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "testhost.h"
 #include "toolrig.h"
 #include "vmm/config.h"
 
@@ -343,10 +344,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("config_files");
 	TCase *tc = tcase_create("config_files");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, images);
@@ -357,10 +355,5 @@ main(void)
 	tcase_add_test(tc, nothing_changes);
 	tcase_add_test(tc, hints);
 	tcase_add_test(tc, kernels);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_main("config_files", tc);
 }

@@ -15,6 +15,7 @@
 #include <zstd.h>
 
 #include "devices/disk_qcow2.h"
+#include "nothreads.h"
 #include "q2rig.h"
 
 #define CLUSTER		65536u
@@ -26,7 +27,6 @@ static struct rig r;
 static uint8_t model[SIZE], buf[3][SIZE];
 static struct rig_req q[3 * CLUSTERS];
 
-static bool no_threads;
 static atomic_uint inside;		/* of the libraries */
 static atomic_uint most, inflated;
 static atomic_uint gathering;		/* who waits until so many are inside */
@@ -38,19 +38,6 @@ size_t __real_ZSTD_decompressStream(ZSTD_DCtx *z, ZSTD_outBuffer *out,
     ZSTD_inBuffer *in);
 size_t __wrap_ZSTD_decompressStream(ZSTD_DCtx *z, ZSTD_outBuffer *out,
     ZSTD_inBuffer *in);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg);
-
-/* As where the system gives no more. */
-int
-__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-    void *(*fn)(void *), void *arg)
-{
-	return no_threads ? EAGAIN : __real_pthread_create(thread, attr, fn,
-	    arg);
-}
 
 static void
 enter(void)
